@@ -1,0 +1,56 @@
+/* Text to token ids.
+ *
+ *     struct tokenizer *t = NULL;
+ *     if (tokenizer_open(&t, TOKENIZER_CLIP_OPEN, NULL, &err)) return err.code;
+ *     struct token_list l = {0};
+ *     tokenizer_encode(t, "a dog", 5, &l, &err);      // with begin and end tokens, not cut, not padded
+ *     token_list_release(&l);
+ *     tokenizer_close(t);
+ *
+ * Kinds: CLIP's byte-pair encoding as transformers' CLIPTokenizer(Fast) does it; the same as open_clip's SimpleTokenizer
+ * (double HTML unescape, ftfy's steps except mojibake repair, whitespace clean, lower); BERT's WordPiece (uncased) as
+ * transformers' BertTokenizer. Thread rule: immutable after open; encode may run in several threads. */
+#ifndef EIDETIC_CLIP_TOKENIZER_H
+#define EIDETIC_CLIP_TOKENIZER_H
+
+#include "core/error.h"
+#include <stddef.h>
+#include <stdint.h>
+
+enum tokenizer_kind {
+    TOKENIZER_CLIP_HF,   /* transformers */
+    TOKENIZER_CLIP_OPEN, /* open_clip / OpenAI */
+    TOKENIZER_WORDPIECE, /* BERT uncased */
+};
+
+struct token_list {
+    int32_t *id;
+    size_t n, cap;
+};
+void token_list_release(struct token_list *l);
+
+struct tokenizer;
+
+/* dir: a model folder with its own vocab.json + merges.txt or tokenizer.json (CLIP) or vocab.txt (WordPiece);
+ * NULL = the data compiled into the program (CLIP's merges; BERT's vocabulary). */
+enum status tokenizer_open(struct tokenizer **t, enum tokenizer_kind kind, const char *dir,
+                           struct error *err);
+void tokenizer_close(struct tokenizer *t);
+const char *tokenizer_name(const struct tokenizer *t); /* "clip (open_clip rules)" */
+int tokenizer_vocab_size(const struct tokenizer *t);
+int32_t tokenizer_bos(const struct tokenizer *t); /* <|startoftext|> or [CLS] */
+int32_t tokenizer_eos(const struct tokenizer *t); /* <|endoftext|> or [SEP] */
+int32_t tokenizer_pad(const struct tokenizer *t); /* what fills up: CLIP HF 49407 (per config), open_clip 0, BERT 0 */
+
+/* Any bytes (invalid UTF-8 becomes U+FFFD). Replaces l's content: bos, pieces, eos; uncut. */
+enum status tokenizer_encode(const struct tokenizer *t, const char *text, size_t n,
+                             struct token_list *l, struct error *err);
+/* The piece as the reference prints it ("dog</w>", "##ing"); NULL when id is out of range. */
+const char *tokenizer_piece(const struct tokenizer *t, int32_t id);
+
+/* Cuts or pads to exactly `context` ids as the reference does (cut: last id becomes eos).
+ * Returns the number of ids before padding, eos included. */
+size_t tokenizer_fit(const struct tokenizer *t, const struct token_list *l, size_t context,
+                     int32_t *out);
+
+#endif

@@ -1,0 +1,91 @@
+/* A chain of blocks, newest first. The surprising part: a rewind to zero with more than one block
+ * frees them all and asks for one of the peak size next time, so a steady caller ends with a single
+ * block. */
+#include "core/arena.h"
+#include "core/mem.h"
+#include <assert.h>
+
+struct arena_block {
+    struct arena_block *prev;
+    size_t size, start; /* start: bytes handed out before this block */
+    size_t used;
+    unsigned char *base;
+};
+
+enum { ALIGN = 64, MIN_BLOCK = 1 << 16 };
+
+static bool push_block(struct arena *a, size_t need)
+{
+    size_t size = MIN_BLOCK;
+    if (a->used * 2 > size)
+        size = a->used * 2 < (size_t)256 << 20 ? a->used * 2 : (size_t)256 << 20;
+    if (!a->head && a->peak > size)
+        size = a->peak;
+    if (need > size)
+        size = need;
+    struct arena_block *b = mem_alloc(sizeof *b);
+    unsigned char *base = b ? mem_aligned(size, ALIGN) : NULL;
+    if (!base) {
+        mem_free(b);
+        return false;
+    }
+    *b = (struct arena_block){.prev = a->head, .size = size, .start = a->used, .base = base};
+    a->head = b;
+    return true;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+    size_t need;
+    if (add_overflow_size(size, ALIGN - 1, &need))
+        return NULL;
+    need &= ~(size_t)(ALIGN - 1);
+    if (a->limit && (need > a->limit || a->used > a->limit - need))
+        return NULL;
+    if ((!a->head || a->head->size - a->head->used < need) && !push_block(a, need))
+        return NULL;
+    void *p = a->head->base + a->head->used;
+    a->head->used += need;
+    a->used += need;
+    if (a->used > a->peak)
+        a->peak = a->used;
+    return p;
+}
+
+void *arena_array(struct arena *a, size_t n, size_t size)
+{
+    size_t bytes;
+    return mul_overflow_size(n, size, &bytes) ? NULL : arena_alloc(a, bytes);
+}
+
+size_t arena_mark(const struct arena *a)
+{
+    return a->used;
+}
+
+static void pop_block(struct arena *a)
+{
+    struct arena_block *b = a->head;
+    a->head = b->prev;
+    mem_free(b->base);
+    mem_free(b);
+}
+
+void arena_rewind(struct arena *a, size_t mark)
+{
+    assert(mark <= a->used);
+    while (a->head && a->head->prev && a->head->start >= mark)
+        pop_block(a);
+    if (a->head && mark == 0 && a->head->size < a->peak)
+        pop_block(a); /* too small for next time: one block of the peak size follows */
+    if (a->head)
+        a->head->used = mark - a->head->start;
+    a->used = mark;
+}
+
+void arena_release(struct arena *a)
+{
+    while (a->head)
+        pop_block(a);
+    a->used = 0;
+}

@@ -1,0 +1,31 @@
+/* A bump allocator that is rewound, for activations: after the first call at the largest size
+ * it never asks the system again.
+ *
+ *     struct arena a = {0};                    // grows on demand
+ *     size_t mark = arena_mark(&a);
+ *     float *x = arena_alloc(&a, n * sizeof *x);   // 64-byte aligned, uninitialised; NULL: no
+ * memory arena_rewind(&a, mark); arena_release(&a);
+ *
+ * Memory is a chain of blocks, so earlier pointers stay valid while it grows; a rewind to 0 merges
+ * the chain into one block. Thread rule: one thread at a time. */
+#ifndef EIDETIC_CORE_ARENA_H
+#define EIDETIC_CORE_ARENA_H
+
+#include <stddef.h>
+
+struct arena_block;
+
+struct arena {
+    struct arena_block *head; /* the block in use; earlier ones hang behind it */
+    size_t used;              /* bytes handed out over all blocks */
+    size_t peak;              /* the largest `used` so far */
+    size_t limit;             /* refuse beyond this; 0 = no limit */
+};
+
+void *arena_alloc(struct arena *a, size_t size);
+void *arena_array(struct arena *a, size_t n, size_t size); /* n * size checked */
+size_t arena_mark(const struct arena *a);
+void arena_rewind(struct arena *a, size_t mark); /* frees what came after the mark */
+void arena_release(struct arena *a);
+
+#endif

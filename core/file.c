@@ -1,0 +1,290 @@
+/* Files. Every system call that moves bytes passes op_fails() first, so a test can break the n-th
+ * one. */
+#include "core/file.h"
+#include "core/mem.h"
+#include "core/path.h"
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static atomic_uint_fast64_t op_calls, op_fail_at;
+static atomic_uint op_mask;
+static atomic_int op_errno;
+static atomic_bool op_persistent;
+
+void file_fail_at(uint64_t n, unsigned mask, int errnum, bool persistent)
+{
+    atomic_store(&op_calls, 0);
+    atomic_store(&op_mask, mask);
+    atomic_store(&op_errno, errnum);
+    atomic_store(&op_persistent, persistent);
+    atomic_store(&op_fail_at, n);
+}
+
+static bool op_fails(enum file_op op)
+{
+    uint64_t at = atomic_load_explicit(&op_fail_at, memory_order_relaxed);
+    if (!at || !(atomic_load(&op_mask) & op))
+        return false;
+    uint64_t call = atomic_fetch_add(&op_calls, 1) + 1;
+    if (call != at && !(call > at && atomic_load(&op_persistent)))
+        return false;
+    errno = atomic_load(&op_errno);
+    return true;
+}
+
+/* Regular files only: a FIFO would block for ever, a device is never a picture or a model. */
+static int open_regular(const char *path, size_t *size, struct error *err)
+{
+    int fd = op_fails(FILE_OP_READ) ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st)) {
+        error_errno(err, errno, "%s", path);
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        error_set(err, S_ISDIR(st.st_mode) ? ST_FORMAT : ST_UNSUPPORTED, "%s: %s", path,
+                  S_ISDIR(st.st_mode) ? "is a folder" : "not a regular file");
+        close(fd);
+        return -1;
+    }
+    *size = (size_t)st.st_size;
+    return fd;
+}
+
+enum status file_map_open(struct file_map *m, const char *path, struct error *err)
+{
+    struct error local = {ST_OK, ""};
+    *m = (struct file_map){NULL, 0};
+    err = err ? err : &local;
+    int fd = open_regular(path, &m->size, err);
+    if (fd < 0)
+        return err->code;
+    enum status st = ST_OK;
+    if (m->size) {
+        void *p = mmap(NULL, m->size, PROT_READ, MAP_SHARED, fd, 0);
+        if (p == MAP_FAILED) {
+            st = error_errno(err, errno, "%s", path);
+            m->size = 0;
+        } else {
+            m->data = p;
+        }
+    }
+    close(fd);
+    return st;
+}
+
+void file_map_close(struct file_map *m)
+{
+    if (m->data)
+        munmap((void *)(uintptr_t)m->data, m->size);
+    *m = (struct file_map){NULL, 0};
+}
+
+enum status file_read_all(char **data, size_t *size, const char *path, size_t max,
+                          struct error *err)
+{
+    struct error local = {ST_OK, ""};
+    err = err ? err : &local;
+    *data = NULL;
+    *size = 0;
+    size_t n = 0;
+    int fd = open_regular(path, &n, err);
+    if (fd < 0)
+        return err->code;
+    enum status st = ST_OK;
+    char *p = NULL;
+    if (n > max)
+        st = error_set(err, ST_LIMIT, "%s: %zu bytes, at most %zu are read", path, n, max);
+    else if (!(p = mem_alloc(n + 1)))
+        st = error_set(err, ST_NOMEM, "%s: no memory for %zu bytes", path, n);
+    else
+        st = file_pread_all(fd, p, n, 0, path, err);
+    close(fd);
+    if (st) {
+        mem_free(p);
+        return st;
+    }
+    p[n] = 0;
+    *data = p;
+    *size = n;
+    return ST_OK;
+}
+
+enum status file_pread_all(int fd, void *data, size_t n, uint64_t off, const char *name,
+                           struct error *err)
+{
+    unsigned char *p = data;
+    while (n) {
+        ssize_t got = op_fails(FILE_OP_READ) ? -1 : pread(fd, p, n, (off_t)off);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return error_errno(err, errno, "%s", name);
+        if (got == 0)
+            return error_set(err, ST_FORMAT, "%s: ends %zu bytes early", name, n);
+        p += got;
+        off += (uint64_t)got;
+        n -= (size_t)got;
+    }
+    return ST_OK;
+}
+
+enum status file_pwrite_all(int fd, const void *data, size_t n, uint64_t off, const char *name,
+                            struct error *err)
+{
+    const unsigned char *p = data;
+    while (n) {
+        ssize_t put = op_fails(FILE_OP_WRITE) ? -1 : pwrite(fd, p, n, (off_t)off);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return error_errno(err, errno, "%s", name);
+        p += put;
+        off += (uint64_t)put;
+        n -= (size_t)put;
+    }
+    return ST_OK;
+}
+
+enum status file_fsync(int fd, const char *name, struct error *err)
+{
+    if (op_fails(FILE_OP_FSYNC) || fsync(fd))
+        return error_errno(err, errno, "%s", name);
+    return ST_OK;
+}
+
+enum status file_fsync_dir_of(const char *path, struct error *err)
+{
+    char *dir = path_dir(path);
+    if (!dir)
+        return error_set(err, ST_NOMEM, "out of memory");
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum status st = ST_OK;
+    if (fd < 0)
+        st = error_errno(err, errno, "%s", dir);
+    else if (op_fails(FILE_OP_FSYNC) ||
+             (fsync(fd) && errno != EINVAL)) /* some systems refuse folders */
+        st = error_errno(err, errno, "%s", dir);
+    if (fd >= 0)
+        close(fd);
+    mem_free(dir);
+    return st;
+}
+
+enum status file_out_open(struct file_out *o, const char *path, struct error *err)
+{
+    *o = (struct file_out){.fd = -1};
+    o->path = mem_strdup(path);
+    o->tmp = mem_printf("%s.tmp-XXXXXX", path);
+    if (!o->path || !o->tmp) {
+        file_out_abort(o);
+        return error_set(err, ST_NOMEM, "out of memory");
+    }
+    o->fd = op_fails(FILE_OP_WRITE) ? -1 : mkostemp(o->tmp, O_CLOEXEC);
+    if (o->fd < 0) {
+        enum status st = error_errno(err, errno, "%s", path);
+        mem_free(o->tmp);
+        o->tmp = NULL;
+        file_out_abort(o);
+        return st;
+    }
+    mode_t mask = umask(0);
+    umask(mask);
+    fchmod(o->fd, 0644 & ~mask); /* mkostemp made it 0600 */
+    return ST_OK;
+}
+
+enum status file_out_write(struct file_out *o, const void *data, size_t n, struct error *err)
+{
+    assert(o->fd >= 0);
+    enum status st = file_pwrite_all(o->fd, data, n, o->written, o->path, err);
+    if (!st)
+        o->written += n;
+    return st;
+}
+
+enum status file_out_commit(struct file_out *o, struct error *err)
+{
+    enum status st = file_fsync(o->fd, o->path, err);
+    if (close(o->fd) && !st)
+        st = error_errno(err, errno, "%s", o->path);
+    o->fd = -1;
+    if (!st && (op_fails(FILE_OP_RENAME) || rename(o->tmp, o->path)))
+        st = error_errno(err, errno, "%s", o->path);
+    if (!st) {
+        mem_free(o->tmp);
+        o->tmp = NULL;
+        st = file_fsync_dir_of(o->path, err);
+    }
+    file_out_abort(o);
+    return st;
+}
+
+void file_out_abort(struct file_out *o)
+{
+    if (o->fd >= 0)
+        close(o->fd);
+    if (o->tmp)
+        unlink(o->tmp);
+    mem_free(o->tmp);
+    mem_free(o->path);
+    *o = (struct file_out){.fd = -1};
+}
+
+enum status file_write_atomic(const char *path, const void *data, size_t size, struct error *err)
+{
+    struct file_out o;
+    enum status st = file_out_open(&o, path, err);
+    if (st)
+        return st;
+    st = file_out_write(&o, data, size, err);
+    if (st) {
+        file_out_abort(&o);
+        return st;
+    }
+    return file_out_commit(&o, err);
+}
+
+enum status file_make_dirs(const char *path, struct error *err)
+{
+    char *p = mem_strdup(path);
+    if (!p)
+        return error_set(err, ST_NOMEM, "out of memory");
+    enum status st = ST_OK;
+    for (char *s = p + 1; !st; s++) {
+        if (*s && *s != '/')
+            continue;
+        char c = *s;
+        *s = 0;
+        if (mkdir(p, 0755) && errno != EEXIST)
+            st = error_errno(err, errno, "%s", p);
+        *s = c;
+        if (!c)
+            break;
+    }
+    if (!st && !file_is_dir(path))
+        st = error_set(err, ST_IO, "%s: exists and is not a folder", path);
+    mem_free(p);
+    return st;
+}
+
+bool file_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+bool file_is_dir(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
