@@ -1,0 +1,104 @@
+/* A query vector and a filter to ranked image ids: exact below 50,000 pictures, FAISS above, always
+ * re-ranked exactly.
+ *
+ *     struct search *s = NULL;
+ *     if (search_open(&s, db, model, &(struct search_opts){.threads = 2}, &err)) return err.code;
+ *     struct search_result r = {0};
+ *     search_topk(s, query, &(struct db_filter){.folder = "/photos/2019"}, 10, &r, &err);
+ *     for (size_t i = 0; i < r.n; i++) printf("%.3f %lld\n", r.hits[i].score, (long
+ * long)r.hits[i].image); search_result_release(&r); search_close(s);
+ *
+ * search_open maps the caches in the library's folder (docs/FILE-FORMATS-LIBRARY.md) and takes from
+ * SQLite what they lack: vectors-<model>.bin is brought up to date on the disk where nobody else is
+ * at it and the folder can be written, otherwise the missing rows are held in memory. A cache that
+ * is damaged, of another history or of another version is never used; it is made again.
+ * search_maintain also trains the FAISS index, which search_open never does.
+ *
+ * Scores are cosines in f32: the scan reads f16 rows (error at most 1e-3, typically 3e-5), and the
+ * best of it are scored again from SQLite's f32 vectors for k up to 4,096. Order: score descending,
+ * then id ascending. A search sees the vectors of the moment search_open or search_refresh was
+ * called, and filters as of each call. Thread rule: one thread at a time, that of its db. */
+#ifndef EIDETIC_SEARCH_SEARCH_H
+#define EIDETIC_SEARCH_SEARCH_H
+
+#include "db/images.h"
+#include "db/vectors.h"
+
+struct search;
+
+struct search_opts {
+    int threads;          /* 0 = cpu_count() */
+    uint64_t exact_below; /* rows under which all are scanned; 0 = 50,000 */
+    uint64_t
+        memory;   /* bytes the FAISS index may take; 0 = 1 GiB. f32 rows where they fit, else f16 */
+    float recall; /* wanted recall@10; 0 = 0.98 */
+    bool caches_read_only; /* write nothing into the library's folder */
+    bool no_index;         /* scan all, whatever the size */
+    /* Real query vectors (unit rows of dim) on which search_maintain measures recall beside its own
+     * (stored rows and mixtures of them); NULL = its own only. */
+    const float *queries;
+    size_t n_queries;
+    /* Said by search_maintain before each step; may be NULL. */
+    void (*progress)(void *ctx, const char *step);
+    void *progress_ctx;
+};
+
+/* The options' pointers are used during the call only. db must outlive s. */
+enum status search_open(struct search **s, struct db *db, int64_t model,
+                        const struct search_opts *o, struct error *err);
+void search_close(struct search *s); /* takes NULL */
+/* Takes in what was committed since. Cheap where nothing was. */
+enum status search_refresh(struct search *s, struct error *err);
+
+struct search_hit {
+    int64_t image;
+    float score;
+};
+struct search_result {
+    struct search_hit *hits;
+    size_t n; /* at most k; fewer where fewer were selected */
+    /* Of this query's scores over the archive, whatever the filter: all rows where all were
+     * scanned, otherwise a fixed sample of up to 4,096 spread evenly. For rank_fits. */
+    double mean, sd;
+    size_t moments_n;
+    size_t candidates; /* rows that the filter left */
+    size_t scored;     /* rows whose score was computed */
+    bool exact;        /* false: by the FAISS index, within its recall */
+};
+/* q: dim floats, any positive length (normalised here). filter NULL: every present picture. k >= 1.
+ */
+enum status search_topk(struct search *s, const float *q, const struct db_filter *filter, size_t k,
+                        struct search_result *r, struct error *err);
+void search_result_release(struct search_result *r); /* takes a zeroed struct */
+
+struct search_stats {
+    const char *kind;       /* "exact" or the index's kind: "ivf" */
+    char description[64];   /* FAISS's factory string, or "flat f16 avx512" */
+    uint64_t rows;          /* live vectors that a search sees */
+    uint64_t dead;          /* removed, not yet squeezed out of the file */
+    uint64_t indexed, tail; /* of rows: inside the FAISS index; scanned beside it */
+    uint64_t in_memory;     /* of rows: not in vectors-<model>.bin yet */
+    uint64_t bytes;         /* of both caches on the disk */
+    int64_t generation;     /* of the database that is answered from */
+    double recall;          /* recall@10 measured when the index was built; 1 for exact */
+    int nlist, nprobe;      /* 0 for exact */
+    bool rebuilt;           /* a cache was unusable or absent and made again by this open */
+    char why[160];          /* ... and why, or why it could not be; "" = nothing to say */
+};
+void search_stats(const struct search *s, struct search_stats *st);
+
+/* Brings both caches up to date: after indexing, and in `check --repair`. Trains the FAISS index
+ * where the library is large enough and there is none, it is unusable, or its tail exceeds 10 %;
+ * squeezes removed rows out. A library that another process maintains now is left to it (ST_OK). */
+enum status search_maintain(struct db *db, int64_t model, const struct search_opts *o,
+                            struct error *err);
+/* Removes both caches of the model (hex), or of all models with NULL. */
+enum status search_drop_caches(struct db *db, const char *model_hex, struct error *err);
+/* Verifies what opening takes on trust: every block's checksum, that the file's rows are exactly
+ * SQLite's, the index's checksum. As db_check: found for each problem, ST_OK when it could be
+ * looked at. An absent cache is no problem. */
+enum status search_check(struct db *db, int64_t model, bool deep,
+                         void (*found)(void *ctx, const char *what), void *ctx, int64_t *problems,
+                         struct error *err);
+
+#endif
