@@ -6,7 +6,14 @@ target_compile_options(eidetic_flags INTERFACE
     -Wvla -Wwrite-strings -Wno-format-nonliteral -include ${CMAKE_SOURCE_DIR}/core/banned.h>
   -fno-math-errno -ffp-contract=off -fstack-protector-strong)
 target_compile_definitions(eidetic_flags INTERFACE _GNU_SOURCE _FILE_OFFSET_BITS=64)
-if(EIDETIC_WERROR)
+# EIDETIC_WERROR=AUTO: errors with the compilers that the project is checked with, so that the
+# warnings of a newer one do not keep anybody from building.
+if(EIDETIC_WERROR STREQUAL "AUTO")
+  if((CMAKE_C_COMPILER_ID STREQUAL "GNU" AND CMAKE_C_COMPILER_VERSION MATCHES "^12\\.") OR
+     (CMAKE_C_COMPILER_ID STREQUAL "Clang" AND CMAKE_C_COMPILER_VERSION MATCHES "^14\\."))
+    target_compile_options(eidetic_flags INTERFACE -Werror)
+  endif()
+elseif(EIDETIC_WERROR)
   target_compile_options(eidetic_flags INTERFACE -Werror)
 endif()
 if(EIDETIC_SANITIZE)
