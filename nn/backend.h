@@ -1,14 +1,15 @@
 /* A backend: where ops run. It is opened once, immutable afterwards but for its sticky failure.
  *
  *     struct backend *be = NULL;
- *     if (backend_open(&be, "cpu", threads, &err)) return err.code;   // "cpu", "cpu:ref", "cpu:avx2", "cpu:avx512", "cuda:0"
+ *     if (backend_open(&be, "cpu", threads, &err)) return err.code;   // "cpu", "cpu:ref",
+ * "cpu:avx2", "cpu:avx512", "cuda:0"
  *     ... op_linear(be, &y, &x, &w, &b, ACT_NONE, NULL) ...
  *     if (backend_sync(be, &err)) ...          // the first failure of any op since the last sync
  *     backend_close(be);
  *
- * The slots of the op table are filled when it opens: plain-C reference first, then AVX2, AVX-512 over it by
- * CPU feature (EIDETIC_CPU lowers it). Thread rule: one thread at a time per backend (it owns the
- * pool and scratch); several backends may live in one process. */
+ * The slots of the op table are filled when it opens: plain-C reference first, then AVX2, AVX-512
+ * over it by CPU feature (EIDETIC_CPU lowers it). Thread rule: one thread at a time per backend (it
+ * owns the pool and scratch); several backends may live in one process. */
 #ifndef EIDETIC_NN_BACKEND_H
 #define EIDETIC_NN_BACKEND_H
 
@@ -25,7 +26,8 @@ int backend_threads(const struct backend *be);
 struct pool *backend_pool(struct backend *be);
 enum status backend_sync(struct backend *be, struct error *err);
 
-/* Names of all backends that this build and machine can open, NULL-terminated, for tests and help. */
+/* Names of all backends that this build and machine can open, NULL-terminated, for tests and help.
+ */
 const char *const *backend_list(void);
 /* One line about the matrix library in use ("OpenBLAS 0.3.21 SkylakeX, OpenMP"), for `doctor`. */
 const char *backend_blas_info(void);

@@ -1,0 +1,99 @@
+/* Opening, closing and the sticky failure. backend_list is worked out once a process and never
+ * changes afterwards, which is why it may be a static array. */
+#include "nn/backend.h"
+#include "core/error.h"
+#include "nn/backend_int.h"
+#include <assert.h>
+#include <cblas.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_NAMES 32
+
+static const char *names[MAX_NAMES + 1];
+static char blas[128];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void find_names(void)
+{
+    int n = 0;
+    for (const struct backend_kind *const *k = backend_kinds; *k; k++)
+        n += (*k)->names(names + n, MAX_NAMES - n);
+    static const char *const parallel[] = {"one thread", "pthreads", "OpenMP"};
+    int p = openblas_get_parallel();
+    const char *config = openblas_get_config(); /* "OpenBLAS 0.3.21 NO_LAPACKE ... SkylakeX ..." */
+    const char *space = strchr(config, ' ');
+    space = space ? strchr(space + 1, ' ') : NULL;
+    int len = space ? (int)(space - config) : (int)strlen(config);
+    snprintf(blas, sizeof blas, "%.*s %s, %s", len, config, openblas_get_corename(),
+             p >= 0 && p <= 2 ? parallel[p] : "unknown threads");
+}
+
+const char *const *backend_list(void)
+{
+    pthread_once(&once, find_names);
+    return names;
+}
+
+const char *backend_blas_info(void)
+{
+    pthread_once(&once, find_names);
+    return blas;
+}
+
+enum status backend_open(struct backend **be, const char *name, int threads, struct error *err)
+{
+    *be = NULL;
+    size_t n = strcspn(name, ":");
+    for (const struct backend_kind *const *k = backend_kinds; *k; k++) {
+        if (strlen((*k)->prefix) != n || strncmp((*k)->prefix, name, n) != 0)
+            continue;
+        enum status st = (*k)->open(be, name[n] ? name + n + 1 : NULL, threads, err);
+        if (st == ST_OK)
+            (*be)->kind = *k;
+        return st;
+    }
+    return error_set(err, ST_USAGE, "%.40s: no such device", name);
+}
+
+void backend_close(struct backend *be)
+{
+    if (be)
+        be->kind->close(be);
+}
+
+const char *backend_name(const struct backend *be)
+{
+    return be->name;
+}
+
+int backend_threads(const struct backend *be)
+{
+    return pool_threads(be->pool);
+}
+
+struct pool *backend_pool(struct backend *be)
+{
+    return be->pool;
+}
+
+void backend_fail(struct backend *be, enum status code, const char *fmt, ...)
+{
+    if (be->failure.code != ST_OK)
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    be->failure.code = code;
+    vsnprintf(be->failure.text, sizeof be->failure.text, fmt, ap);
+    va_end(ap);
+}
+
+enum status backend_sync(struct backend *be, struct error *err)
+{
+    if (be->kind->sync)
+        be->kind->sync(be);
+    struct error first = be->failure;
+    be->failure = (struct error){0};
+    return first.code == ST_OK ? ST_OK : error_set(err, first.code, "%s", first.text);
+}

@@ -1,0 +1,33 @@
+/* Attention, the definition: one query at a time, its scores in a row of scratch, sums in double.
+ * A query that may see no key at all (kv_len 0) gives zeros, where torch gives NaN. */
+#include "nn/cpu/attn.h"
+#include <math.h>
+
+static void attend(const struct attn_args *a, const float *q, float *y, int keys)
+{
+    float *score = a->scratch;
+    double max = -INFINITY, sum = 0;
+    for (int t = 0; t < keys; t++) {
+        double dot = 0;
+        for (int i = 0; i < a->dh; i++)
+            dot += (double)q[i] * a->k[t * a->ld_k + i];
+        score[t] = (float)(dot * a->scale);
+        max = fmax(max, (double)score[t]);
+    }
+    for (int t = 0; t < keys; t++)
+        sum += exp(score[t] - max);
+    for (int i = 0; i < a->dh; i++) {
+        double out = 0;
+        for (int t = 0; t < keys; t++)
+            out += exp(score[t] - max) * a->v[t * a->ld_v + i];
+        y[i] = keys > 0 ? (float)(out / sum) : 0.0f;
+    }
+}
+
+void attn_ref(const struct attn_args *a)
+{
+    for (int i = 0; i < a->tq; i++) {
+        int keys = a->causal ? min_int(a->tk, a->q0 + i + 1) : a->tk;
+        attend(a, a->q + i * a->ld_q, a->y + i * a->ld_y, keys);
+    }
+}
