@@ -1,15 +1,17 @@
 /* CLIP: pictures and sentences to unit vectors of one space.
  *
  *     struct clip *c = NULL;
- *     if (clip_open(&c, "models/starter", NULL, &err)) return err.code;      // any layout, found out from the files
+ *     if (clip_open(&c, "models/starter", NULL, &err)) return err.code;      // any layout, found
+ * out from the files
  *     struct clip_session *s = NULL;
  *     clip_session_new(&s, c, "cpu", threads, &err);
  *     float v[CLIP_MAX_DIM];
- *     clip_encode_text(s, &text, 1, v, &err);          // one row of clip_dim(c) floats, unit length
+ *     clip_encode_text(s, &text, 1, v, &err);          // one row of clip_dim(c) floats, unit
+ * length
  *
- * struct clip is immutable after open and shared by threads; the mutable part (arena, backend) is the session, one a
- * thread. Follows Radford et al. 2021 as transformers' CLIPModel and open_clip's CLIP compute it in eval mode;
- * cosine >= 0.9999 and max abs error <= 1e-4 in f32. */
+ * struct clip is immutable after open and shared by threads; the mutable part (arena, backend) is
+ * the session, one a thread. Follows Radford et al. 2021 as transformers' CLIPModel and open_clip's
+ * CLIP compute it in eval mode; cosine >= 0.9999 and max abs error <= 1e-4 in f32. */
 #ifndef EIDETIC_CLIP_CLIP_H
 #define EIDETIC_CLIP_CLIP_H
 
@@ -19,8 +21,6 @@
 #include "nn/tensor.h"
 
 #define CLIP_MAX_DIM 2048
-
-enum clip_precision { CLIP_AUTO = 0, CLIP_F32, CLIP_BF16, CLIP_INT8 };
 
 struct clip_opts {
     int no_image, no_text; /* skip a tower (start-up time) */
@@ -32,17 +32,18 @@ enum status clip_open(struct clip **c, const char *path, const struct clip_opts 
 void clip_close(struct clip *c);
 
 struct clip_info {
-    const char *arch;      /* "openai/hf clip vit", "open_clip vit", "eidetic starter" */
+    const char *arch;      /* "hf clip vit", "open_clip vit", "eidetic starter" */
     const char *layout;    /* "hugging face folder", "open_clip folder", "openai state dict", ... */
     const char *name;      /* short, for people: folder or file stem, or config's name */
     const char *tokenizer; /* which rules */
-    const char *license;   /* from models/LICENSE or the metadata, or NULL */
-    char id[33];           /* hex hash of source weights and preprocessing; a vector belongs to it */
+    const char *license;   /* one line from a LICENSE file or the metadata, or NULL */
+    const char *note;      /* what the files do not say and was decided by rule, or NULL */
+    char id[33]; /* hex hash of source weights and preprocessing; a vector belongs to it */
     int dim, context, image_size, image_layers, text_layers, image_width, text_width, patch;
-    float logit_scale;     /* already exp'd, as multiplied */
+    float logit_scale; /* already exp'd, as multiplied */
     float logit_bias;
     uint64_t parameters, bytes;
-    const char *dtype;     /* of most weights */
+    const char *dtype; /* of most weights */
 };
 const struct clip_info *clip_info(const struct clip *c);
 int clip_dim(const struct clip *c);
@@ -61,11 +62,13 @@ enum status clip_encode_images(struct clip_session *s, const uint8_t *const *pix
 /* n texts, cut at the model's context. out: [n, dim], unit rows. */
 enum status clip_encode_text(struct clip_session *s, const char *const *texts, int n, float *out,
                              struct error *err);
-/* Token states [T, d] of the text tower before pooling and head, and a key mask (1 = counts), T = context. For the sampler. */
+/* Token states [T, d] of the text tower before pooling and head, and a key mask (1 = counts), T =
+ * context. For the sampler. */
 enum status clip_text_states(struct clip_session *s, const char *text, float *states, uint8_t *mask,
                              struct error *err);
 
-/* Test hook: called with each block's output (f32, host) as it is computed; names as in docs/ADDING-A-MODEL.md. */
+/* Test hook: called with each block's output (f32, host) as it is computed; names as in
+ * docs/ADDING-A-MODEL.md. */
 typedef void clip_trace_fn(void *ctx, const char *name, const struct tensor *t);
 void clip_session_trace(struct clip_session *s, clip_trace_fn *fn, void *ctx);
 

@@ -1,0 +1,121 @@
+/* What a model family is to the rest of clip/: one file in clip/arch/ that ends in one of these
+ * structs, and one line in arch_list.c. docs/ADDING-A-MODEL.md walks through it.
+ *
+ *     const struct clip_arch clip_arch_mine = {
+ *         .name = "my vit", .probe = probe, .open = open_model, .image = image, .text = text, .states = states};
+ *
+ * A family maps names and config onto tensors in open(), and computes towers with ops in
+ * image()/text(); files, tokenizing, batching, normalising to unit length, ids and errors around it
+ * are done for it. Thread rule: a model is immutable after open; everything mutable comes in
+ * through struct clip_run. */
+#ifndef EIDETIC_CLIP_ARCH_H
+#define EIDETIC_CLIP_ARCH_H
+
+#include "clip/clip.h"
+#include "clip/preprocess.h"
+#include "core/arena.h"
+#include "nn/ops.h"
+#include "nn/weights.h"
+#include <jansson.h>
+
+/* What layout.c found at the user's path; NULL where there is none. */
+struct clip_source {
+    const char *path;  /* as the user named it */
+    char *dir;         /* the folder of config and tokenizer files */
+    char *config_path; /* config.json, open_clip_config.json or <stem>.json */
+    json_t *config;
+    bool open_clip;     /* the config is OpenCLIP's, not Hugging Face's */
+    bool openai;        /* the file carries the three buffers that only OpenAI's own files have */
+    const char *layout; /* "hugging face folder", ... */
+    struct weights *weights;
+    char prefix[64]; /* what stands before every name ("module.", "state_dict."), often "" */
+};
+
+/* Filled by open(); clip_close releases what is in it (the arena with everything taken from it). */
+struct clip_model {
+    void *data;         /* the family's own struct, from the arena */
+    struct arena arena; /* small converted tensors; lives as long as the model */
+    struct clip_preprocess pre;
+    enum tokenizer_kind tokenizer;
+    const char *tokenizer_dir; /* a folder, or NULL = the data compiled in; copied at once */
+    int dim, context, vocab;   /* vocab: rows of the token table */
+    int image_layers, text_layers, image_width, text_width, patch;
+    float logit_scale, logit_bias; /* logit_scale as multiplied: already exp'd */
+    const char *license;           /* borrowed from the weights' metadata, or NULL */
+    const char *note;              /* what was guessed ("gelu by default"), or NULL; static */
+    char
+        recipe[128]; /* what else than weights and preprocessing changes a vector; part of the id */
+    int input_side;  /* image() gets only this many rows and columns, from the top left; 0 = all */
+    int image_batch, text_batch; /* how many the towers like at a time; 0 = 8 and 32 */
+};
+
+/* One call's surroundings. */
+struct clip_run {
+    struct backend *be;
+    struct arena *arena; /* rewound by the caller */
+    clip_trace_fn *trace;
+    void *trace_ctx;
+    const char *tower; /* "image" or "text", the first word of trace names */
+    struct error *err;
+    enum status status; /* sticky: the first failure of clip_run_tensor */
+};
+struct clip_tokens {
+    int n, context;
+    const int32_t *ids; /* [n, context], padded */
+    const int32_t *len; /* [n] ids before padding, end token included; at least 1 */
+};
+
+struct clip_arch {
+    const char *name;
+    bool (*probe)(const struct clip_source *src); /* cheap: is it mine? */
+    enum status (*open)(struct clip_model *m, const struct clip_source *src,
+                        const struct clip_opts *o, struct error *err);
+    /* x [B, side, side, 3] f32, normalised -> y [B, dim], not yet unit length. */
+    enum status (*image)(const struct clip_model *m, struct clip_run *r, const struct tensor *x,
+                         struct tensor *y);
+    /* y [n, dim], not yet unit length. */
+    enum status (*text)(const struct clip_model *m, struct clip_run *r, const struct clip_tokens *t,
+                        struct tensor *y);
+    /* One text: y [1, context, text_width], and which of the context keys count. */
+    enum status (*states)(const struct clip_model *m, struct clip_run *r,
+                          const struct clip_tokens *t, struct tensor *y, uint8_t *mask);
+};
+extern const struct clip_arch
+    *const clip_arch_list[]; /* NULL-terminated, in the order they are asked */
+
+/* An f32 tensor from the run's arena. On failure data is NULL and r->status is set for good, so
+ * that a family takes all its buffers first and checks once, before the first op. */
+struct tensor clip_run_tensor(struct clip_run *r, int ndim, const int64_t *dims);
+void *clip_run_array(struct clip_run *r, int64_t n, size_t size);
+/* Calls the trace hook, if any, with "<tower>.<what>" ("<tower>.<what>.<i>" when i >= 0). */
+void clip_run_trace(struct clip_run *r, const char *what, int i, const struct tensor *t);
+
+/* Reading weights, sticky as well: take everything, then check l.status once. Names are src's
+ * prefix and the printf'd rest. Shapes are exact; anything else is one sentence naming file and
+ * tensor. */
+struct clip_loader {
+    struct clip_model *m;
+    const struct clip_source *src;
+    struct error *err;
+    enum status status;
+};
+bool clip_load_has(const struct clip_loader *l, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* A matrix as it lies in the file, in any weight dtype; dims beyond the second are folded into it.
+ */
+struct tensor clip_load_matrix(struct clip_loader *l, int ndim, const int64_t *dims,
+                               const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* A small tensor (norms, biases, positions) converted to f32. */
+struct tensor clip_load_small(struct clip_loader *l, int ndim, const int64_t *dims, const char *fmt,
+                              ...) __attribute__((format(printf, 4, 5)));
+/* A [rows, cols] matrix that the reference multiplies from the right (x @ w): comes back as f32
+ * [cols, rows]. */
+struct tensor clip_load_turned(struct clip_loader *l, int64_t rows, int64_t cols, const char *fmt,
+                               ...) __attribute__((format(printf, 4, 5)));
+/* One number, from a scalar or a [1] tensor. */
+float clip_load_number(struct clip_loader *l, float otherwise, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Rows [from, from + n) of a matrix, scales with them. */
+struct tensor clip_tensor_rows(const struct tensor *t, int64_t from, int64_t n);
+
+#endif

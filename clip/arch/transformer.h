@@ -1,0 +1,51 @@
+/* Stacks of transformer layers, shared by the families.
+ *
+ *     struct clip_transformer t = {.width = 768, .heads = 12, .layers = 12, .hidden = 3072, .eps =
+ * 1e-5f, ...};
+ *     ... fill t.layer[i] ...
+ *     if (clip_transformer_run(r, &t, &x, NULL)) return r->status;    // x [B,T,D], in place
+ *
+ * Pre-norm (CLIP, Radford et al. 2021):  x += ls1 * attn(ln1(x));  x += ls2 * fc2(act(fc1(ln2(x))))
+ * Post-norm (BERT, Devlin et al. 2019):  x = ln1(x + attn(x));     x = ln2(x + fc2(act(fc1(x)))) */
+#ifndef EIDETIC_CLIP_ARCH_TRANSFORMER_H
+#define EIDETIC_CLIP_ARCH_TRANSFORMER_H
+
+#include "clip/arch.h"
+
+struct clip_linear {
+    struct tensor w, b; /* [N,K], [N]; b.data NULL = none */
+};
+struct clip_norm {
+    struct tensor w, b; /* [D], [D]; w.data NULL = no norm here */
+};
+struct clip_layer {
+    struct clip_norm ln1, ln2;
+    struct clip_linear q, k, v, o, fc1, fc2;
+    struct tensor ls1, ls2; /* LayerScale [D], data NULL = none */
+};
+struct clip_transformer {
+    int width, heads, layers, hidden;
+    float eps;
+    enum act act;
+    bool causal, post_norm;
+    struct clip_layer *layer;
+};
+
+/* Takes zeroed layers from the model's arena. */
+enum status clip_transformer_init(struct clip_transformer *t, struct clip_loader *l);
+/* x [B,T,D] in place; kv_len [B] as op_attention's, or NULL. Traces "block.<i>". */
+enum status clip_transformer_run(struct clip_run *r, const struct clip_transformer *t,
+                                 struct tensor *x, const int32_t *kv_len);
+
+void clip_linear_run(struct clip_run *r, struct tensor *y, const struct tensor *x,
+                     const struct clip_linear *w, enum act act, const struct tensor *residual);
+void clip_norm_run(struct clip_run *r, struct tensor *y, const struct tensor *x,
+                   const struct clip_norm *n, float eps);
+
+/* "<stem>.weight" [n, k] and, when bias, "<stem>.bias" [n]. */
+struct clip_linear clip_load_linear(struct clip_loader *l, int64_t n, int64_t k, bool bias,
+                                    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+struct clip_norm clip_load_norm(struct clip_loader *l, int64_t d, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

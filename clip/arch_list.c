@@ -1,0 +1,11 @@
+/* Every model family that is read. To add one: write clip/arch/<family>.c, then add its line here.
+ * The first whose probe says yes opens the model. */
+#include "clip/arch.h"
+
+extern const struct clip_arch clip_arch_hf_clip, clip_arch_open_clip;
+
+const struct clip_arch *const clip_arch_list[] = {
+    &clip_arch_hf_clip,
+    &clip_arch_open_clip,
+    NULL,
+};

@@ -1,0 +1,181 @@
+/* Opening a model and saying what it is. The work is in layout.c (which files), arch/ (which
+ * family) and session.c (running it). */
+#include "clip/clip_int.h"
+#include "core/file.h"
+#include "core/mem.h"
+#include "core/path.h"
+#include <math.h>
+
+static const struct clip_arch *find_arch(const struct clip_source *src)
+{
+    for (int i = 0; clip_arch_list[i]; i++)
+        if (clip_arch_list[i]->probe(src))
+            return clip_arch_list[i];
+    return NULL;
+}
+
+static enum status check_model(const struct clip *c, struct error *err)
+{
+    const struct clip_model *m = &c->model;
+    if (m->dim < 1 || m->dim > CLIP_MAX_DIM)
+        return error_set(err, ST_UNSUPPORTED, "%s: vectors of %d values, at most %d are read",
+                         c->src.path, m->dim, CLIP_MAX_DIM);
+    if (!isfinite(m->logit_scale) || !isfinite(m->logit_bias))
+        return error_set(err, ST_FORMAT, "%s: logit_scale is not a finite number", c->src.path);
+    if (!c->opts.no_text && tokenizer_vocab_size(c->tokenizer) > m->vocab)
+        return error_set(err, ST_FORMAT, "%s: the tokenizer has %d pieces, the text tower %d",
+                         c->src.path, tokenizer_vocab_size(c->tokenizer), m->vocab);
+    return ST_OK;
+}
+
+/* Values, and the dtype that most of them have. */
+static void count_weights(struct clip_info *info, const struct weights *w)
+{
+    uint64_t per[DT_COUNT] = {0};
+    enum dtype most = DT_F32;
+    for (int i = 0; i < weights_count(w); i++) {
+        const struct tensor *t = weights_at(w, i);
+        if (t->dtype != DT_I64 && t->dtype != DT_I32 && t->dtype != DT_BOOL && t->dtype != DT_U8)
+            per[t->dtype] += (uint64_t)tensor_count(t);
+    }
+    for (int i = 0; i < DT_COUNT; i++) {
+        info->parameters += per[i];
+        if (per[i] > per[most])
+            most = (enum dtype)i;
+    }
+    info->dtype = dtype_name(most);
+    info->bytes = weights_bytes(w);
+}
+
+static char *short_name(const char *path)
+{
+    char *full = path_absolute(path);
+    const char *base = full ? path_base(full) : "";
+    const char *ext = path_ext(base);
+    bool folder = file_is_dir(path);
+    size_t n = folder || !*ext ? strlen(base) : (size_t)(ext - base) - 1;
+    char *name = full ? mem_strndup(base, n) : NULL;
+    mem_free(full);
+    return name;
+}
+
+/* The first line of LICENSE in the model's folder, or beside the folder when the model is one of
+ * ours. */
+static char *license_line(const struct clip_source *s)
+{
+    bool ours = weights_meta(s->weights, "eidetic.kind") != NULL;
+    static const char *const where[] = {"LICENSE", "LICENSE.txt", "../LICENSE"};
+    char *line = NULL;
+    for (int i = 0; i < (ours ? 3 : 2) && !line; i++) {
+        char *path = path_join(s->dir, where[i]), *data = NULL;
+        size_t size = 0;
+        if (path && file_exists(path) && !file_read_all(&data, &size, path, 1 << 20, NULL)) {
+            const char *start = data + strspn(data, "# \t\r\n");
+            line = mem_strndup(start, strcspn(start, "\r\n"));
+        }
+        mem_free(data);
+        mem_free(path);
+    }
+    return line;
+}
+
+static enum status fill_info(struct clip *c, struct error *err)
+{
+    const struct clip_model *m = &c->model;
+    struct clip_info *info = &c->info;
+    c->name = short_name(c->src.path);
+    if (!c->name)
+        return error_set(err, ST_NOMEM, "%s: out of memory", c->src.path);
+    if (!m->license)
+        c->license = license_line(&c->src);
+    *info = (struct clip_info){
+        .arch = c->arch->name,
+        .layout = c->src.layout,
+        .name = c->name,
+        .tokenizer = tokenizer_name(c->tokenizer),
+        .license = m->license ? m->license : c->license,
+        .note = m->note,
+        .dim = m->dim,
+        .context = m->context,
+        .image_size = m->pre.prep.size,
+        .image_layers = m->image_layers,
+        .text_layers = m->text_layers,
+        .image_width = m->image_width,
+        .text_width = m->text_width,
+        .patch = m->patch,
+        .logit_scale = m->logit_scale,
+        .logit_bias = m->logit_bias,
+    };
+    count_weights(info, c->src.weights);
+    return clip_id_make(info->id, &c->src, m, err);
+}
+
+static enum status open_into(struct clip *c, const char *path, struct error *err)
+{
+    enum status st = clip_source_open(&c->src, path, err);
+    if (st)
+        return st;
+    c->arch = find_arch(&c->src);
+    if (!c->arch)
+        return error_set(err, ST_UNSUPPORTED,
+                         "%s: no model family that is read here (clip vit in hugging face, openai "
+                         "or open_clip form, eidetic starter)",
+                         path);
+    st = c->arch->open(&c->model, &c->src, &c->opts, err);
+    if (!st)
+        st = tokenizer_open(&c->tokenizer, c->model.tokenizer, c->model.tokenizer_dir, err);
+    if (!st)
+        st = check_model(c, err);
+    return st ? st : fill_info(c, err);
+}
+
+enum status clip_open(struct clip **out, const char *path, const struct clip_opts *o,
+                      struct error *err)
+{
+    *out = NULL;
+    struct clip *c = mem_zalloc(sizeof *c);
+    if (!c)
+        return error_set(err, ST_NOMEM, "%s: out of memory", path);
+    if (o)
+        c->opts = *o;
+    enum status st = open_into(c, path, err);
+    if (st)
+        clip_close(c);
+    else
+        *out = c;
+    return st;
+}
+
+void clip_close(struct clip *c)
+{
+    if (!c)
+        return;
+    tokenizer_close(c->tokenizer);
+    arena_release(&c->model.arena);
+    clip_source_release(&c->src);
+    mem_free(c->name);
+    mem_free(c->license);
+    mem_free(c);
+}
+
+const struct clip_info *clip_info(const struct clip *c)
+{
+    return &c->info;
+}
+
+int clip_dim(const struct clip *c)
+{
+    return c->info.dim;
+}
+
+const struct tokenizer *clip_tokenizer(const struct clip *c)
+{
+    return c->tokenizer;
+}
+
+struct decoder_prep clip_prep(const struct clip *c, bool exact)
+{
+    struct decoder_prep p = c->model.pre.prep;
+    p.exact = exact;
+    return p;
+}

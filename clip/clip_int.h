@@ -1,0 +1,25 @@
+/* What clip.c, session.c, layout.c and id.c share. */
+#ifndef EIDETIC_CLIP_CLIP_INT_H
+#define EIDETIC_CLIP_CLIP_INT_H
+
+#include "clip/arch.h"
+
+struct clip {
+    const struct clip_arch *arch;
+    struct clip_model model;
+    struct clip_source src;
+    struct clip_opts opts;
+    struct tokenizer *tokenizer;
+    struct clip_info info;
+    char *name, *license; /* info's strings that are made up here */
+};
+
+/* layout.c. Release takes a zeroed struct. */
+enum status clip_source_open(struct clip_source *s, const char *path, struct error *err);
+void clip_source_release(struct clip_source *s);
+
+/* id.c: hex of a hash of the source's weights and the preprocessing line. */
+enum status clip_id_make(char id[33], const struct clip_source *s, const struct clip_model *m,
+                         struct error *err);
+
+#endif

@@ -1,0 +1,197 @@
+/* What lies at a path: which weight file, which config beside it, whose names. Names inside the
+ * file decide over file names, since people rename files; a folder that has both OpenCLIP's and
+ * transformers' files is read as OpenCLIP's. */
+#include "clip/clip_int.h"
+#include "clip/config.h"
+#include "core/file.h"
+#include "core/mem.h"
+#include "core/path.h"
+#include <dirent.h>
+#include <strings.h>
+
+static const char *const open_clip_files[] = {"open_clip_model.safetensors",
+                                              "open_clip_pytorch_model.bin", NULL};
+static const char *const hf_files[] = {"model.safetensors", "model.safetensors.index.json",
+                                       "pytorch_model.bin", "pytorch_model.bin.index.json", NULL};
+
+/* *out = dir/name when that exists, else untouched. */
+static enum status find(char **out, const char *dir, const char *name, struct error *err)
+{
+    char *p = path_join(dir, name);
+    if (!p)
+        return error_set(err, ST_NOMEM, "%s: out of memory", dir);
+    if (!*out && file_exists(p) && !file_is_dir(p))
+        *out = p;
+    else
+        mem_free(p);
+    return ST_OK;
+}
+
+static enum status find_first(char **out, const char *dir, const char *const *names,
+                              struct error *err)
+{
+    enum status st = ST_OK;
+    for (int i = 0; names[i] && !*out && !st; i++)
+        st = find(out, dir, names[i], err);
+    return st;
+}
+
+static bool weight_name(const char *n)
+{
+    return path_has_ext(n, "safetensors") || path_has_ext(n, "pt") || path_has_ext(n, "pth") ||
+           path_has_ext(n, "bin");
+}
+
+/* The only weight file of a folder, whatever its name. */
+static enum status find_only(char **out, const char *dir, struct error *err)
+{
+    DIR *d = opendir(dir);
+    enum status st = ST_OK;
+    int n = 0;
+    char *only = NULL;
+    if (!d)
+        return error_set(err, ST_IO, "%s: cannot be listed", dir);
+    for (struct dirent *e; !st && (e = readdir(d));) {
+        if (e->d_name[0] == '.' || !weight_name(e->d_name))
+            continue;
+        if (n++ == 0)
+            st = find(&only, dir, e->d_name, err);
+    }
+    closedir(d);
+    if (!st && n != 1)
+        st = error_set(err, ST_NOT_FOUND,
+                       n ? "%s: several weight files, name one of them"
+                         : "%s: no weight file in this folder (model.safetensors, "
+                           "pytorch_model.bin, open_clip_model.safetensors, ...)",
+                       dir);
+    if (st)
+        mem_free(only);
+    else
+        *out = only;
+    return st;
+}
+
+static enum status in_folder(struct clip_source *s, char **file, struct error *err)
+{
+    char *oc = NULL;
+    enum status st;
+    s->dir = mem_strdup(s->path);
+    if (!s->dir)
+        return error_set(err, ST_NOMEM, "%s: out of memory", s->path);
+    st = find(&oc, s->dir, "open_clip_config.json", err);
+    if (!st && oc)
+        st = find_first(file, s->dir, open_clip_files, err);
+    if (!st && !*file)
+        st = find_first(file, s->dir, hf_files, err);
+    if (!st && !*file)
+        st = find_only(file, s->dir, err);
+    mem_free(oc);
+    return st;
+}
+
+static bool ends_with(const char *s, const char *tail)
+{
+    size_t n = strlen(s), k = strlen(tail);
+    return n >= k && strcmp(s + n - k, tail) == 0;
+}
+
+/* Finds the anchor tensor whose name tells the naming, and what stands before it. */
+static bool anchor(struct clip_source *s, const char *name)
+{
+    for (int i = 0; i < weights_count(s->weights); i++) {
+        const char *full = weights_name(s->weights, i);
+        size_t n = strlen(full) - strlen(name);
+        if (!ends_with(full, name) || n >= sizeof s->prefix)
+            continue;
+        if (n > 0 && full[n - 1] != '.')
+            continue;
+        memcpy(s->prefix, full, n);
+        s->prefix[n] = 0;
+        return true;
+    }
+    return false;
+}
+
+static bool has(const struct clip_source *s, const char *name)
+{
+    char full[128];
+    snprintf(full, sizeof full, "%s%s", s->prefix, name);
+    return weights_find(s->weights, full) != NULL;
+}
+
+static enum status find_config(struct clip_source *s, const char *file, bool openai_names,
+                               struct error *err)
+{
+    enum status st = ST_OK;
+    if (!openai_names)
+        return find(&s->config_path, s->dir, "config.json", err);
+    st = find(&s->config_path, s->dir, "open_clip_config.json", err);
+    if (!st &&
+        !s->config_path) { /* "ViT-B-32.pt" beside "ViT-B-32.json", as open_clip's model_configs */
+        const char *base = path_base(file), *ext = path_ext(file);
+        size_t stem = *ext ? (size_t)(ext - base) - 1 : strlen(base);
+        char *name = mem_printf("%.*s.json", (int)stem, base);
+        st = name ? find(&s->config_path, s->dir, name, err)
+                  : error_set(err, ST_NOMEM, "%s: out of memory", file);
+        mem_free(name);
+    }
+    s->open_clip = s->config_path != NULL;
+    return st;
+}
+
+static const char *layout_name(const struct clip_source *s, bool openai_names, bool folder)
+{
+    if (weights_meta(s->weights, "eidetic.kind"))
+        return folder ? "eidetic folder" : "eidetic file";
+    if (!openai_names)
+        return s->config ? "hugging face folder" : "state dict";
+    if (s->openai)
+        return "openai state dict";
+    return s->open_clip ? "open_clip folder" : "open_clip state dict";
+}
+
+enum status clip_source_open(struct clip_source *s, const char *path, struct error *err)
+{
+    bool folder = file_is_dir(path);
+    char *file = NULL;
+    *s = (struct clip_source){.path = path};
+    enum status st = ST_OK;
+    if (!folder && !file_exists(path))
+        return error_set(err, ST_NOT_FOUND, "%s: no such model", path);
+    if (folder) {
+        st = in_folder(s, &file, err);
+    } else {
+        file = mem_strdup(path);
+        s->dir = path_dir(path);
+        if (!file || !s->dir)
+            st = error_set(err, ST_NOMEM, "%s: out of memory", path);
+    }
+    if (!st)
+        st = weights_open(&s->weights, file, err);
+    if (st)
+        goto out;
+    bool openai_names = anchor(s, "visual.conv1.weight");
+    if (!openai_names)
+        anchor(s, "vision_model.embeddings.class_embedding");
+    s->openai = openai_names && has(s, "input_resolution") && has(s, "context_length") &&
+                has(s, "vocab_size");
+    if (!s->openai)
+        st = find_config(s, file, openai_names, err);
+    if (!st && s->config_path)
+        st = clip_config_read(&s->config, s->config_path, err);
+    s->layout = layout_name(s, openai_names, folder);
+out:
+    mem_free(file);
+    if (st)
+        clip_source_release(s);
+    return st;
+}
+
+void clip_source_release(struct clip_source *s)
+{
+    json_decref(s->config);
+    weights_close(s->weights);
+    mem_free(s->config_path);
+    mem_free(s->dir);
+    *s = (struct clip_source){0};
+}

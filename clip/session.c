@@ -1,0 +1,212 @@
+/* Running a model: batches, tokens, unit length. Texts are run in order of length, so that a batch
+ * is no longer than it must be; each row still comes back in its caller's place. */
+#include "clip/clip_int.h"
+#include "core/mem.h"
+#include <math.h>
+
+struct clip_session {
+    const struct clip *c;
+    struct backend *be;
+    struct arena arena;
+    clip_trace_fn *trace;
+    void *trace_ctx;
+};
+
+enum status clip_session_new(struct clip_session **out, const struct clip *c, const char *device,
+                             int threads, struct error *err)
+{
+    *out = NULL;
+    struct clip_session *s = mem_zalloc(sizeof *s);
+    if (!s)
+        return error_set(err, ST_NOMEM, "out of memory for a session");
+    s->c = c;
+    enum status st = backend_open(&s->be, device ? device : "cpu", threads, err);
+    if (st)
+        clip_session_free(s);
+    else
+        *out = s;
+    return st;
+}
+
+void clip_session_free(struct clip_session *s)
+{
+    if (!s)
+        return;
+    backend_close(s->be);
+    arena_release(&s->arena);
+    mem_free(s);
+}
+
+void clip_session_trace(struct clip_session *s, clip_trace_fn *fn, void *ctx)
+{
+    s->trace = fn;
+    s->trace_ctx = ctx;
+}
+
+static struct clip_run run_begin(struct clip_session *s, const char *tower, struct error *err)
+{
+    arena_rewind(&s->arena, 0);
+    return (struct clip_run){.be = s->be,
+                             .arena = &s->arena,
+                             .trace = s->trace,
+                             .trace_ctx = s->trace_ctx,
+                             .tower = tower,
+                             .err = err};
+}
+
+/* Unit rows of y, checked: weights that hold NaN or 0 give vectors that compare with nothing. */
+static enum status finish(struct clip_session *s, struct clip_run *r, struct tensor *y)
+{
+    op_l2norm(s->be, y, y, 1e-12f);
+    enum status st = backend_sync(s->be, r->err);
+    if (st)
+        return st;
+    clip_run_trace(r, "vector", -1, y);
+    const float *v = y->data;
+    for (int64_t i = 0; i < tensor_rows(y); i++) {
+        float norm = 0.0f;
+        for (int64_t j = 0; j < y->dim[1]; j++)
+            norm += v[i * y->dim[1] + j] * v[i * y->dim[1] + j];
+        if (!(norm > 0.5f && norm < 2.0f))
+            return error_set(r->err, ST_FORMAT, "%s: the %s tower gives a vector without direction",
+                             s->c->src.path, r->tower);
+    }
+    return ST_OK;
+}
+
+static enum status image_batch(struct clip_session *s, const uint8_t *const *pixels, int64_t n,
+                               float *out, struct error *err)
+{
+    const struct clip_model *m = &s->c->model;
+    struct clip_run r = run_begin(s, "image", err);
+    int64_t size = m->pre.prep.size, side = m->input_side > 0 ? m->input_side : size;
+    struct tensor y = clip_run_tensor(&r, 2, (int64_t[]){n, m->dim});
+    struct tensor x = clip_run_tensor(&r, 4, (int64_t[]){n, side, side, 3});
+    size_t mark = arena_mark(r.arena);
+    struct tensor u8 = tensor_view(clip_run_array(&r, n * side * side * 3, 1), DT_U8, 4, x.dim);
+    if (r.status)
+        return r.status;
+    for (int64_t i = 0; i < n * side; i++)
+        memcpy((uint8_t *)u8.data + i * side * 3, pixels[i / side] + i % side * size * 3,
+               (size_t)side * 3);
+    op_normalize_u8(s->be, &x, &u8, m->pre.rescale, m->pre.mean, m->pre.std);
+    arena_rewind(r.arena, mark);
+    clip_run_trace(&r, "pixels", -1, &x);
+    enum status st = s->c->arch->image(m, &r, &x, &y);
+    if (!st)
+        st = finish(s, &r, &y);
+    if (!st)
+        memcpy(out, y.data, (size_t)tensor_count(&y) * sizeof *out);
+    return st;
+}
+
+enum status clip_encode_images(struct clip_session *s, const uint8_t *const *pixels, int n,
+                               float *out, struct error *err)
+{
+    int step = s->c->model.image_batch > 0 ? s->c->model.image_batch : 8;
+    enum status st = ST_OK;
+    if (s->c->opts.no_image)
+        return error_set(err, ST_USAGE, "%s: was opened without its image tower", s->c->src.path);
+    for (int i = 0; i < n && !st; i += step)
+        st = image_batch(s, pixels + i, n - i < step ? n - i : step,
+                         out + (size_t)i * (size_t)s->c->model.dim, err);
+    return st;
+}
+
+struct row {
+    int32_t len;
+    int at; /* the caller's row */
+};
+
+static int by_length(const void *a, const void *b)
+{
+    const struct row *x = a, *y = b;
+    return x->len != y->len ? (x->len > y->len) - (x->len < y->len)
+                            : (x->at > y->at) - (x->at < y->at);
+}
+
+static enum status tokenize(const struct clip *c, const char *text, int32_t *ids, int32_t *len,
+                            struct error *err)
+{
+    struct token_list l = {0};
+    enum status st = tokenizer_encode(c->tokenizer, text, strlen(text), &l, err);
+    if (!st)
+        *len = (int32_t)tokenizer_fit(c->tokenizer, &l, (size_t)c->model.context, ids);
+    token_list_release(&l);
+    return st;
+}
+
+/* Rows row[0..n) of all texts' ids. */
+static enum status text_batch(struct clip_session *s, const int32_t *all, const struct row *row,
+                              int n, float *out, struct error *err)
+{
+    const struct clip_model *m = &s->c->model;
+    struct clip_run r = run_begin(s, "text", err);
+    size_t context = (size_t)m->context, dim = (size_t)m->dim;
+    struct tensor y = clip_run_tensor(&r, 2, (int64_t[]){n, m->dim});
+    int32_t *ids = clip_run_array(&r, (int64_t)n * m->context, sizeof *ids);
+    int32_t *len = clip_run_array(&r, n, sizeof *len);
+    if (r.status)
+        return r.status;
+    for (int i = 0; i < n; i++) {
+        memcpy(ids + (size_t)i * context, all + (size_t)row[i].at * context, context * sizeof *ids);
+        len[i] = row[i].len;
+    }
+    struct clip_tokens t = {.n = n, .context = m->context, .ids = ids, .len = len};
+    enum status st = s->c->arch->text(m, &r, &t, &y);
+    if (!st)
+        st = finish(s, &r, &y);
+    for (int i = 0; i < n && !st; i++)
+        memcpy(out + (size_t)row[i].at * dim, (float *)y.data + (size_t)i * dim, dim * sizeof *out);
+    return st;
+}
+
+enum status clip_encode_text(struct clip_session *s, const char *const *texts, int n, float *out,
+                             struct error *err)
+{
+    const struct clip *c = s->c;
+    size_t context = (size_t)c->model.context, count = 0;
+    int step = c->model.text_batch > 0 ? c->model.text_batch : 32;
+    enum status st = ST_OK;
+    if (c->opts.no_text)
+        return error_set(err, ST_USAGE, "%s: was opened without its text tower", c->src.path);
+    if (n <= 0)
+        return ST_OK;
+    int32_t *ids = mul_overflow_size((size_t)n, context, &count) ? NULL : mem_array(count, 4);
+    struct row *row = mem_array((size_t)n, sizeof *row);
+    if (!ids || !row)
+        st = error_set(err, ST_NOMEM, "out of memory for %d texts", n);
+    for (int i = 0; i < n && !st; i++) {
+        row[i].at = i;
+        st = tokenize(c, texts[i], ids + (size_t)i * context, &row[i].len, err);
+    }
+    if (!st)
+        qsort(row, (size_t)n, sizeof *row, by_length);
+    for (int i = 0; i < n && !st; i += step)
+        st = text_batch(s, ids, row + i, n - i < step ? n - i : step, out, err);
+    mem_free(row);
+    mem_free(ids);
+    return st;
+}
+
+enum status clip_text_states(struct clip_session *s, const char *text, float *states, uint8_t *mask,
+                             struct error *err)
+{
+    const struct clip_model *m = &s->c->model;
+    if (s->c->opts.no_text)
+        return error_set(err, ST_USAGE, "%s: was opened without its text tower", s->c->src.path);
+    struct clip_run r = run_begin(s, "text", err);
+    struct tensor y = clip_run_tensor(&r, 3, (int64_t[]){1, m->context, m->text_width});
+    int32_t len = 0, *ids = clip_run_array(&r, m->context, sizeof *ids);
+    if (r.status)
+        return r.status;
+    enum status st = tokenize(s->c, text, ids, &len, err);
+    struct clip_tokens t = {.n = 1, .context = m->context, .ids = ids, .len = &len};
+    if (!st)
+        st = s->c->arch->states(m, &r, &t, &y, mask);
+    if (!st)
+        st = backend_sync(s->be, err);
+    if (!st)
+        memcpy(states, y.data, (size_t)tensor_count(&y) * sizeof *states);
+    return st;
+}
