@@ -1,15 +1,18 @@
-/* Decoding in worker processes: path in, pixels in shared memory out; one hostile file costs one file.
+/* Decoding in worker processes: path in, pixels in shared memory out; one hostile file costs one
+ * file.
  *
  *     struct decoder *d = NULL;
- *     decoder_open(&d, &(struct decoder_opts){.workers = 2, .prep = prep}, &err);   // before any other threads exist
- *     decoder_submit(d, ticket, path, &err);               // blocks never; ST_LIMIT when all slots are taken
+ *     decoder_open(&d, &(struct decoder_opts){.workers = 2, .prep = prep}, &err);   // before any
+ * other threads exist
+ *     decoder_submit(d, ticket, path, &err);               // blocks never; ST_LIMIT when all slots
+ * are taken
  *     while (!decoder_next(d, &job, timeout_ms, &err)) { use job.pixels; decoder_done(d, &job); }
  *     decoder_close(d);
  *
- * The workers are this same binary started by posix_spawn with decoder_worker_main as its main (argv[1] =
- * DECODER_WORKER_ARG), memory and time limited, seccomp where present; a worker that dies or overstays fails its
- * one file (ST_FORMAT "decoder crashed/timed out") and is replaced. Results come in any order. Thread rule: submit
- * and next may run in two different threads. */
+ * The workers are this same binary started by posix_spawn with decoder_worker_main as its main
+ * (argv[1] = DECODER_WORKER_ARG), memory and time limited, seccomp where present; a worker that
+ * dies or overstays fails its one file (ST_FORMAT "decoder crashed/timed out") and is replaced.
+ * Results come in any order. Thread rule: submit and next may run in two different threads. */
 #ifndef EIDETIC_IMAGE_DECODER_H
 #define EIDETIC_IMAGE_DECODER_H
 
@@ -17,35 +20,42 @@
 
 #define DECODER_WORKER_ARG "--eidetic-decode-worker"
 
-/* How pixels are made ready in the worker (it is cheaper there): shrink and crop to the network's input. */
+/* How pixels are made ready in the worker (it is cheaper there): shrink and crop to the network's
+ * input. SHORTEST_CROP: the short side becomes size, the long one int(size * long / short), then
+ * the middle square; SQUASH: size x size whatever the shape; LONGEST_PAD: the long side becomes
+ * size, the rest is filled (open_clip's ResizeKeepRatio and CenterCropOrPad). */
 enum decoder_fit { DECODER_FIT_SHORTEST_CROP, DECODER_FIT_SQUASH, DECODER_FIT_LONGEST_PAD };
+/* Where the middle square starts when an odd number of pixels is left over: torchvision, and so
+ * open_clip, rounds half to even (3 left over: 2); transformers rounds down (1). */
+enum decoder_crop { DECODER_CROP_ROUND, DECODER_CROP_FLOOR };
 struct decoder_prep {
-    int size;                  /* target square; 0 = hand over the whole decoded picture */
+    int size; /* target square; 0 = hand over the whole decoded picture */
     enum decoder_fit fit;
+    enum decoder_crop crop; /* of SHORTEST_CROP */
     enum image_filter filter;
-    uint8_t pad[3];            /* fill of LONGEST_PAD */
-    bool exact;                /* full decode (no JPEG scaling) */
+    uint8_t pad[3]; /* fill of LONGEST_PAD */
+    bool exact;     /* full decode (no JPEG scaling) */
 };
 struct decoder_opts {
-    int workers;               /* 0 = cpu_count */
-    int slots;                 /* pictures in flight; 0 = 4 per worker */
+    int workers; /* 0 = cpu_count */
+    int slots;   /* pictures in flight; 0 = 4 per worker */
     struct decoder_prep prep;
-    uint64_t max_pixels;       /* as image_opts */
-    int timeout_ms;            /* a file; 0 = 30 s */
-    bool hash;                 /* also XXH3-128 of the file's bytes, read once for both */
-    bool in_process;           /* debug switch: no isolation */
-    const char *exe;           /* NULL = /proc/self/exe */
+    uint64_t max_pixels; /* as image_opts */
+    int timeout_ms;      /* a file; 0 = 30 s */
+    bool hash;           /* also XXH3-128 of the file's bytes, read once for both */
+    bool in_process;     /* debug switch: no isolation */
+    const char *exe;     /* NULL = /proc/self/exe */
 };
 struct decoder_job {
     uint64_t ticket;
-    enum status status;        /* of this file; error text beside it */
+    enum status status; /* of this file; error text beside it */
     char text[256];
     struct image_meta meta;
-    int width, height;         /* of pixels */
-    const uint8_t *pixels;     /* RGB in the slot; valid until decoder_done; NULL on failure */
-    uint8_t hash[16];          /* XXH3-128, big-endian canonical form; valid when has_hash */
-    bool has_hash;             /* also set on a decode failure where the file could be read */
-    int64_t size, mtime_ns;    /* of the file as read */
+    int width, height;      /* of pixels */
+    const uint8_t *pixels;  /* RGB in the slot; valid until decoder_done; NULL on failure */
+    uint8_t hash[16];       /* XXH3-128, big-endian canonical form; valid when has_hash */
+    bool has_hash;          /* also set on a decode failure where the file could be read */
+    int64_t size, mtime_ns; /* of the file as read */
     int slot;
 };
 
@@ -60,8 +70,14 @@ enum status decoder_next(struct decoder *d, struct decoder_job *job, int timeout
 void decoder_done(struct decoder *d, struct decoder_job *job);
 int decoder_worker_main(int argc, char **argv);
 
-/* The same preparation, in process: embed of one query picture. */
+/* The same preparation, in process: embed of one query picture. _reduced: `in` may be what
+ * image_load gave for min_side = decoder_min_side(prep); meta tells its true size, from which the
+ * target is computed, so that a reduced picture is cut exactly as the whole one would be. */
 enum status decoder_prepare(struct image *out, const struct image *in,
                             const struct decoder_prep *prep, struct error *err);
+enum status decoder_prepare_reduced(struct image *out, const struct image *in,
+                                    const struct image_meta *meta, const struct decoder_prep *prep,
+                                    struct error *err);
+int decoder_min_side(const struct decoder_prep *prep); /* for image_opts; 0 when exact */
 
 #endif

@@ -1,13 +1,15 @@
 /* Pixels: 8-bit RGB, top row first, no padding between rows.
  *
  *     struct image img = {0};
- *     struct image_opts o = {.min_side = 224};  // reduced decode allowed as long as both sides stay >= this
+ *     struct image_opts o = {.min_side = 224};  // reduced decode allowed as long as both sides
+ * stay >= this
  *     if (image_load(&img, path, &o, &err)) ...
  *     image_release(&img);
  *
- * image_load decodes, composes (alpha over white? no: dropped as Pillow's convert("RGB") does), converts CMYK/grey/palette/16-bit to RGB
- * as Pillow does, and turns by EXIF orientation. Files are hostile: sizes are checked before memory is asked
- * for. Thread rule: any thread, one struct a thread. */
+ * image_load decodes, composes (alpha over white? no: dropped as Pillow's convert("RGB") does),
+ * converts CMYK/grey/palette/16-bit to RGB as Pillow does, and turns by EXIF orientation. Files are
+ * hostile: sizes are checked before memory is asked for. Thread rule: any thread, one struct a
+ * thread. */
 #ifndef EIDETIC_IMAGE_IMAGE_H
 #define EIDETIC_IMAGE_IMAGE_H
 
@@ -23,22 +25,24 @@ void image_release(struct image *img); /* takes a zeroed struct */
 enum status image_alloc(struct image *img, int width, int height, struct error *err);
 
 struct image_opts {
-    int min_side;         /* 0 = full decode; else JPEG may be decoded at 1/2, 1/4, 1/8 while the short side stays >= this */
-    uint64_t max_pixels;  /* 0 = IMAGE_MAX_PIXELS; refuses bombs before decoding */
-    uint64_t max_bytes;   /* of the file; 0 = 1 GiB */
+    int min_side; /* 0 = full decode; else JPEG may be decoded at 1/2, 1/4, 1/8 while the short side
+                     stays >= this */
+    uint64_t max_pixels; /* 0 = IMAGE_MAX_PIXELS; refuses bombs before decoding */
+    uint64_t max_bytes;  /* of the file; 0 = 1 GiB */
     bool ignore_orientation;
 };
 #define IMAGE_MAX_PIXELS UINT64_C(500000000)
 
-/* What the file says of itself; strings are "" when unknown, raw bytes from the file made valid UTF-8. */
+/* What the file says of itself; strings are "" when unknown, raw bytes from the file made valid
+ * UTF-8. */
 struct image_meta {
-    int width, height;     /* full size, after orientation */
-    int orientation;       /* 1..8, EXIF's; 1 when absent */
-    char format[8];        /* "jpeg", "png", "webp" */
-    char taken[32];        /* ISO 8601 "2019-05-04T13:02:11" (+ offset where the file has one), or "" */
+    int width, height; /* full size, after orientation */
+    int orientation;   /* 1..8, EXIF's; 1 when absent */
+    char format[8];    /* "jpeg", "png", "webp" */
+    char taken[32];    /* ISO 8601 "2019-05-04T13:02:11" (+ offset where the file has one), or "" */
     char make[64], camera[96], lens[96];
     bool has_gps;
-    double lat, lon, alt;  /* degrees, metres */
+    double lat, lon, alt; /* degrees, metres */
 };
 
 /* By content, not by name. meta may be NULL. */
@@ -54,8 +58,8 @@ bool image_name_supported(const char *path); /* by extension: worth opening at a
 const char *image_formats(void);
 
 enum image_filter { IMAGE_BICUBIC, IMAGE_BILINEAR, IMAGE_LANCZOS, IMAGE_BOX, IMAGE_NEAREST };
-/* Pillow's Image.resize: antialiased separable convolution in 8-bit fixed point, equal within 1/255 on every pixel.
- * box = source rectangle (x0, y0, x1, y1) in source pixels, NULL = all. */
+/* Pillow's Image.resize: antialiased separable convolution in 8-bit fixed point, equal within 1/255
+ * on every pixel. box = source rectangle (x0, y0, x1, y1) in source pixels, NULL = all. */
 enum status image_resize(struct image *dst, int width, int height, const struct image *src,
                          const double box[4], enum image_filter filter, struct error *err);
 enum status image_crop(struct image *dst, const struct image *src, int x, int y, int w, int h,

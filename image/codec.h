@@ -1,0 +1,69 @@
+/* The codecs and what they share; private to image/. A codec is one file that ends in one const
+ * struct, plus one line in the list of load.c:
+ *
+ *     static bool tga_sniff(const uint8_t *p, size_t n) ...
+ *     const struct codec codec_tga = {.name = "tga", .extensions = "tga", .sniff = tga_sniff, ...};
+ *
+ * Contract: `in` is the whole file in memory, never empty, always hostile. header() fills w and h
+ * with the size as stored (before orientation) and reads no further than it must. decode()
+ * allocates out with codec_alloc, which checks the limits, and leaves it zeroed on failure. exif()
+ * points *p at a TIFF block (with or without the "Exif\0\0" prefix) inside the file, or returns
+ * false. Libraries that report by longjmp are wrapped here, and never get to print. Thread rule: no
+ * state outside the arguments. */
+#ifndef EIDETIC_IMAGE_CODEC_H
+#define EIDETIC_IMAGE_CODEC_H
+
+#include "image/image.h"
+
+struct codec_in {
+    const uint8_t *data;
+    size_t size;
+    const char *name; /* of the file, safe to print */
+    uint64_t max_pixels;
+    int min_side; /* 0 = decode in full */
+};
+
+struct codec {
+    const char *name;       /* image_meta.format */
+    const char *extensions; /* space-separated, lower case */
+    bool (*sniff)(const uint8_t *p, size_t n);
+    enum status (*header)(int *w, int *h, const struct codec_in *in, struct error *err);
+    enum status (*decode)(struct image *out, const struct codec_in *in, struct error *err);
+    bool (*exif)(const uint8_t **p, size_t *n, const struct codec_in *in);
+};
+
+extern const struct codec codec_jpeg, codec_png, codec_webp;
+extern const struct codec *const image_codecs[]; /* ends in NULL */
+
+/* Checks a size that a file claims (positive, at most 2^31-1, pixel limit). */
+enum status codec_check_size(uint64_t w, uint64_t h, const struct codec_in *in, struct error *err);
+
+/* image_alloc after codec_check_size of the same numbers. */
+enum status codec_alloc(struct image *out, uint64_t w, uint64_t h, const struct codec_in *in,
+                        struct error *err);
+
+/* exif.c: fills orientation, date, camera, lens and place; a block that cannot be read changes
+ * nothing. */
+void exif_read(struct image_meta *meta, const uint8_t *p, size_t n);
+
+/* orient.c: turns img by EXIF's 1..8 (anything else: unchanged). Needs a second picture of memory.
+ */
+enum status image_orient(struct image *img, int orientation, struct error *err);
+
+/* load.c: path as one printable line of at most cap - 1 bytes, cut in front. */
+void image_safe_name(char *out, size_t cap, const char *path);
+
+/* load.c: opens a regular file of 1..max_bytes bytes for reading; never blocks on a FIFO or device.
+ */
+struct image_file {
+    int fd;
+    uint64_t size;
+    int64_t mtime_ns;
+};
+enum status image_file_open(struct image_file *f, const char *path, const char *name,
+                            uint64_t max_bytes, struct error *err);
+
+#define IMAGE_MAX_BYTES (UINT64_C(1) << 30)
+#define IMAGE_NAME_CAP 160
+
+#endif

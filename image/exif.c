@@ -1,0 +1,223 @@
+/* EXIF through libexif: orientation, date, camera, lens, place. Surprising: libexif "repairs" what
+ * it reads unless told not to, so a missing orientation would come back as one; both of its default
+ * options are switched off. */
+#include "core/path.h"
+#include "image/codec.h"
+#include <libexif/exif-data.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* An APP1 segment is at most 64 KiB; other containers are given a little more. */
+#define EXIF_MAX (1 << 20)
+
+static void *exif_alloc(ExifLong n)
+{
+    return mem_zalloc(n ? n : 1);
+}
+
+static void *exif_realloc(void *p, ExifLong n)
+{
+    return mem_realloc(p, n ? n : 1);
+}
+
+/* Bytes of the file as one line of valid UTF-8: control characters become spaces, ends are trimmed.
+ */
+static void clean_text(char *dst, size_t cap, const void *src, size_t n)
+{
+    const char *s = src;
+    size_t len = 0;
+    n = strnlen(s, n);
+    for (size_t i = 0; i < n;) {
+        char utf8[4];
+        uint32_t cp;
+        i += utf8_decode(s + i, n - i, &cp);
+        if (cp < 0x20 || (cp >= 0x7F && cp < 0xA0))
+            cp = ' ';
+        size_t k = utf8_encode(cp, utf8);
+        if (cp == ' ' && (!len || dst[len - 1] == ' '))
+            continue;
+        if (len + k >= cap)
+            break;
+        memcpy(dst + len, utf8, k);
+        len += k;
+    }
+    while (len && dst[len - 1] == ' ')
+        len--;
+    dst[len] = 0;
+}
+
+static const ExifEntry *find(const ExifData *d, ExifIfd ifd, ExifTag tag, ExifFormat format,
+                             size_t bytes)
+{
+    const ExifEntry *e = exif_content_get_entry(d->ifd[ifd], tag);
+    return e && e->data && e->format == format && e->size >= bytes ? e : NULL;
+}
+
+static bool find_text(char *dst, size_t cap, const ExifData *d, ExifIfd ifd, ExifTag tag)
+{
+    const ExifEntry *e = find(d, ifd, tag, EXIF_FORMAT_ASCII, 1);
+    dst[0] = 0;
+    if (e)
+        clean_text(dst, cap, e->data, e->size);
+    return dst[0];
+}
+
+/* Two digits at s as a number, or -1. */
+static int two(const char *s)
+{
+    bool ok = s[0] >= '0' && s[0] <= '9' && s[1] >= '0' && s[1] <= '9';
+    return ok ? (s[0] - '0') * 10 + s[1] - '0' : -1;
+}
+
+static bool within(int v, int low, int high)
+{
+    return v >= low && v <= high;
+}
+
+/* "2019:05:04 13:02:11" (some write '-' or 'T') to ISO 8601; false for the zeros that mean unknown.
+ */
+static bool iso_date(char out[20], const char *s)
+{
+    if (strlen(s) < 19 || two(s) < 0 || two(s + 2) < 0)
+        return false;
+    int year = two(s) * 100 + two(s + 2);
+    if (year < 1 || !within(two(s + 5), 1, 12) || !within(two(s + 8), 1, 31) ||
+        !within(two(s + 11), 0, 23) || !within(two(s + 14), 0, 59) || !within(two(s + 17), 0, 60))
+        return false;
+    snprintf(out, 20, "%.4s-%.2s-%.2sT%.2s:%.2s:%.2s", s, s + 5, s + 8, s + 11, s + 14, s + 17);
+    return true;
+}
+
+static bool is_offset(const char *s)
+{
+    return strlen(s) == 6 && (s[0] == '+' || s[0] == '-') && within(two(s + 1), 0, 14) &&
+           s[3] == ':' && within(two(s + 4), 0, 59);
+}
+
+static void read_date(struct image_meta *m, const ExifData *d)
+{
+    static const struct {
+        ExifIfd ifd;
+        ExifTag date, offset;
+    } kinds[] = {
+        {EXIF_IFD_EXIF, EXIF_TAG_DATE_TIME_ORIGINAL, EXIF_TAG_OFFSET_TIME_ORIGINAL},
+        {EXIF_IFD_EXIF, EXIF_TAG_DATE_TIME_DIGITIZED, EXIF_TAG_OFFSET_TIME_DIGITIZED},
+        {EXIF_IFD_0, EXIF_TAG_DATE_TIME, EXIF_TAG_OFFSET_TIME},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        char text[32], offset[7], iso[20];
+        if (!find_text(text, sizeof text, d, kinds[i].ifd, kinds[i].date) || !iso_date(iso, text))
+            continue;
+        find_text(offset, sizeof offset, d, EXIF_IFD_EXIF, kinds[i].offset);
+        if (!strcmp(offset, "Z"))
+            snprintf(offset, sizeof offset, "+00:00");
+        snprintf(m->taken, sizeof m->taken, "%s%s", iso, is_offset(offset) ? offset : "");
+        return;
+    }
+}
+
+/* "Canon" + "Canon EOS 5D" and "NIKON CORPORATION" + "NIKON D90" name the maker once. */
+static void read_camera(struct image_meta *m, const ExifData *d)
+{
+    char model[64];
+    find_text(m->make, sizeof m->make, d, EXIF_IFD_0, EXIF_TAG_MAKE);
+    find_text(model, sizeof model, d, EXIF_IFD_0, EXIF_TAG_MODEL);
+    find_text(m->lens, sizeof m->lens, d, EXIF_IFD_EXIF, EXIF_TAG_LENS_MODEL);
+    size_t word = strcspn(m->make, " ");
+    bool named = word && !strncasecmp(model, m->make, word) &&
+                 (model[word] == ' ' || model[word] == 0 || model[word] == '-');
+    if (!model[0] || !m->make[0] || named)
+        snprintf(m->camera, sizeof m->camera, "%s", model[0] ? model : m->make);
+    else
+        snprintf(m->camera, sizeof m->camera, "%.31s %s", m->make, model);
+}
+
+static bool rational(double *v, const ExifEntry *e, int i, ExifByteOrder order)
+{
+    ExifRational r = exif_get_rational(e->data + 8 * (size_t)i, order);
+    if (!r.denominator)
+        return false;
+    *v = (double)r.numerator / r.denominator;
+    return true;
+}
+
+/* Degrees, minutes, seconds and a letter. Seconds of 0/0 occur where minutes hold the fraction. */
+static bool read_angle(double *v, const ExifData *d, int ref_tag, int tag, char minus, double max,
+                       ExifByteOrder order)
+{
+    const ExifEntry *e = find(d, EXIF_IFD_GPS, (ExifTag)tag, EXIF_FORMAT_RATIONAL, 24);
+    const ExifEntry *ref = find(d, EXIF_IFD_GPS, (ExifTag)ref_tag, EXIF_FORMAT_ASCII, 1);
+    double deg, min, sec;
+    if (!e || !ref || !rational(&deg, e, 0, order))
+        return false;
+    min = sec = 0;
+    rational(&min, e, 1, order);
+    rational(&sec, e, 2, order);
+    *v = deg + min / 60 + sec / 3600;
+    if (!(*v <= max))
+        return false;
+    if (ref->data[0] == minus)
+        *v = -*v;
+    return true;
+}
+
+static void read_place(struct image_meta *m, const ExifData *d, ExifByteOrder order)
+{
+    double lat, lon, alt;
+    if (!read_angle(&lat, d, EXIF_TAG_GPS_LATITUDE_REF, EXIF_TAG_GPS_LATITUDE, 'S', 90, order) ||
+        !read_angle(&lon, d, EXIF_TAG_GPS_LONGITUDE_REF, EXIF_TAG_GPS_LONGITUDE, 'W', 180, order))
+        return;
+    if (lat == 0 && lon == 0) /* what cameras write that have no fix */
+        return;
+    m->has_gps = true;
+    m->lat = lat;
+    m->lon = lon;
+    const ExifEntry *e =
+        find(d, EXIF_IFD_GPS, (ExifTag)EXIF_TAG_GPS_ALTITUDE, EXIF_FORMAT_RATIONAL, 8);
+    const ExifEntry *below =
+        find(d, EXIF_IFD_GPS, (ExifTag)EXIF_TAG_GPS_ALTITUDE_REF, EXIF_FORMAT_BYTE, 1);
+    if (e && rational(&alt, e, 0, order))
+        m->alt = below && below->data[0] == 1 ? -alt : alt;
+}
+
+static void read_all(struct image_meta *m, const ExifData *d)
+{
+    ExifByteOrder order = exif_data_get_byte_order((ExifData *)d);
+    const ExifEntry *e = find(d, EXIF_IFD_0, EXIF_TAG_ORIENTATION, EXIF_FORMAT_SHORT, 2);
+    int turn = e ? exif_get_short(e->data, order) : 1;
+    m->orientation = within(turn, 1, 8) ? turn : 1;
+    read_date(m, d);
+    read_camera(m, d);
+    read_place(m, d, order);
+}
+
+void exif_read(struct image_meta *meta, const uint8_t *p, size_t n)
+{
+    static const char prefix[6] = "Exif\0";
+    ExifMem *mem = NULL;
+    ExifData *d = NULL;
+    bool has_prefix = n >= 6 && !memcmp(p, prefix, 5);
+    size_t skip = has_prefix ? 6 : 0;
+    if (n - skip < 8 || n > EXIF_MAX)
+        return;
+    uint8_t *block =
+        mem_alloc(n - skip + sizeof prefix); /* with the prefix that libexif looks for */
+    if (block) {
+        memcpy(block, prefix, sizeof prefix);
+        memcpy(block + sizeof prefix, p + skip, n - skip);
+        mem = exif_mem_new(exif_alloc, exif_realloc, mem_free);
+    }
+    d = mem ? exif_data_new_mem(mem) : NULL;
+    if (d) {
+        exif_data_unset_option(d, EXIF_DATA_OPTION_IGNORE_UNKNOWN_TAGS);
+        exif_data_unset_option(d, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION);
+        exif_data_load_data(d, block, (unsigned)(n - skip + sizeof prefix));
+        read_all(meta, d);
+        exif_data_unref(d);
+    }
+    if (mem)
+        exif_mem_unref(mem);
+    mem_free(block);
+}

@@ -1,0 +1,266 @@
+/* JPEG through libjpeg-turbo. Surprising: every 4-component file is taken as inverted (Adobe's
+ * habit), as Pillow does, and a file that ends early is an error, also as Pillow: the library alone
+ * would invent the rest in grey. */
+#include "image/codec.h"
+#include <jpeglib.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <string.h>
+
+/* More scans than any encoder writes; 1000 scans in 38 kB keep a decoder busy for a minute. */
+#define JPEG_MAX_SCANS 500
+
+struct jpeg {
+    struct jpeg_decompress_struct d; /* first: the callbacks cast back from it */
+    struct jpeg_error_mgr errors;
+    struct jpeg_source_mgr source;
+    struct jpeg_progress_mgr progress;
+    jmp_buf out;
+    const struct codec_in *in;
+    struct error *err;
+    enum status st;
+    uint8_t *cmyk; /* one row */
+};
+
+/* By the message's first words: jerror.h, which names the codes, cannot be included under
+ * core/banned.h. */
+static enum status status_of(const char *text)
+{
+    static const struct {
+        const char *start;
+        enum status st;
+    } kinds[] = {
+        {"Insufficient memory", ST_NOMEM},
+        {"Maximum supported image dimension", ST_LIMIT},
+        {"Unsupported ", ST_UNSUPPORTED},
+        {"Sorry, ", ST_UNSUPPORTED},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (!strncmp(text, kinds[i].start, strlen(kinds[i].start)))
+            return kinds[i].st;
+    return ST_FORMAT;
+}
+
+static void fail_library(j_common_ptr c)
+{
+    struct jpeg *j = (struct jpeg *)c;
+    char text[JMSG_LENGTH_MAX];
+    c->err->format_message(c, text);
+    j->st = error_set(j->err, status_of(text), "%s: JPEG: %s", j->in->name, text);
+    longjmp(j->out, 1);
+}
+
+/* Warnings are counted (num_warnings) and otherwise ignored, as Pillow does; nothing is ever
+ * printed. */
+static void count_warning(j_common_ptr c, int level)
+{
+    if (level < 0)
+        c->err->num_warnings++;
+}
+
+static void print_nothing(j_common_ptr c)
+{
+    (void)c;
+}
+
+static void source_nothing(j_decompress_ptr d)
+{
+    (void)d;
+}
+
+static boolean source_ended(j_decompress_ptr d)
+{
+    struct jpeg *j = (struct jpeg *)d;
+    j->st = error_set(j->err, ST_FORMAT, "%s: JPEG: is truncated", j->in->name);
+    longjmp(j->out, 1);
+}
+
+static void source_skip(j_decompress_ptr d, long n)
+{
+    if (n <= 0)
+        return;
+    if ((unsigned long)n > d->src->bytes_in_buffer)
+        source_ended(d);
+    d->src->next_input_byte += n;
+    d->src->bytes_in_buffer -= (size_t)n;
+}
+
+static void limit_scans(j_common_ptr c)
+{
+    struct jpeg *j = (struct jpeg *)c;
+    if (j->d.input_scan_number <= JPEG_MAX_SCANS)
+        return;
+    j->st =
+        error_set(j->err, ST_LIMIT, "%s: JPEG: more than %d scans", j->in->name, JPEG_MAX_SCANS);
+    longjmp(j->out, 1);
+}
+
+/* Reads up to the first scan; call with j->out set. */
+static void open_header(struct jpeg *j)
+{
+    jpeg_create_decompress(&j->d);
+    j->d.progress = &j->progress;
+    j->progress.progress_monitor = limit_scans;
+    j->source = (struct jpeg_source_mgr){.next_input_byte = j->in->data,
+                                         .bytes_in_buffer = j->in->size,
+                                         .init_source = source_nothing,
+                                         .fill_input_buffer = source_ended,
+                                         .skip_input_data = source_skip,
+                                         .resync_to_restart = jpeg_resync_to_restart,
+                                         .term_source = source_nothing};
+    j->d.src = &j->source;
+    jpeg_read_header(&j->d, TRUE);
+    int n = j->d.num_components;
+    if (n != 1 && n != 3 && n != 4) {
+        j->st = error_set(j->err, ST_UNSUPPORTED, "%s: JPEG: %d colour components", j->in->name, n);
+        longjmp(j->out, 1);
+    }
+}
+
+static void jpeg_init(struct jpeg *j, const struct codec_in *in, struct error *err)
+{
+    memset(j, 0, sizeof *j);
+    j->in = in;
+    j->err = err;
+    j->d.err = jpeg_std_error(&j->errors);
+    j->errors.error_exit = fail_library;
+    j->errors.emit_message = count_warning;
+    j->errors.output_message = print_nothing;
+}
+
+/* The largest reduction whose both sides stay >= min_side; the library rounds sides up. */
+static unsigned reduction(unsigned w, unsigned h, int min_side)
+{
+    unsigned side = w < h ? w : h;
+    for (unsigned f = 8; min_side > 0 && f > 1; f /= 2)
+        if ((side + f - 1) / f >= (unsigned)min_side)
+            return f;
+    return 1;
+}
+
+/* a * b / 255, rounded as Pillow rounds it. */
+static inline unsigned mul_255(unsigned a, unsigned b)
+{
+    unsigned t = a * b + 128;
+    return (t + (t >> 8)) >> 8;
+}
+
+static void cmyk_row_to_rgb(uint8_t *dst, const uint8_t *src, int n)
+{
+    for (int i = 0; i < n; i++, dst += 3, src += 4)
+        for (int c = 0; c < 3; c++) {
+            unsigned white = src[3];
+            unsigned ink = mul_255(255u - src[c], white);
+            dst[c] = (uint8_t)(white > ink ? white - ink : 0);
+        }
+}
+
+static void read_rows(struct jpeg *j, struct image *img)
+{
+    bool cmyk = j->d.num_components == 4;
+    if (cmyk) {
+        j->cmyk = mem_array((size_t)img->width, 4);
+        if (!j->cmyk) {
+            j->st = error_set(j->err, ST_NOMEM, "%s: out of memory", j->in->name);
+            longjmp(j->out, 1);
+        }
+    }
+    while (j->d.output_scanline < j->d.output_height) {
+        uint8_t *to = img->data + (size_t)j->d.output_scanline * (size_t)img->width * 3;
+        JSAMPROW row = cmyk ? j->cmyk : to;
+        if (jpeg_read_scanlines(&j->d, &row, 1) == 1 && cmyk)
+            cmyk_row_to_rgb(to, j->cmyk, img->width);
+    }
+}
+
+static void decode_all(struct jpeg *j, struct image *out)
+{
+    struct jpeg_decompress_struct *d = &j->d;
+    open_header(j);
+    d->scale_num = 8 / reduction(d->image_width, d->image_height, j->in->min_side);
+    d->scale_denom = 8;
+    d->out_color_space = d->num_components == 4 ? JCS_CMYK : JCS_RGB;
+    j->st = codec_check_size(d->image_width, d->image_height, j->in, j->err);
+    if (j->st)
+        longjmp(j->out, 1);
+    jpeg_start_decompress(d);
+    j->st = codec_alloc(out, d->output_width, d->output_height, j->in, j->err);
+    if (j->st)
+        longjmp(j->out, 1);
+    read_rows(j, out);
+    jpeg_finish_decompress(d);
+}
+
+/* A function of its own, so that no variable of the caller is in doubt after the jump. out NULL:
+ * header only. */
+static void read_guarded(struct jpeg *j, struct image *out)
+{
+    if (setjmp(j->out))
+        return;
+    if (out)
+        decode_all(j, out);
+    else
+        open_header(j);
+}
+
+static enum status jpeg_header(int *w, int *h, const struct codec_in *in, struct error *err)
+{
+    struct jpeg j;
+    jpeg_init(&j, in, err);
+    read_guarded(&j, NULL);
+    *w = (int)j.d.image_width;
+    *h = (int)j.d.image_height;
+    jpeg_destroy_decompress(&j.d);
+    return j.st;
+}
+
+static enum status jpeg_decode(struct image *out, const struct codec_in *in, struct error *err)
+{
+    struct jpeg j;
+    jpeg_init(&j, in, err);
+    read_guarded(&j, out);
+    jpeg_destroy_decompress(&j.d);
+    mem_free(j.cmyk);
+    if (j.st)
+        image_release(out);
+    return j.st;
+}
+
+static bool jpeg_sniff(const uint8_t *p, size_t n)
+{
+    return n >= 3 && p[0] == 0xFF && p[1] == 0xD8 && p[2] == 0xFF;
+}
+
+/* Walks the segments before the first scan. */
+static bool jpeg_exif(const uint8_t **p, size_t *n, const struct codec_in *in)
+{
+    const uint8_t *d = in->data;
+    for (size_t i = 2; i + 4 <= in->size;) {
+        if (d[i] != 0xFF)
+            return false;
+        if (d[i + 1] == 0xFF) { /* fill byte */
+            i++;
+            continue;
+        }
+        size_t len = (size_t)d[i + 2] << 8 | d[i + 3];
+        if (d[i + 1] == 0xDA || d[i + 1] == 0xD9 || len < 2 || len > in->size - i - 2)
+            return false;
+        if (d[i + 1] == 0xE1 && len >= 8 && !memcmp(d + i + 4, "Exif\0", 5)) {
+            *p = d + i + 4;
+            *n = len - 2;
+            return true;
+        }
+        i += 2 + len;
+    }
+    return false;
+}
+
+const struct codec codec_jpeg = {
+    .name = "jpeg",
+    .extensions = "jpg jpeg jpe jfif",
+    .sniff = jpeg_sniff,
+    .header = jpeg_header,
+    .decode = jpeg_decode,
+    .exif = jpeg_exif,
+};
