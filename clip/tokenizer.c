@@ -1,0 +1,122 @@
+/* Opening, encoding and fitting, the same for every kind. Surprising: an added token written in
+ * the text ("[CLS]", "<|endoftext|>") becomes that token, as it does in the references. */
+#include "clip/tokenizer.h"
+#include "clip/tokenizer_int.h"
+#include "core/mem.h"
+
+void token_list_release(struct token_list *l)
+{
+    mem_free(l->id);
+    *l = (struct token_list){0};
+}
+
+bool token_list_push(struct token_list *l, int32_t id)
+{
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? l->cap * 2 : 32;
+        int32_t *p = mem_realloc_array(l->id, cap, sizeof *p);
+        if (!p)
+            return false;
+        l->id = p;
+        l->cap = cap;
+    }
+    l->id[l->n++] = id;
+    return true;
+}
+
+enum status tokenizer_open(struct tokenizer **out, enum tokenizer_kind kind, const char *dir,
+                           struct error *err)
+{
+    *out = NULL;
+    const struct tokenizer_rules *rules = NULL;
+    for (size_t i = 0; tokenizer_list[i]; i++)
+        if (tokenizer_list[i]->kind == kind)
+            rules = tokenizer_list[i];
+    if (!rules)
+        return error_set(err, ST_USAGE, "no tokenizer of kind %d", (int)kind);
+    struct tokenizer *t = mem_zalloc(sizeof *t);
+    if (!t)
+        return error_set(err, ST_NOMEM, "out of memory (tokenizer)");
+    t->rules = rules;
+    t->lower = t->strip = t->cjk = true;
+    enum status st = dir ? tokenizer_load_folder(t, dir, err) : rules->load_embedded(t, err);
+    if (!st)
+        st = rules->finish(t, dir ? dir : rules->name, err);
+    if (!st)
+        st = tokenizer_added_finish(t, err);
+    if (st) {
+        tokenizer_close(t);
+        return st;
+    }
+    *out = t;
+    return ST_OK;
+}
+
+void tokenizer_close(struct tokenizer *t)
+{
+    if (!t)
+        return;
+    vocab_release(&t->vocab);
+    merges_release(&t->merges);
+    for (size_t i = 0; i < t->n_added; i++)
+        added_token_release(&t->added[i]);
+    mem_free(t->added);
+    mem_free(t);
+}
+
+const char *tokenizer_name(const struct tokenizer *t)
+{
+    return t->rules->name;
+}
+
+int tokenizer_vocab_size(const struct tokenizer *t)
+{
+    return (int)t->vocab.n;
+}
+
+int32_t tokenizer_bos(const struct tokenizer *t)
+{
+    return t->bos;
+}
+
+int32_t tokenizer_eos(const struct tokenizer *t)
+{
+    return t->eos;
+}
+
+int32_t tokenizer_pad(const struct tokenizer *t)
+{
+    return t->pad;
+}
+
+const char *tokenizer_piece(const struct tokenizer *t, int32_t id)
+{
+    return vocab_piece(&t->vocab, id);
+}
+
+enum status tokenizer_encode(const struct tokenizer *t, const char *text, size_t n,
+                             struct token_list *l, struct error *err)
+{
+    struct utext c = {0};
+    l->n = 0;
+    bool ok = utext_decode(&c, text, n) && token_list_push(l, t->bos) &&
+              tokenizer_encode_text(t, &c, l) && token_list_push(l, t->eos);
+    utext_release(&c);
+    if (ok)
+        return ST_OK;
+    l->n = 0;
+    return error_set(err, ST_NOMEM, "out of memory (a text of %zu bytes)", n);
+}
+
+size_t tokenizer_fit(const struct tokenizer *t, const struct token_list *l, size_t context,
+                     int32_t *out)
+{
+    size_t n = l->n < context ? l->n : context;
+    if (n)
+        memcpy(out, l->id, n * sizeof *out);
+    if (n < l->n && n)
+        out[n - 1] = t->eos;
+    for (size_t i = n; i < context; i++)
+        out[i] = t->pad;
+    return n;
+}

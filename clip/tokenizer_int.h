@@ -1,0 +1,108 @@
+/* Shared by the tokenizer_*.c files. A kind of tokenizer is one const struct tokenizer_rules and
+ * one line in tokenizer_list.c. */
+#ifndef EIDETIC_CLIP_TOKENIZER_INT_H
+#define EIDETIC_CLIP_TOKENIZER_INT_H
+
+#include "clip/tokenizer.h"
+#include "clip/unicode.h"
+
+/* Pieces by id and ids by piece. Zeroed is empty. */
+struct vocab {
+    char *text; /* all pieces, each followed by a NUL */
+    size_t text_len, text_cap;
+    uint32_t *at;  /* id -> offset in text; UINT32_MAX where an id has no piece */
+    size_t n, cap; /* ids 0..n-1 */
+    int32_t *slot; /* open addressing, -1 empty */
+    size_t slots, used;
+};
+void vocab_release(struct vocab *v);
+bool vocab_reserve(struct vocab *v, size_t n, size_t bytes);
+/* A piece that is there already moves to the new id (the last one wins, as in a Python dict);
+ * ST_FORMAT when another piece holds the id. */
+enum status vocab_add(struct vocab *v, int32_t id, const char *s, size_t n, struct error *err);
+int32_t vocab_find(const struct vocab *v, const char *s, size_t n); /* -1: none */
+const char *vocab_piece(const struct vocab *v, int32_t id);
+
+/* The merge of two neighbours: (left, right) -> rank and the id of both together. */
+struct merge {
+    int32_t left, right; /* left -1: empty slot */
+    uint32_t rank;
+    int32_t id;
+};
+struct merges {
+    struct merge *slot;
+    size_t slots, used;
+};
+void merges_release(struct merges *m);
+bool merges_reserve(struct merges *m, size_t n);
+bool merges_add(struct merges *m, struct merge x); /* a later one replaces an earlier one */
+const struct merge *merges_find(const struct merges *m, int32_t left, int32_t right);
+
+/* A token that is cut out of the text before it is split into words. */
+struct added_token {
+    char *text;
+    int32_t id;
+    bool normalized;     /* looked for in the normalised text, in its own normalised form */
+    bool lstrip, rstrip; /* takes the white space on that side */
+    struct utext c;      /* what is looked for */
+};
+
+enum { NAMED_BOS, NAMED_EOS, NAMED_UNK, NAMED_SEP, NAMED_PAD, NAMED_CLS, NAMED_MASK, NAMED_COUNT };
+
+struct tokenizer_rules {
+    enum tokenizer_kind kind;
+    const char *name;
+    const char *defaults[NAMED_COUNT]; /* the reference's class defaults; NULL: none */
+    /* From the data compiled in. */
+    enum status (*load_embedded)(struct tokenizer *t, struct error *err);
+    /* Makes a stretch of text ready for `words`; false: no memory. */
+    bool (*normalize)(const struct tokenizer *t, struct utext *text);
+    /* Splits normalised text and appends the ids; false: no memory. */
+    bool (*words)(const struct tokenizer *t, const struct utext *text, struct token_list *l);
+    /* After the vocabulary is known: tables of its own. */
+    enum status (*finish)(struct tokenizer *t, const char *name, struct error *err);
+};
+extern const struct tokenizer_rules tokenizer_rules_clip_hf, tokenizer_rules_clip_open,
+    tokenizer_rules_wordpiece;
+extern const struct tokenizer_rules *const tokenizer_list[]; /* ended by NULL */
+
+struct tokenizer {
+    const struct tokenizer_rules *rules;
+    struct vocab vocab;
+    struct merges merges;
+    struct added_token *added;
+    size_t n_added;
+    int32_t bos, eos, pad, unk;
+    int32_t byte_id[2][256]; /* a byte's id inside a word and as its last; unk where missing */
+    bool lower, strip, cjk;  /* BertNormalizer's switches */
+    size_t max_piece;        /* bytes of the longest piece */
+};
+
+bool token_list_push(struct token_list *l, int32_t id);
+
+/* tokenizer_vocab.c */
+enum status tokenizer_load_merges(struct tokenizer *t, const char *text, size_t size,
+                                  const char *name, struct error *err);
+enum status tokenizer_add_merge(struct tokenizer *t, const char *left, size_t n_left,
+                                const char *right, size_t n_right, uint32_t rank, const char *name,
+                                struct error *err);
+enum status tokenizer_load_lines(struct tokenizer *t, const char *text, size_t size,
+                                 const char *name, struct error *err);
+
+/* tokenizer_folder.c: a folder in Hugging Face's layout. */
+enum status tokenizer_load_folder(struct tokenizer *t, const char *dir, struct error *err);
+
+/* tokenizer_added.c */
+void added_token_release(struct added_token *a);
+/* Replaces flags when the text is there already. */
+enum status tokenizer_add_token(struct tokenizer *t, const char *text, bool normalized, bool lstrip,
+                                bool rstrip, struct error *err);
+/* Normalises the contents that are looked for in normalised text. */
+enum status tokenizer_added_finish(struct tokenizer *t, struct error *err);
+/* Cuts out added tokens, normalises what lies between and splits it. */
+bool tokenizer_encode_text(const struct tokenizer *t, struct utext *text, struct token_list *l);
+
+/* tokenizer_bpe.c: the character that stands for a byte (GPT-2's table), as UTF-8. */
+size_t tokenizer_byte_piece(unsigned byte, bool last, char out[8]);
+
+#endif

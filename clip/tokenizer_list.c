@@ -1,0 +1,9 @@
+/* The tokenizers there are. A new kind is one more file and one more line here. */
+#include "clip/tokenizer_int.h"
+
+const struct tokenizer_rules *const tokenizer_list[] = {
+    &tokenizer_rules_clip_hf,
+    &tokenizer_rules_clip_open,
+    &tokenizer_rules_wordpiece,
+    NULL,
+};
