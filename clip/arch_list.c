@@ -2,9 +2,10 @@
  * The first whose probe says yes opens the model. */
 #include "clip/arch.h"
 
-extern const struct clip_arch clip_arch_hf_clip, clip_arch_open_clip;
+extern const struct clip_arch clip_arch_hf_clip, clip_arch_open_clip, clip_arch_starter;
 
 const struct clip_arch *const clip_arch_list[] = {
+    &clip_arch_starter,
     &clip_arch_hf_clip,
     &clip_arch_open_clip,
     NULL,

@@ -6,6 +6,8 @@
 #include "core/path.h"
 #include <math.h>
 
+#define MOST_ADDED_TOKENS 16
+
 static const struct clip_arch *find_arch(const struct clip_source *src)
 {
     for (int i = 0; clip_arch_list[i]; i++)
@@ -22,7 +24,12 @@ static enum status check_model(const struct clip *c, struct error *err)
                          c->src.path, m->dim, CLIP_MAX_DIM);
     if (!isfinite(m->logit_scale) || !isfinite(m->logit_bias))
         return error_set(err, ST_FORMAT, "%s: logit_scale is not a finite number", c->src.path);
-    if (!c->opts.no_text && tokenizer_vocab_size(c->tokenizer) > m->vocab)
+    /* A few added tokens may lie behind the table: transformers' BertTokenizer invents a missing
+     * [MASK]. */
+    if (!c->opts.no_text &&
+        (tokenizer_vocab_size(c->tokenizer) > m->vocab + MOST_ADDED_TOKENS ||
+         tokenizer_bos(c->tokenizer) >= m->vocab || tokenizer_eos(c->tokenizer) >= m->vocab ||
+         tokenizer_pad(c->tokenizer) >= m->vocab))
         return error_set(err, ST_FORMAT, "%s: the tokenizer has %d pieces, the text tower %d",
                          c->src.path, tokenizer_vocab_size(c->tokenizer), m->vocab);
     return ST_OK;

@@ -130,6 +130,12 @@ static enum status tokenize(const struct clip *c, const char *text, int32_t *ids
 {
     struct token_list l = {0};
     enum status st = tokenizer_encode(c->tokenizer, text, strlen(text), &l, err);
+    size_t n = 0;
+    for (size_t i = 0; i < l.n;
+         i++) /* a token without a row in the table says nothing to the tower */
+        if (l.id[i] >= 0 && l.id[i] < c->model.vocab)
+            l.id[n++] = l.id[i];
+    l.n = n;
     if (!st)
         *len = (int32_t)tokenizer_fit(c->tokenizer, &l, (size_t)c->model.context, ids);
     token_list_release(&l);
