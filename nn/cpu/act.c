@@ -26,6 +26,11 @@ void cpu_act(struct backend *be, struct tensor *y, const struct tensor *x, enum 
 
 void cpu_fill_act(struct cpu_kernels *k, enum cpu_level level)
 {
-    (void)level;
     k->act = act_ref;
+    if (level >= CPU_AVX2) {
+        k->act = act_avx2;
+    }
+    if (level >= CPU_AVX512) {
+        k->act = act_avx512;
+    }
 }

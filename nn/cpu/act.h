@@ -7,4 +7,8 @@
 float act_scalar_ref(float x, enum act act);
 void act_ref(float *y, const float *x, int64_t n, enum act act);
 
+void act_avx2(float *y, const float *x, int64_t n, enum act act);
+
+void act_avx512(float *y, const float *x, int64_t n, enum act act);
+
 #endif

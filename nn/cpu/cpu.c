@@ -1,10 +1,11 @@
-/* The CPU backend: which kernels, which threads, which scratch. OpenBLAS is told to use one thread
- * when the backend opens: products are split over our own pool, because OpenMP's workers spin for a
- * while after each product and would take the processors from the pool that runs the next op. */
+/* The CPU backend: which kernels, which threads, which scratch. "cpu" is the best level of the
+ * machine; "cpu:blas" is the same with OpenBLAS for the products, for comparison, and what "cpu"
+ * means on a processor without AVX2, where our own product has only its slow reference. */
 #include "core/mem.h"
 #include "nn/cpu/cpu_int.h"
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 static const struct op_table cpu_ops = {
     .linear = cpu_linear,
@@ -46,13 +47,15 @@ static void cpu_close(struct backend *be)
     mem_free(c);
 }
 
-static enum status choose_level(enum cpu_level *level, const char *variant, struct error *err)
+static enum status choose_level(enum cpu_level *level, bool *blas, const char *variant,
+                                struct error *err)
 {
     int limit = level_limit();
+    *blas = variant ? strcmp(variant, "blas") == 0 : limit == CPU_REF;
     if (limit < 0)
         return error_set(err, ST_USAGE, "EIDETIC_CPU=%.40s: no such processor level",
                          getenv("EIDETIC_CPU"));
-    int want = variant ? cpu_level_parse(variant) : limit;
+    int want = variant && !*blas ? cpu_level_parse(variant) : limit;
     if (want < 0)
         return error_set(err, ST_USAGE, "cpu:%.40s: no such processor level", variant);
     if (want > limit)
@@ -66,7 +69,8 @@ static enum status cpu_open(struct backend **be, const char *variant, int thread
                             struct error *err)
 {
     enum cpu_level level = CPU_REF;
-    enum status st = choose_level(&level, variant, err);
+    bool blas;
+    enum status st = choose_level(&level, &blas, variant, err);
     if (st != ST_OK)
         return st;
     struct cpu *c = mem_zalloc(sizeof *c);
@@ -79,9 +83,8 @@ static enum status cpu_open(struct backend **be, const char *variant, int thread
         return error_set(err, ST_NOMEM, "cannot start %d threads", threads);
     }
     c->base.ops = &cpu_ops;
-    c->level = level;
-    snprintf(c->base.name, sizeof c->base.name, "cpu:%s", cpu_level_name(level));
-    cpu_fill_gemm(&c->k, level);
+    snprintf(c->base.name, sizeof c->base.name, "cpu:%s", blas ? "blas" : cpu_level_name(level));
+    cpu_fill_gemm(&c->k, level, blas);
     cpu_fill_norm(&c->k, level);
     cpu_fill_act(&c->k, level);
     cpu_fill_elem(&c->k, level);
@@ -93,8 +96,10 @@ static enum status cpu_open(struct backend **be, const char *variant, int thread
 
 static int cpu_names(const char **out, int max)
 {
-    static const char *const all[] = {"cpu", "cpu:ref", "cpu:avx2", "cpu:avx512", "cpu:avx512vnni"};
-    int n = min_int(max, level_limit() + 2), i = 0;
+    static const char *const all[] = {"cpu",      "cpu:ref",    "cpu:blas",
+                                      "cpu:avx2", "cpu:avx512", "cpu:avx512vnni"};
+    int limit = level_limit();
+    int n = min_int(max, (limit < 0 ? (int)cpu_level_max() : limit) + 3), i = 0;
     for (; i < n; i++)
         out[i] = all[i];
     return i;

@@ -50,8 +50,13 @@ struct dw_args {
 struct cpu;
 
 struct cpu_kernels {
-    /* gemm: the whole product, threads included. */
+    /* gemm: the whole product, threads included; the others serve linear_panels (gemm.h). */
     void (*linear)(struct cpu *c, const struct linear_args *a);
+    int nr;
+    void (*pack)(float *panel, const struct linear_args *a, int64_t n0, int nn);
+    void (*panel)(const struct linear_args *a, const float *panel, int64_t n0, int nn, int64_t m0,
+                  int64_t m1);
+    void (*dot)(const struct linear_args *a, int64_t n0, int64_t n1);
     /* norm: rows of d values; y may be x. */
     void (*layernorm)(float *y, const float *x, const float *w, const float *b, float eps,
                       int64_t rows, int64_t d);
@@ -81,7 +86,6 @@ enum scratch { /* two, because a convolution's patches are the input of a produc
 
 struct cpu {
     struct backend base; /* first: a struct backend * is a struct cpu * */
-    enum cpu_level level;
     struct cpu_kernels k;
     float *scratch[SCRATCH_COUNT];
     size_t scratch_floats[SCRATCH_COUNT];
@@ -122,7 +126,7 @@ static inline int64_t min_i64(int64_t a, int64_t b)
 /* Floats of scratch that `attn` needs: a score row or blocks of keys. */
 size_t attn_scratch(int tk, int dh);
 
-void cpu_fill_gemm(struct cpu_kernels *k, enum cpu_level level);
+void cpu_fill_gemm(struct cpu_kernels *k, enum cpu_level level, bool blas);
 void cpu_fill_norm(struct cpu_kernels *k, enum cpu_level level);
 void cpu_fill_act(struct cpu_kernels *k, enum cpu_level level);
 void cpu_fill_elem(struct cpu_kernels *k, enum cpu_level level);

@@ -202,11 +202,26 @@ void cpu_convert(struct backend *be, struct tensor *y, const struct tensor *x)
 
 void cpu_fill_elem(struct cpu_kernels *k, enum cpu_level level)
 {
-    (void)level;
     k->add = add_ref;
     k->mul = mul_ref;
     k->scale = scale_ref;
     k->mean_tokens = mean_tokens_ref;
     k->widen = widen_ref;
     k->narrow = narrow_ref;
+    if (level >= CPU_AVX2) {
+        k->add = add_avx2;
+        k->mul = mul_avx2;
+        k->scale = scale_avx2;
+        k->mean_tokens = mean_tokens_avx2;
+        k->widen = widen_avx2;
+        k->narrow = narrow_avx2;
+    }
+    if (level >= CPU_AVX512) {
+        k->add = add_avx512;
+        k->mul = mul_avx512;
+        k->scale = scale_avx512;
+        k->mean_tokens = mean_tokens_avx512;
+        k->widen = widen_avx512;
+        k->narrow = narrow_avx512;
+    }
 }

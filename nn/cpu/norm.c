@@ -60,8 +60,17 @@ void cpu_softmax(struct backend *be, struct tensor *y, const struct tensor *x, f
 
 void cpu_fill_norm(struct cpu_kernels *k, enum cpu_level level)
 {
-    (void)level;
     k->layernorm = layernorm_ref;
     k->l2norm = l2norm_ref;
     k->softmax = softmax_ref;
+    if (level >= CPU_AVX2) {
+        k->layernorm = layernorm_avx2;
+        k->l2norm = l2norm_avx2;
+        k->softmax = softmax_avx2;
+    }
+    if (level >= CPU_AVX512) {
+        k->layernorm = layernorm_avx512;
+        k->l2norm = l2norm_avx512;
+        k->softmax = softmax_avx512;
+    }
 }

@@ -9,4 +9,14 @@ void layernorm_ref(float *y, const float *x, const float *w, const float *b, flo
 void l2norm_ref(float *y, const float *x, float eps, int64_t rows, int64_t d);
 void softmax_ref(float *y, const float *x, float scale, int64_t rows, int64_t d);
 
+void layernorm_avx2(float *y, const float *x, const float *w, const float *b, float eps,
+                    int64_t rows, int64_t d);
+void l2norm_avx2(float *y, const float *x, float eps, int64_t rows, int64_t d);
+void softmax_avx2(float *y, const float *x, float scale, int64_t rows, int64_t d);
+
+void layernorm_avx512(float *y, const float *x, const float *w, const float *b, float eps,
+                      int64_t rows, int64_t d);
+void l2norm_avx512(float *y, const float *x, float eps, int64_t rows, int64_t d);
+void softmax_avx512(float *y, const float *x, float scale, int64_t rows, int64_t d);
+
 #endif
