@@ -68,7 +68,12 @@ enum status decoder_submit(struct decoder *d, uint64_t ticket, const char *path,
 enum status decoder_next(struct decoder *d, struct decoder_job *job, int timeout_ms,
                          struct error *err);
 void decoder_done(struct decoder *d, struct decoder_job *job);
+/* The whole main of a worker; call it first thing where argv[1] is DECODER_WORKER_ARG. */
 int decoder_worker_main(int argc, char **argv);
+/* What holds a worker on this machine, in words for `doctor`; and whether this decoder's workers
+ * took the filter. */
+const char *decoder_sandbox_info(void);
+bool decoder_sandboxed(const struct decoder *d);
 
 /* The same preparation, in process: embed of one query picture. _reduced: `in` may be what
  * image_load gave for min_side = decoder_min_side(prep); meta tells its true size, from which the

@@ -190,14 +190,14 @@ static enum status run_horizontal(struct image *dst, const struct image *src,
                                   const struct resize_kernels *kernels, struct error *err)
 {
     size_t stride = (size_t)src->width * 3;
-    uint8_t *last = mem_zalloc(stride + 16); /* the last row may not be read beyond its end */
+    uint8_t *last = mem_zalloc(stride + 16); /* kernels read 16 bytes beyond a row */
     enum status st = last ? image_alloc(dst, a->n, end - first, err)
                           : error_set(err, ST_NOMEM, "out of memory (a row to resize)");
     for (int i = 0; !st && i < a->n; i++)
         a->first[i] -= column;
     for (int y = first; !st && y < end; y++) {
         const uint8_t *row = src->data + (size_t)y * stride;
-        if (y == src->height - 1)
+        if ((size_t)(src->height - 1 - y) * stride < 16)
             row = memcpy(last, row, stride);
         kernels->horizontal(dst->data + (size_t)(y - first) * (size_t)a->n * 3, row, a);
     }

@@ -4,7 +4,6 @@
 #include "core/rng.h"
 #include "image/decoder.h"
 #include "image/resize_int.h"
-#include <cmocka.h>
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 static struct image noise(int seed, int w, int h)
 {
