@@ -4,6 +4,13 @@
 
 #include "nn/cpu/cpu_int.h"
 
+enum {
+    ATTN_QUERIES = 128, /* of one call, at most */
+    ATTN_KEYS = 128,    /* of one block: 32 KiB of keys and of values at 64 values a head */
+};
+
 void attn_ref(const struct attn_args *a);
+void attn_avx2(const struct attn_args *a);
+void attn_avx512(const struct attn_args *a);
 
 #endif

@@ -162,6 +162,9 @@ void cpu_depthwise(struct backend *be, struct tensor *y, const struct tensor *x,
 
 void cpu_fill_conv(struct cpu_kernels *k, enum cpu_level level)
 {
-    (void)level;
     k->dw_row = dw_row_ref;
+    if (level >= CPU_AVX2)
+        k->dw_row = dw_row_avx2;
+    if (level >= CPU_AVX512)
+        k->dw_row = dw_row_avx512;
 }

@@ -5,5 +5,7 @@
 #include "nn/cpu/cpu_int.h"
 
 void dw_row_ref(const struct dw_args *a);
+void dw_row_avx2(const struct dw_args *a);
+void dw_row_avx512(const struct dw_args *a);
 
 #endif

@@ -1,0 +1,128 @@
+/* Convolutions on every backend against the reference: kernel sizes, strides, asymmetric padding,
+ * pictures smaller than the kernel. Tolerance as for matrix products of depth kh * kw * C. */
+#include "harness.h"
+
+struct conv_case {
+    bool depthwise, has_b;
+    struct tensor x, w, b, y; /* y without data */
+    struct conv_opts o;
+};
+
+static void run_conv(struct backend *be, float *y, void *ctx)
+{
+    struct conv_case *c = ctx;
+    struct tensor t = c->y;
+    t.data = y;
+    if (c->depthwise)
+        op_depthwise(be, &t, &c->x, &c->w, c->has_b ? &c->b : NULL, &c->o);
+    else
+        op_conv2d(be, &t, &c->x, &c->w, c->has_b ? &c->b : NULL, &c->o);
+}
+
+struct conv_shape {
+    bool depthwise;
+    enum dtype type;
+    int64_t b, h, w, c, n, k;
+    int stride;
+};
+
+static void check_conv(struct harness *h, struct conv_shape s)
+{
+    struct conv_case c = {.depthwise = s.depthwise};
+    struct guarded gx, gb;
+    c.o.stride = s.stride;
+    c.o.act = rng_below(&h->rng, 2) ? ACT_RELU6 : (enum act)rng_below(&h->rng, ACT_COUNT);
+    int *pads[] = {&c.o.pad_top, &c.o.pad_left, &c.o.pad_bottom, &c.o.pad_right};
+    for (int i = 0; i < 4; i++)
+        *pads[i] = (int)rng_below(&h->rng, (uint32_t)s.k);
+    if (s.h + c.o.pad_top + c.o.pad_bottom < s.k)
+        c.o.pad_bottom = (int)s.k;
+    if (s.w + c.o.pad_left + c.o.pad_right < s.k)
+        c.o.pad_right = (int)s.k;
+    int64_t ho = (s.h + c.o.pad_top + c.o.pad_bottom - s.k) / s.stride + 1;
+    int64_t wo = (s.w + c.o.pad_left + c.o.pad_right - s.k) / s.stride + 1;
+    float *x = random_floats(h, &gx, (size_t)(s.b * s.h * s.w * s.c), 1);
+    c.x = f32_view(x, 4, (int64_t[]){s.b, s.h, s.w, s.c});
+    c.y = f32_view(NULL, 4, (int64_t[]){s.b, ho, wo, s.depthwise ? s.c : s.n});
+    struct weight w = s.depthwise ? random_weight(h, DT_F32, 3, (int64_t[]){s.k, s.k, s.c})
+                                  : random_weight(h, s.type, 4, (int64_t[]){s.n, s.k, s.k, s.c});
+    c.w = w.t;
+    c.b = f32_view(random_floats(h, &gb, (size_t)c.y.dim[3], 1), 1, &c.y.dim[3]);
+    c.has_b = rng_below(&h->rng, 2);
+    char what[128];
+    snprintf(what, sizeof what, "%s %dx%dx%dx%d to %d, %d x %d stride %d %s",
+             s.depthwise ? "depthwise" : "conv2d", (int)s.b, (int)s.h, (int)s.w, (int)s.c,
+             (int)c.y.dim[3], (int)s.k, (int)s.k, s.stride, act_name(c.o.act));
+    float depth = (float)(s.k * s.k * (s.depthwise ? 1 : s.c));
+    check_op(h, what, run_conv, &c, NULL, (size_t)tensor_count(&c.y),
+             tolerance(4.0f * 0x1p-24f * depth + 4e-6f, 2e-6f));
+    guarded_free(&gx, "x");
+    guarded_free(&gb, "b");
+    weight_free(&w);
+}
+
+static void conv2d_matches_reference(void **state)
+{
+    struct harness *h = *state;
+    static const enum dtype types[] = {DT_F32, DT_F16, DT_BF16, DT_I8};
+    for (int i = 0; i < 80; i++)
+        check_conv(h, (struct conv_shape){.type = types[i % 4],
+                                          .b = odd_size(h, 3),
+                                          .h = odd_size(h, 17),
+                                          .w = odd_size(h, 17),
+                                          .c = odd_size(h, 17),
+                                          .n = odd_size(h, 47),
+                                          .k = 1 + (int64_t)rng_below(&h->rng, 5),
+                                          .stride = 1 + (int)rng_below(&h->rng, 3)});
+}
+
+static void pointwise_convolution_matches_reference(void **state)
+{
+    struct harness *h = *state;
+    for (int i = 0; i < 20; i++)
+        check_conv(h, (struct conv_shape){.b = odd_size(h, 3),
+                                          .h = odd_size(h, 17),
+                                          .w = odd_size(h, 17),
+                                          .c = odd_size(h, 97),
+                                          .n = odd_size(h, 97),
+                                          .k = 1,
+                                          .stride = 1 + i % 2});
+}
+
+static void depthwise_matches_reference(void **state)
+{
+    struct harness *h = *state;
+    static const int64_t kernels[] = {3, 5, 3, 5, 3, 5, 1, 2, 4, 7};
+    for (int i = 0; i < 120; i++)
+        check_conv(h, (struct conv_shape){.depthwise = true,
+                                          .b = odd_size(h, 3),
+                                          .h = odd_size(h, 33),
+                                          .w = odd_size(h, 33),
+                                          .c = odd_size(h, 80),
+                                          .k = kernels[i % 10],
+                                          .stride = 1 + (int)rng_below(&h->rng, 3)});
+}
+
+static int setup(void **state)
+{
+    static struct harness h;
+    harness_open(&h);
+    *state = &h;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    harness_close(*state);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(conv2d_matches_reference),
+        cmocka_unit_test(pointwise_convolution_matches_reference),
+        cmocka_unit_test(depthwise_matches_reference),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
