@@ -10,7 +10,8 @@
 #include <math.h>
 
 #define F16_MAX 65504.0f
-#define I8_ROW_MIN 16 /* below that, a scale a row weighs as much as f16 does */
+#define I8_ROW_MIN 16    /* below that, a scale a row weighs as much as f16 does */
+#define SMALL_COUNT 1024 /* token types, stems: nothing to gain, and often the worst to round */
 
 struct convert {
     const struct weights *w;
@@ -47,7 +48,7 @@ static enum dtype wanted_type(const struct convert *c, const char *name, const s
     if (t->ndim < 2)
         return DT_F32;
     bool small = c->to == DT_I8 || c->to == DT_Q8_0;
-    if (small && kept(c, name))
+    if (small && (tensor_count(t) < SMALL_COUNT || kept(c, name)))
         return DT_F16;
     if (c->to == DT_Q8_0 && tensor_cols(t) % 32)
         return DT_F16;

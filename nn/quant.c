@@ -1,8 +1,11 @@
 /* Values of any weight type to f32 and back. The 8-bit forms differ in their scale: i8 has one f32
  * a row, q8_0 one f16 for 32 values, and q8_0 rounds with the scale as stored (not before its own
  * rounding), which costs nothing and errs less than GGUF's writers do. */
+#include "core/cpu.h"
+#include "nn/quant_int.h"
 #include "nn/weights.h"
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -35,17 +38,18 @@ void tensor_to_f32(const struct tensor *t, float *out)
 {
     int64_t n = tensor_count(t);
     const uint16_t *h = t->data;
+    bool fast = cpu_level_max() >= CPU_AVX2; /* the same bits, sooner */
     switch (t->dtype) {
     case DT_F32:
         if (n)
             memcpy(out, t->data, (size_t)n * sizeof *out);
         break;
     case DT_F16:
-        for (int64_t i = 0; i < n; i++)
+        for (int64_t i = fast ? quant_f16_to_f32_avx2(h, n, out) : 0; i < n; i++)
             out[i] = f16_to_f32(h[i]);
         break;
     case DT_BF16:
-        for (int64_t i = 0; i < n; i++)
+        for (int64_t i = fast ? quant_bf16_to_f32_avx2(h, n, out) : 0; i < n; i++)
             out[i] = bf16_to_f32(h[i]);
         break;
     case DT_F64:
@@ -106,46 +110,23 @@ static void f32_to_q8_0(const float *x, int64_t n, uint8_t *p)
     }
 }
 
-/* Squared error of a row at scale s; also the scale that would suit these roundings best
- * (least squares: sum(xq) / sum(qq)). */
-static double row_error(const float *x, int64_t n, float s, float *refined)
+/* The largest value becomes 127. Searching for a scale of least squared error instead (8 and 40
+ * thresholds, each refined by least squares) lowers the error of MiniLM's and EfficientNet-Lite2's
+ * matrices by 0.2 to 0.7 % of itself: not worth eight passes. A row of zeros (or of values that f32
+ * cannot divide by) has scale 0. */
+static float row_scale(const float *x, int64_t n)
 {
-    float inv = 1.0f / s;
-    double err = 0, xq = 0, qq = 0;
-    for (int64_t i = 0; i < n; i++) {
-        float q = rintf(x[i] * inv);
-        q = q > 127.0f ? 127.0f : q < -127.0f ? -127.0f : q;
-        float e = x[i] - q * s;
-        err += (double)e * e;
-        xq += (double)x[i] * q;
-        qq += (double)q * q;
-    }
-    *refined = qq > 0 ? (float)(xq / qq) : s;
-    return err;
-}
-
-/* Clipping the largest values a little makes all others finer. */
-static float best_scale(const float *x, int64_t n)
-{
-    float top = abs_max(x, n) / 127.0f, best = top, refined;
-    if (!(top > 0) || !isfinite(top) || !isfinite(1.0f / top))
-        return isfinite(top) ? 0 : 1; /* all zero, subnormal or infinite: nothing to choose */
-    double least = row_error(x, n, top, &refined);
-    for (int i = 0; i <= 8; i++) {
-        float s = i ? top * (1.0f - 0.04f * (float)i) : refined, next;
-        double e = row_error(x, n, s, &next);
-        if (e < least) {
-            least = e;
-            best = s;
-        }
-    }
-    return best;
+    float top = abs_max(x, n) / 127.0f;
+    if (!isfinite(top))
+        return FLT_MAX / 128.0f; /* 127 of it are finite */
+    return isfinite(1.0f / top) ? top : 0;
 }
 
 void tensor_from_f32(const float *x, int64_t rows, int64_t cols, enum dtype to, void *out,
                      float *scales)
 {
     int64_t n = rows * cols;
+    bool fast = cpu_level_max() >= CPU_AVX2;
     uint16_t *h = out;
     int8_t *q = out;
     switch (to) {
@@ -154,7 +135,7 @@ void tensor_from_f32(const float *x, int64_t rows, int64_t cols, enum dtype to, 
             memcpy(out, x, (size_t)n * sizeof *x);
         break;
     case DT_F16:
-        for (int64_t i = 0; i < n; i++)
+        for (int64_t i = fast ? quant_f32_to_f16_avx2(x, n, h) : 0; i < n; i++)
             h[i] = f32_to_f16(x[i]);
         break;
     case DT_BF16:
@@ -163,7 +144,7 @@ void tensor_from_f32(const float *x, int64_t rows, int64_t cols, enum dtype to, 
         break;
     case DT_I8:
         for (int64_t r = 0; r < rows; r++) {
-            scales[r] = best_scale(x + r * cols, cols);
+            scales[r] = row_scale(x + r * cols, cols);
             float inv = scales[r] > 0 ? 1.0f / scales[r] : 0;
             for (int64_t c = 0; c < cols; c++)
                 q[r * cols + c] = quantise(x[r * cols + c] * inv);

@@ -23,7 +23,7 @@ static struct weights *open_file(const char *path)
     return w;
 }
 
-static float big[4 * 3 * 8 * 32];
+static float big[2048];
 
 /* A model of every shape that matters. */
 static void write_source(const char *path)
@@ -37,12 +37,13 @@ static void write_source(const char *path)
     large[1] = 1;
     struct weights_out_tensor t[] = {
         {"bias", tensor_view(big, DT_F32, 1, (int64_t[]){24})},
-        {"conv", tensor_view(big, DT_F32, 4, (int64_t[]){4, 3, 8, 8})},
+        {"conv", tensor_view(big, DT_F32, 4, (int64_t[]){8, 3, 8, 8})},
         {"depthwise", tensor_view(big, DT_F32, 4, (int64_t[]){12, 1, 3, 3})},
         {"empty", tensor_view(big, DT_F32, 2, (int64_t[]){0, 32})},
         {"large", tensor_view(large, DT_F32, 2, (int64_t[]){8, 8})},
         {"matrix", tensor_view(big, DT_F32, 2, (int64_t[]){24, 64})},
         {"positions", tensor_view(positions, DT_I64, 2, (int64_t[]){1, 6})},
+        {"small", tensor_view(big, DT_F32, 2, (int64_t[]){2, 384})},
         {"scalar", tensor_view(big, DT_F32, 0, NULL)},
     };
     const char *meta[] = {"format", "pt", "license", "MIT", NULL};
@@ -87,13 +88,15 @@ static void each_tensor_takes_the_type_that_suits_it(void **state)
         assert_string_equal(type_of(w, "large"), want[i].large);
         assert_string_equal(type_of(w, "matrix"), want[i].matrix);
         assert_string_equal(type_of(w, "bias"), "f32");
+        bool eight = want[i].to == DT_I8 || want[i].to == DT_Q8_0;
+        assert_string_equal(type_of(w, "small"), eight ? "f16" : dtype_name(want[i].to));
         assert_string_equal(type_of(w, "scalar"), "f32");
         assert_string_equal(type_of(w, "positions"), "i64");
         assert_string_equal(weights_meta(w, "license"), "MIT");
         assert_string_equal(weights_meta(w, "eidetic.source_id"), id);
         assert_string_equal(s.source_id, id);
         assert_true(s.worst_error <= want[i].error);
-        assert_true(s.tensors == 8 && s.bytes_out <= s.bytes_in);
+        assert_true(s.tensors == 9 && s.bytes_out <= s.bytes_in);
         struct tensor t;
         assert_int_equal(weights_get(w, "matrix", 2, (int64_t[]){24, 64}, &t, NULL), ST_OK);
         float y[24 * 64];
@@ -192,8 +195,8 @@ static void bad_requests_leave_no_file(void **state)
     write_source(in);
     assert_int_equal(convert_weights(in, out, DT_I64, NULL, NULL, &err), ST_USAGE);
     assert_int_equal(convert_weights("/none/such", out, DT_I8, NULL, NULL, &err), ST_NOT_FOUND);
-    float bad[64] = {1, NAN};
-    struct weights_out_tensor t = {"m", tensor_view(bad, DT_F32, 2, (int64_t[]){2, 32})};
+    static float bad[1024] = {1, NAN};
+    struct weights_out_tensor t = {"m", tensor_view(bad, DT_F32, 2, (int64_t[]){2, 512})};
     for (int i = 0; i < 2; i++) {
         assert_int_equal(weights_write(in, &t, 1, NULL, NULL), ST_OK);
         assert_int_equal(convert_weights(in, out, DT_I8, NULL, NULL, &err), ST_FORMAT);

@@ -43,7 +43,7 @@ static void halves_round_as_the_scalar_definition(void **state)
     }
     tensor_from_f32(f, 1, N, DT_F16, h, NULL);
     for (int i = 0; i < N; i++)
-        assert_true(isnan(f[i]) ? isnan(f16_to_f32(h[i])) : h[i] == f32_to_f16(f[i]));
+        assert_int_equal(h[i], f32_to_f16(f[i]));
     tensor_from_f32(f, 1, N, DT_BF16, h, NULL);
     for (int i = 0; i < N; i++)
         assert_true(isnan(f[i]) ? isnan(bf16_to_f32(h[i])) : h[i] == f32_to_bf16(f[i]));
@@ -104,32 +104,8 @@ static void i8_stays_within_its_step(void **state)
         assert_true(relative_error(x + row * C, y + row * C, C) < 0.009);
         for (int i = row * C; i < (row + 1) * C; i++) {
             assert_true(q[i] >= -127);
-            assert_true(fabsf(x[i] - y[i]) <= 0.35f * top);
+            assert_true(fabsf(x[i] - y[i]) <= 0.5001f / 127 * top);
         }
-    }
-}
-
-/* One scale over a long-tailed row: cutting the tail must beat keeping it. */
-static void i8_scales_are_never_worse_than_the_largest_value(void **state)
-{
-    (void)state;
-    enum { C = 4096 };
-    struct rng r = {3};
-    static float x[C], y[C];
-    static int8_t q[C];
-    for (int tail = 0; tail < 20; tail++) {
-        float scale, top = 0, worst[C];
-        for (int i = 0; i < C; i++) {
-            x[i] = rng_normal(&r);
-            x[i] *= 1 + (float)tail / 10 * fabsf(x[i]) * fabsf(x[i]);
-            top = fmaxf(top, fabsf(x[i]));
-        }
-        tensor_from_f32(x, 1, C, DT_I8, q, &scale);
-        for (int i = 0; i < C; i++) {
-            y[i] = scale * (float)q[i];
-            worst[i] = rintf(x[i] / (top / 127)) * (top / 127);
-        }
-        assert_true(relative_error(x, y, C) <= relative_error(x, worst, C) * 1.0001);
     }
 }
 
@@ -194,7 +170,6 @@ int main(void)
         cmocka_unit_test(halves_round_as_the_scalar_definition),
         cmocka_unit_test(whole_numbers_become_floats),
         cmocka_unit_test(i8_stays_within_its_step),
-        cmocka_unit_test(i8_scales_are_never_worse_than_the_largest_value),
         cmocka_unit_test(q8_0_stays_within_its_step),
         cmocka_unit_test(odd_rows_have_a_defined_form),
     };

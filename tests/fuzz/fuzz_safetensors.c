@@ -1,0 +1,45 @@
+/* Any bytes as a safetensors file (or index): whatever opens must be whole. Every tensor is read to
+ * its last byte, every message must be one printable line. */
+#include "core/mem.h"
+#include "nn/weights_int.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void read_everything(const struct weights *w)
+{
+    char id[33];
+    float *values = NULL;
+    weights_id(w, id);
+    for (int i = 0; i < weights_count(w); i++) {
+        const struct tensor *t = weights_at(w, i);
+        size_t n = (size_t)tensor_count(t);
+        if (weights_find(w, weights_name(w, i)) != t)
+            abort();
+        values = mem_array(n + 1, sizeof *values);
+        if (values)
+            tensor_to_f32(t, values);
+        mem_free(values);
+    }
+    for (int i = 0; i < weights_meta_count(w); i++) {
+        const char *value, *key = weights_meta_at(w, i, &value);
+        if (weights_meta(w, key) != value)
+            abort();
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct weights *w;
+    struct error err = {ST_OK, ""};
+    if (!weights_open_memory(&w, data, size, "fuzz.safetensors", &err)) {
+        read_everything(w);
+        weights_close(w);
+        return 0;
+    }
+    if (!err.text[0] || err.code == ST_OK)
+        abort();
+    for (const char *s = err.text; *s; s++)
+        if ((unsigned char)*s < 0x20)
+            abort();
+    return 0;
+}
