@@ -83,6 +83,8 @@ static bool cut_tokens(const struct tokenizer *t, const uint32_t *c, size_t n, b
                        struct token_list *l)
 {
     size_t start = 0;
+    if (!n) /* c may be NULL */
+        return true;
     for (size_t i = 0; i < n;) {
         const struct added_token *a = token_at(t, c + i, n - i, normalized);
         if (!a) {

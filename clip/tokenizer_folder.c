@@ -84,8 +84,10 @@ static enum status add_vocab(struct folder *f, const json_t *vocab, const char *
 static enum status add_merges(struct folder *f, const json_t *merges, struct error *err)
 {
     size_t n = json_array_size(merges);
-    if (!json_is_array(merges) || n > UINT32_MAX || !merges_reserve(&f->t->merges, n))
+    if (!json_is_array(merges) || n > UINT32_MAX)
         return error_set(err, ST_FORMAT, "%s/tokenizer.json: no merges", f->dir);
+    if (!merges_reserve(&f->t->merges, n))
+        return error_set(err, ST_NOMEM, "%s/tokenizer.json: out of memory", f->dir);
     for (size_t i = 0; i < n; i++) {
         const json_t *m = json_array_get(merges, i);
         const char *a = json_string_value(m), *gap = a ? strchr(a, ' ') : NULL;
