@@ -17,6 +17,7 @@ struct flat_ops {
     void (*f16)(float *scores, const uint16_t *rows, size_t n, size_t dim, const float *q);
     void (*f32)(float *scores, const float *rows, size_t n, size_t dim, const float *q);
     void (*to_f16)(uint16_t *out, const float *in, size_t n); /* to nearest even */
+    void (*to_f32)(float *out, const uint16_t *in, size_t n);
     const char *name;
 };
 void flat_ops_init(struct flat_ops *ops, enum cpu_level level);

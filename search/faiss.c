@@ -1,0 +1,326 @@
+/* The IVF index by FAISS. The surprise: the file is ours outside and FAISS's inside; a header with
+ * checksums goes before FAISS's bytes, and what FAISS parses is verified before it sees it. The
+ * inverted lists behind that part are mapped and only ever give candidates. */
+#include "core/mem.h"
+#include "search/faiss_file.h"
+#include "search/faiss_int.h"
+#include "search/flat.h"
+#include "search/vindex.h"
+#include <math.h>
+#include <string.h>
+
+#define BATCH 8192 /* rows handed to FAISS at a time */
+#define TRAIN_PER_LIST 64
+#define RECALL_AT 10
+
+struct ivf {
+    FaissIndex *index;
+    FaissIndexIVF *ivf;
+    int threads, nlist, nprobe;
+    int64_t ntotal;
+    float *distances;
+    size_t cap;
+};
+
+static enum status faiss_error(struct error *err, const char *path, const char *what)
+{
+    const char *text = faiss_get_last_error();
+    return error_set(err, strstr(text, "bad_alloc") ? ST_NOMEM : ST_INTERNAL, "%s: %s: %.120s",
+                     path, what, text);
+}
+
+static void ivf_close(void *state)
+{
+    struct ivf *x = state;
+    if (!x)
+        return;
+    if (x->index)
+        faiss_Index_free(x->index);
+    mem_free(x->distances);
+    mem_free(x);
+}
+
+static enum status ivf_search(void *state, const float *q, size_t n, int effort, int64_t *gens,
+                              size_t *found, bool *all, struct error *err)
+{
+    struct ivf *x = state;
+    int64_t probe = (int64_t)x->nprobe * effort;
+    if (probe > x->nlist)
+        probe = x->nlist;
+    if (n > x->cap) {
+        float *d = mem_realloc_array(x->distances, n, sizeof *d);
+        if (!d)
+            return error_set(err, ST_NOMEM, "out of memory (%zu candidates)", n);
+        x->distances = d;
+        x->cap = n;
+    }
+    eidetic_faiss_threads(x->threads);
+    faiss_IndexIVF_set_nprobe(x->ivf, (size_t)probe);
+    if (faiss_Index_search(x->index, 1, q, (idx_t)n, x->distances, gens) != 0)
+        return faiss_error(err, "index", "search");
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (gens[i] >= 0) /* -1 where there were fewer */
+            gens[kept++] = gens[i];
+    *found = kept;
+    *all = probe == x->nlist && (kept < n || (int64_t)n >= x->ntotal);
+    return ST_OK;
+}
+
+static enum status ivf_open(void **state, const char *path, const char *model, int dim, bool deep,
+                            int threads, struct vindex_info *info, struct error *err)
+{
+    FILE *f = NULL;
+    struct ivf *x = NULL;
+    enum status rc = faiss_file_open(&f, path, model, dim, deep, info, err);
+    if (rc)
+        return rc;
+    x = mem_zalloc(sizeof *x);
+    if (!x) {
+        rc = error_set(err, ST_NOMEM, "out of memory");
+    } else if (eidetic_faiss_read_mapped(f, &x->index) != 0) {
+        rc = error_set(err, ST_FORMAT, "%s: FAISS cannot read it", path);
+    } else {
+        x->ivf = faiss_IndexIVF_cast(x->index);
+        x->threads = threads;
+        x->nlist = info->nlist;
+        x->nprobe = info->nprobe;
+        x->ntotal = (int64_t)info->rows;
+        if (!x->ivf || faiss_Index_d(x->index) != dim ||
+            faiss_Index_ntotal(x->index) != (idx_t)info->rows ||
+            faiss_IndexIVF_nlist(x->ivf) != (size_t)info->nlist)
+            rc = error_set(err, ST_FORMAT, "%s: not what its header says", path);
+    }
+    fclose(f);
+    if (rc)
+        ivf_close(x);
+    else
+        *state = x;
+    return rc;
+}
+
+/* Building */
+
+struct building {
+    struct vindex_build *b;
+    const char *path;
+    struct flat_ops ops;
+    struct pool *pool;
+    struct ivf x;
+    size_t live;
+};
+
+static bool is_dead(const struct vindex_build *b, size_t row)
+{
+    return b->dead && (b->dead[row / 8] >> (row % 8) & 1);
+}
+
+static void copy_row(const struct building *g, const struct vec_block *k, size_t i, float *out)
+{
+    size_t dim = (size_t)g->b->info.dim;
+    if (k->f32)
+        memcpy(out, (const float *)k->rows + i * dim, dim * sizeof *out);
+    else
+        g->ops.to_f32(out, (const uint16_t *)k->rows + i * dim, dim);
+}
+
+static void step(const struct building *g, const char *what)
+{
+    if (g->b->opts->progress)
+        g->b->opts->progress(g->b->opts->progress_ctx, what);
+}
+
+/* Live rows, every stride-th from the start: to f, in batches. */
+static enum status each_batch(struct building *g, size_t stride, size_t most,
+                              enum status (*f)(struct building *g, size_t n, const float *rows,
+                                               const int64_t *gens, struct error *err),
+                              float *rows, int64_t *gens, size_t batch, struct error *err)
+{
+    size_t n = 0, seen = 0, given = 0, dim = (size_t)g->b->info.dim;
+    enum status rc = ST_OK;
+    for (size_t j = 0; !rc && j < g->b->n_blocks; j++) {
+        const struct vec_block *k = &g->b->blocks[j];
+        for (size_t i = 0; !rc && i < k->n && given < most; i++) {
+            if (is_dead(g->b, k->first + i) || seen++ % stride)
+                continue;
+            copy_row(g, k, i, rows + n * dim);
+            gens[n++] = k->gens[i];
+            given++;
+            if (n == batch) {
+                rc = f(g, n, rows, gens, err);
+                n = 0;
+            }
+        }
+    }
+    return rc || !n ? rc : f(g, n, rows, gens, err);
+}
+
+static enum status train_with(struct building *g, size_t n, const float *rows, const int64_t *gens,
+                              struct error *err)
+{
+    (void)gens;
+    return faiss_Index_train(g->x.index, (idx_t)n, rows) == 0
+               ? ST_OK
+               : faiss_error(err, g->path, "training");
+}
+
+static enum status add_these(struct building *g, size_t n, const float *rows, const int64_t *gens,
+                             struct error *err)
+{
+    return faiss_Index_add_with_ids(g->x.index, (idx_t)n, rows, gens) == 0
+               ? ST_OK
+               : faiss_error(err, g->path, "adding rows");
+}
+
+static enum status train_and_add(struct building *g, struct error *err)
+{
+    size_t dim = (size_t)g->b->info.dim, cells;
+    size_t want = (size_t)g->x.nlist * TRAIN_PER_LIST, stride = g->live / want;
+    if (want > g->live)
+        want = g->live;
+    if (stride < 1)
+        stride = 1;
+    size_t room = want > BATCH ? want : BATCH;
+    float *rows = mul_overflow_size(room, dim, &cells) ? NULL : mem_array(cells, sizeof *rows);
+    int64_t *gens = mem_array(room, sizeof *gens);
+    enum status rc = ST_OK;
+    if (!rows || !gens)
+        rc = error_set(err, ST_NOMEM, "%s: out of memory to train on %zu rows", g->path, want);
+    eidetic_faiss_threads(g->x.threads);
+    step(g, "training the index");
+    if (!rc) /* all of the sample in one batch */
+        rc = each_batch(g, stride, want, train_with, rows, gens, want, err);
+    step(g, "filling the index");
+    if (!rc)
+        rc = each_batch(g, 1, SIZE_MAX, add_these, rows, gens, BATCH, err);
+    mem_free(rows);
+    mem_free(gens);
+    if (!rc)
+        rc = faiss_Index_ntotal(g->x.index) == (idx_t)g->live
+                 ? ST_OK
+                 : error_set(err, ST_INTERNAL, "%s: FAISS lost rows", g->path);
+    g->x.ntotal = (int64_t)g->live;
+    return rc;
+}
+
+static enum status measure(struct building *g, const struct faiss_probe *p, double *recall,
+                           struct error *err)
+{
+    int64_t gens[8 * RECALL_AT + 64];
+    double hits = 0, all = 0;
+    size_t dim = (size_t)g->b->info.dim;
+    for (size_t i = 0; i < p->n; i++) {
+        const float *q = p->queries + i * dim;
+        float scores[RECALL_AT] = {0};
+        size_t found = 0, n = 0;
+        bool every;
+        enum status rc =
+            ivf_search(&g->x, q, sizeof gens / sizeof *gens, 1, gens, &found, &every, err);
+        if (rc)
+            return rc;
+        struct flat_hit best[RECALL_AT];
+        for (size_t j = 0; j < found; j++) {
+            size_t block, row = vec_find(g->b->blocks, g->b->n_blocks, gens[j], &block);
+            if (row == SIZE_MAX)
+                continue;
+            float buffer[DB_MAX_DIM], s;
+            const struct vec_block *k = &g->b->blocks[block];
+            copy_row(g, k, row - k->first, buffer);
+            g->ops.f32(&s, buffer, 1, dim, q);
+            flat_heap_push(best, &n, RECALL_AT, (struct flat_hit){.image = gens[j], .score = s});
+        }
+        flat_sort(best, n);
+        for (size_t j = 0; j < n; j++)
+            scores[j] = best[j].score;
+        for (size_t j = 0; j < p->k; j++, all++) /* by score, so that equal pictures are no miss */
+            hits += j < n && scores[j] >= p->scores[i * p->k + j] - 1e-4f;
+    }
+    *recall = all > 0 ? hits / all : 1;
+    return ST_OK;
+}
+
+/* The smallest of nlist/128, and its doublings and one and a half times them, that reaches the
+ * wanted recall on each kind of query. */
+static enum status choose_nprobe(struct building *g, struct error *err)
+{
+    struct faiss_probe kinds[3] = {{0}};
+    double want = g->b->opts->recall > 0 ? g->b->opts->recall : 0.98, worst = 0;
+    struct vindex_info *info = &g->b->info;
+    step(g, "measuring the index");
+    enum status rc = faiss_probes(kinds, g->b, &g->ops, g->pool, err);
+    int base = g->x.nlist / 128 > 1 ? g->x.nlist / 128 : 1;
+    for (int i = 0; !rc; i++) {
+        int64_t probe = i % 2 ? ((int64_t)base << i / 2) * 3 / 2 : (int64_t)base << i / 2;
+        g->x.nprobe = probe < g->x.nlist ? (int)probe : g->x.nlist;
+        worst = 1;
+        for (int k = 0; !rc && k < 3; k++) {
+            double r;
+            rc = measure(g, &kinds[k], &r, err);
+            worst = r < worst ? r : worst;
+        }
+        if (worst >= want || g->x.nprobe == g->x.nlist)
+            break;
+    }
+    info->recall = worst;
+    info->nprobe = g->x.nprobe;
+    for (int k = 0; k < 3; k++)
+        faiss_probe_release(&kinds[k]);
+    return rc;
+}
+
+static enum status make_index(struct building *g, struct error *err)
+{
+    struct vindex_info *info = &g->b->info;
+    uint64_t budget = g->b->opts->memory ? g->b->opts->memory : (uint64_t)1 << 30;
+    uint64_t f32 = (uint64_t)g->live * ((uint64_t)info->dim * 4 + 8);
+    int nlist = (int)(2 * sqrt((double)g->live));
+    if (nlist > (int)(g->live / 39)) /* FAISS wants 39 rows a list to train on */
+        nlist = (int)(g->live / 39);
+    nlist = nlist < 1 ? 1 : nlist;
+    snprintf(info->description, sizeof info->description, "IVF%d,%s", nlist,
+             f32 <= budget ? "Flat" : "SQfp16");
+    info->nlist = g->x.nlist = nlist;
+    info->rows = g->live;
+    if (faiss_index_factory(&g->x.index, info->dim, info->description, METRIC_INNER_PRODUCT) != 0)
+        return faiss_error(err, g->path, info->description);
+    g->x.ivf = faiss_IndexIVF_cast(g->x.index);
+    return g->x.ivf
+               ? ST_OK
+               : error_set(err, ST_INTERNAL, "%s: %s is no IVF index", g->path, info->description);
+}
+
+static enum status ivf_build(const char *path, struct vindex_build *b, struct error *err)
+{
+    struct building g = {.b = b, .path = path};
+    enum status rc = ST_OK;
+    flat_ops_init(&g.ops, cpu_level_max());
+    g.x.threads = b->opts->threads > 0 ? b->opts->threads : cpu_count();
+    for (size_t i = 0; i < b->n_rows; i++)
+        g.live += !is_dead(b, i);
+    if (g.live == 0)
+        return error_set(err, ST_NOT_FOUND, "%s: no rows to index", path);
+    if (g.x.threads > 1 && !(g.pool = pool_new(g.x.threads)))
+        return error_set(err, ST_NOMEM, "cannot start %d threads", g.x.threads);
+    rc = make_index(&g, err);
+    if (!rc)
+        rc = train_and_add(&g, err);
+    if (!rc)
+        rc = choose_nprobe(&g, err);
+    step(&g, "writing the index");
+    if (!rc)
+        rc = faiss_file_write(path, g.x.index, &b->info, err);
+    if (g.x.index)
+        faiss_Index_free(g.x.index);
+    mem_free(g.x.distances);
+    pool_free(g.pool);
+    return rc;
+}
+
+extern const struct vindex_kind vindex_ivf;
+const struct vindex_kind vindex_ivf = {
+    .name = "ivf",
+    .build = ivf_build,
+    .open = ivf_open,
+    .close = ivf_close,
+    .search = ivf_search,
+};

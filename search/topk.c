@@ -1,0 +1,302 @@
+/* One query: filter, scan or index, exact scores, moments. */
+#include "core/mem.h"
+#include "search/search_int.h"
+#include <math.h>
+
+#define RESCORE_MAX 4096
+#define SAMPLE 4096
+
+static bool bit(const uint8_t *bits, size_t i)
+{
+    return bits[i / 8] >> (i % 8) & 1;
+}
+
+/* Is id in the ascending list? Rows come mostly in the order of ids, so the cursor is mostly right.
+ */
+static bool listed(const struct db_idset *set, int64_t id, size_t *cursor)
+{
+    size_t c = *cursor;
+    for (int step = 0; step < 8 && c < set->n && set->ids[c] < id; step++)
+        c++;
+    if (c < set->n && set->ids[c] < id) { /* far behind */
+        size_t lo = c, hi = set->n;
+        while (lo < hi) {
+            size_t mid = lo + (hi - lo) / 2;
+            if (set->ids[mid] < id)
+                lo = mid + 1;
+            else
+                hi = mid;
+        }
+        c = lo;
+    } else if (c > 0 && set->ids[c - 1] >= id) { /* ahead */
+        size_t lo = 0, hi = c;
+        while (lo < hi) {
+            size_t mid = lo + (hi - lo) / 2;
+            if (set->ids[mid] < id)
+                lo = mid + 1;
+            else
+                hi = mid;
+        }
+        c = lo;
+    }
+    *cursor = c;
+    return c < set->n && set->ids[c] == id;
+}
+
+/* The rows to look at: *keep NULL = all; *plain: nearly all, so that a scan of them gives the
+ * moments. */
+static enum status select_rows(struct search *s, const struct db_filter *filter, uint8_t **keep,
+                               size_t *n, bool *plain, struct error *err)
+{
+    const struct view *v = &s->view;
+    struct db_idset set;
+    size_t cursor = 0;
+    *keep = NULL;
+    *n = v->n_rows - v->n_dead;
+    enum status rc = db_filter_run(s->db, filter, &set, err);
+    if (rc)
+        return rc;
+    *plain = set.except;
+    if (set.except && set.n == 0 && !v->n_dead)
+        goto out;
+    *keep = mem_zalloc(v->n_rows / 8 + 1);
+    if (!*keep) {
+        rc = error_set(err, ST_NOMEM, "out of memory (%zu rows)", v->n_rows);
+        goto out;
+    }
+    *n = 0;
+    for (size_t b = 0; b < v->n_blocks; b++) {
+        const struct vec_block *k = &v->blocks[b];
+        for (size_t i = 0; i < k->n; i++) {
+            size_t row = k->first + i;
+            if (v->dead && bit(v->dead, row))
+                continue;
+            if (set.n ? listed(&set, k->images[i], &cursor) == set.except : !set.except)
+                continue;
+            (*keep)[row / 8] |= (uint8_t)(1 << row % 8);
+            ++*n;
+        }
+    }
+out:
+    db_idset_release(&set);
+    return rc;
+}
+
+static float score_row(const struct search *s, size_t block, size_t row, const float *q)
+{
+    const struct vec_block *b = &s->view.blocks[block];
+    size_t dim = (size_t)s->model.dim, at = row - b->first;
+    float score;
+    if (b->f32)
+        s->ops.f32(&score, (const float *)b->rows + at * dim, 1, dim, q);
+    else
+        s->ops.f16(&score, (const uint16_t *)b->rows + at * dim, 1, dim, q);
+    return score;
+}
+
+static void finish_moments(struct search_result *r, double sum, double sum2, size_t n)
+{
+    r->moments_n = n;
+    r->mean = n ? sum / (double)n : 0;
+    double var = n ? sum2 / (double)n - r->mean * r->mean : 0;
+    r->sd = var > 0 ? sqrt(var) : 0;
+}
+
+/* Rows spread evenly over the archive, the same for every query. */
+static void sample_moments(const struct search *s, const float *q, struct search_result *r)
+{
+    const struct view *v = &s->view;
+    double sum = 0, sum2 = 0;
+    size_t n = 0, block = 0, want = v->n_rows < SAMPLE ? v->n_rows : SAMPLE;
+    for (size_t i = 0; i < want; i++) {
+        size_t row = (size_t)((unsigned __int128)i * v->n_rows / want);
+        while (row >= v->blocks[block].first + v->blocks[block].n)
+            block++;
+        if (v->dead && bit(v->dead, row))
+            continue;
+        double x = score_row(s, block, row, q);
+        sum += x;
+        sum2 += x * x;
+        n++;
+    }
+    finish_moments(r, sum, sum2, n);
+}
+
+struct picking { /* the best so far, as a heap */
+    struct flat_hit *hits;
+    size_t n, k, scored;
+};
+
+static enum status scan(struct search *s, const float *q, size_t from_row, const uint8_t *keep,
+                        struct picking *p, double *sum, double *sum2, struct error *err)
+{
+    struct flat_scan a = {
+        .blocks = s->view.blocks,
+        .n_blocks = s->view.n_blocks,
+        .dim = s->model.dim,
+        .ops = &s->ops,
+        .query = q,
+        .k = p->k,
+        .from_row = from_row,
+        .keep = keep,
+    };
+    struct flat_hit *hits = mem_array(p->k ? p->k : 1, sizeof *hits);
+    size_t n;
+    if (!hits)
+        return error_set(err, ST_NOMEM, "out of memory (%zu best)", p->k);
+    enum status rc = flat_topk(&a, s->pool, hits, &n, err);
+    for (size_t i = 0; !rc && i < n; i++)
+        flat_heap_push(p->hits, &p->n, p->k, hits[i]);
+    p->scored += a.scored;
+    if (sum) {
+        *sum = a.sum;
+        *sum2 = a.sum2;
+    }
+    mem_free(hits);
+    return rc;
+}
+
+/* The index's candidates that are alive and kept, scored exactly. Looks further until k survive. */
+static enum status ask_index(struct search *s, const float *q, const uint8_t *keep, double share,
+                             struct picking *p, struct error *err)
+{
+    const struct view *v = &s->view;
+    size_t cap = 0, found = 0;
+    int64_t *gens = NULL;
+    enum status rc = ST_OK;
+    bool all = false;
+    int effort = 1;
+    while (effort < 64 && effort * share < 1)
+        effort *= 2; /* survivors are spread over 1 / share times as many lists */
+    double want = (double)p->k / share * 1.5 + 64;
+    for (; !rc; effort *= 2, want *= 2) {
+        size_t ask = want < (double)v->n_rows ? (size_t)want : v->n_rows;
+        if (ask > cap) {
+            int64_t *more = mem_realloc_array(gens, ask, sizeof *more);
+            if (!more) {
+                rc = error_set(err, ST_NOMEM, "out of memory (%zu candidates)", ask);
+                break;
+            }
+            gens = more;
+            cap = ask;
+        }
+        rc = s->kind->search(s->index, q, ask, effort, gens, &found, &all, err);
+        p->n = p->scored = 0;
+        for (size_t i = 0; !rc && i < found; i++) {
+            size_t block, row = vec_find(v->blocks, v->n_blocks, gens[i], &block);
+            if (row >= s->tail_from || (keep && !bit(keep, row)))
+                continue; /* gone, not wanted, or in the tail that is scanned anyway */
+            p->scored++;
+            flat_heap_push(
+                p->hits, &p->n, p->k,
+                (struct flat_hit){.image = v->blocks[block].images[row - v->blocks[block].first],
+                                  .score = score_row(s, block, row, q),
+                                  .row = row});
+        }
+        if (p->n >= p->k || all)
+            break;
+    }
+    mem_free(gens);
+    return rc;
+}
+
+/* The best again from SQLite's f32; a row that is gone by now drops out. */
+static enum status rescore(struct search *s, const float *q, struct picking *p, struct error *err)
+{
+    size_t dim = (size_t)s->model.dim, kept = 0;
+    float row[DB_MAX_DIM];
+    for (size_t i = 0; i < p->n; i++) {
+        bool have;
+        enum status rc =
+            db_vectors_get(s->db, s->model.id, &p->hits[i].image, 1, (int)dim, row, &have, err);
+        if (rc)
+            return rc;
+        if (!have)
+            continue;
+        struct flat_hit h = p->hits[i];
+        s->ops.f32(&h.score, row, 1, dim, q);
+        p->hits[kept++] = h;
+    }
+    p->n = kept;
+    return ST_OK;
+}
+
+static enum status unit_query(const float *q, size_t dim, float *out, struct error *err)
+{
+    double s = 0;
+    for (size_t i = 0; i < dim; i++)
+        s += (double)q[i] * q[i];
+    s = sqrt(s);
+    if (!(s > 0 && isfinite(s)))
+        return error_set(err, ST_FORMAT, "the query's vector has no direction");
+    for (size_t i = 0; i < dim; i++)
+        out[i] = (float)(q[i] / s);
+    return ST_OK;
+}
+
+static enum status pick(struct search *s, const float *q, const uint8_t *keep, bool plain,
+                        struct picking *p, struct search_result *r, struct error *err)
+{
+    size_t live = s->view.n_rows - s->view.n_dead;
+    double share = live ? (double)r->candidates / (double)live : 0, sum, sum2;
+    enum status rc;
+    r->exact = !s->kind || share < 0.05 || p->k >= r->candidates || p->k > live / 8;
+    if (r->exact) {
+        rc = scan(s, q, 0, keep, p, &sum, &sum2, err);
+        if (!rc && plain)
+            finish_moments(r, sum, sum2, p->scored);
+        else if (!rc)
+            sample_moments(s, q, r);
+        return rc;
+    }
+    rc = ask_index(s, q, keep, share, p, err);
+    if (!rc)
+        rc = scan(s, q, s->tail_from, keep, p, NULL, NULL, err);
+    if (!rc)
+        sample_moments(s, q, r);
+    return rc;
+}
+
+enum status search_topk(struct search *s, const float *query, const struct db_filter *filter,
+                        size_t k, struct search_result *r, struct error *err)
+{
+    *r = (struct search_result){0};
+    struct picking p = {0};
+    uint8_t *keep = NULL;
+    bool own, plain = false;
+    size_t dim = (size_t)s->model.dim;
+    float q[DB_MAX_DIM];
+    enum status rc = unit_query(query, dim, q, err);
+    if (rc || (rc = snapshot_begin(s->db, &own, err)))
+        return rc;
+    rc = select_rows(s, filter, &keep, &r->candidates, &plain, err);
+    if (rc || r->candidates == 0)
+        goto out;
+    bool precise = k <= RESCORE_MAX;
+    p.k =
+        precise ? k + k / 4 + 16 : k; /* f16 may swap neighbours, so a few more are scored again */
+    if (p.k > r->candidates)
+        p.k = r->candidates;
+    p.hits = mem_array(p.k, sizeof *p.hits);
+    r->hits = mem_array(k < p.k ? k : p.k, sizeof *r->hits);
+    if (!p.hits || !r->hits)
+        rc = error_set(err, ST_NOMEM, "out of memory (%zu best)", k);
+    if (!rc)
+        rc = pick(s, q, keep, plain, &p, r, err);
+    if (!rc && precise)
+        rc = rescore(s, q, &p, err);
+    if (rc)
+        goto out;
+    flat_sort(p.hits, p.n);
+    r->n = k < p.n ? k : p.n;
+    r->scored = p.scored;
+    for (size_t i = 0; i < r->n; i++)
+        r->hits[i] = (struct search_hit){p.hits[i].image, p.hits[i].score};
+out:
+    snapshot_end(s->db, own);
+    mem_free(p.hits);
+    mem_free(keep);
+    if (rc)
+        search_result_release(r);
+    return rc;
+}
