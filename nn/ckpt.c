@@ -231,8 +231,9 @@ static const struct pk *unwrap(const struct pk *root)
         const struct pk *inner = NULL;
         for (size_t i = 0; i < sizeof keys / sizeof *keys && !inner; i++) {
             inner = pk_get(root, keys[i]);
-            if (inner && inner->kind != PK_DICT && inner->kind != PK_OBJECT)
-                inner = NULL;
+            bool module = inner && inner->kind == PK_OBJECT && inner->object.state;
+            if (inner && inner->kind != PK_DICT && !module)
+                inner = NULL; /* the name of a model, its settings, ... */
         }
         if (!inner)
             break;
@@ -301,10 +302,10 @@ static enum status zip_storage(void *ctx, const struct pk *s, const uint8_t **da
     char q[WEIGHTS_QUOTE], key[WEIGHTS_NAME_MAX];
     if (s->storage.key_len > sizeof key - 5)
         return error_set(err, ST_FORMAT, "a storage's key is too long");
-    memcpy(key, "data/", 5);
-    memcpy(key + 5, s->storage.key, s->storage.key_len);
+    int dir = snprintf(key, sizeof key, "data/");
+    memcpy(key + dir, s->storage.key, s->storage.key_len); /* counted, so not terminated */
     const struct zip_entry *e =
-        zip_find(&a->zip, a->prefix, a->prefix_len, key, 5 + s->storage.key_len);
+        zip_find(&a->zip, a->prefix, a->prefix_len, key, (size_t)dir + s->storage.key_len);
     if (!e)
         return error_set(err, ST_FORMAT, "storage '%s' is missing",
                          weights_quote(q, s->storage.key, s->storage.key_len));

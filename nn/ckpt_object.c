@@ -184,11 +184,11 @@ bool pickle_persistent(struct pickle_machine *m)
     s->storage.count = a[4]->i;
     if (k->nstorage == k->storage_cap) {
         size_t cap = k->storage_cap ? k->storage_cap * 2 : 64;
-        const struct pk **p = pickle_alloc(m, cap, sizeof *p);
+        const struct pk **p = pickle_alloc(m, cap, sizeof(struct pk *));
         if (!p)
             return false;
         if (k->nstorage)
-            memcpy(p, k->storage, k->nstorage * sizeof *p);
+            memcpy(p, k->storage, k->nstorage * sizeof(struct pk *));
         k->storage = p;
         k->storage_cap = cap;
     }

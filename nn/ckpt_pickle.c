@@ -48,7 +48,7 @@ static bool grow(struct pickle_machine *m, void **array, size_t *cap, size_t wan
 
 bool pickle_push(struct pickle_machine *m, struct pk *v)
 {
-    if (!v || !grow(m, (void **)&m->stack, &m->cap, m->n + 1, sizeof *m->stack))
+    if (!v || !grow(m, (void **)&m->stack, &m->cap, m->n + 1, sizeof(struct pk *)))
         return false;
     m->stack[m->n++] = v;
     return true;
@@ -136,16 +136,16 @@ bool pickle_append(struct pickle_machine *m, struct pk *seq, struct pk *const *v
     size_t want = seq->seq.n + n;
     if (want > seq->seq.cap) {
         size_t cap = seq->seq.cap * 2 > want ? seq->seq.cap * 2 : want;
-        struct pk **p = pickle_alloc(m, cap, sizeof *p);
+        struct pk **p = pickle_alloc(m, cap, sizeof(struct pk *));
         if (!p)
             return false;
         if (seq->seq.n)
-            memcpy(p, seq->seq.v, seq->seq.n * sizeof *p);
+            memcpy(p, seq->seq.v, seq->seq.n * sizeof(struct pk *));
         seq->seq.v = p;
         seq->seq.cap = cap;
     }
     if (n)
-        memcpy(seq->seq.v + seq->seq.n, v, n * sizeof *v);
+        memcpy(seq->seq.v + seq->seq.n, v, n * sizeof(struct pk *));
     seq->seq.n = want;
     return true;
 }
@@ -260,7 +260,7 @@ static bool op_put(struct pickle_machine *m, uint64_t at)
         return false;
     if (at > m->ops) /* picklers count up: a larger index only asks for memory */
         return pickle_fail(m, ST_FORMAT, "a memo index out of range");
-    if (!grow(m, (void **)&m->memo, &m->memo_cap, (size_t)at + 1, sizeof *m->memo))
+    if (!grow(m, (void **)&m->memo, &m->memo_cap, (size_t)at + 1, sizeof(struct pk *)))
         return false;
     while (m->nmemo <= at)
         m->memo[m->nmemo++] = NULL;
@@ -372,7 +372,7 @@ enum status pickle_load(const uint8_t *data, size_t size, size_t *used, struct a
                         struct pk **root, struct pk_notes *notes, const char *label,
                         struct error *err)
 {
-    struct error own;
+    struct error own = {ST_OK, ""};
     struct pickle_machine m = {.p = data,
                                .end = data + size,
                                .mem = mem,
@@ -392,5 +392,5 @@ enum status pickle_load(const uint8_t *data, size_t size, size_t *used, struct a
     mem_free(m.stack);
     mem_free(m.mark);
     mem_free(m.memo);
-    return *root ? ST_OK : m.err->code;
+    return *root ? ST_OK : m.err->code; /* pickle_error set it */
 }

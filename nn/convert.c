@@ -225,7 +225,7 @@ enum status convert_weights(const char *in, const char *out, enum dtype to,
                             const struct convert_opts *o, struct convert_stats *stats,
                             struct error *err)
 {
-    struct convert_stats unused;
+    struct convert_stats unused = {0};
     struct convert c = {.o = o, .to = to, .err = err, .stats = stats ? stats : &unused};
     struct weights *w = NULL;
     *c.stats = (struct convert_stats){0};

@@ -145,8 +145,9 @@ static void put_piece(struct buf *b, const struct piece *p)
             d = d / 32 * 34;
         buf_printf(b, "%s%lld", i ? "," : "", (long long)d);
     }
+    uint64_t end = p->begin + p->bytes;
     buf_printf(b, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)p->begin,
-               (unsigned long long)(p->begin + p->bytes));
+               (unsigned long long)end);
 }
 
 /* The 8 bytes of length are part of the buffer. */
@@ -167,8 +168,9 @@ static enum status make_header(struct st_writer *s, const char *const *meta)
     if (b->failed)
         return error_set(s->err, ST_NOMEM, "%s: no memory for the header, or it is too long",
                          s->path);
+    uint64_t n = b->len - 8;
     for (int i = 0; i < 8; i++)
-        b->data[i] = (char)((b->len - 8) >> (8 * i) & 0xff);
+        b->data[i] = (char)(n >> (8 * i) & 0xff);
     return ST_OK;
 }
 

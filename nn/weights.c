@@ -14,6 +14,7 @@ static const struct weights_reader *const readers[] = {
     &weights_reader_torch_zip,
     &weights_reader_torch_legacy,
     &weights_reader_index,
+    NULL,
 };
 
 const char *weights_quote(char out[WEIGHTS_QUOTE], const char *s, size_t n)
@@ -245,9 +246,9 @@ static enum status finish(struct weights *w, struct error *err)
 
 static const struct weights_reader *pick_reader(const struct weights *w)
 {
-    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)
-        if (readers[i]->probe(w->data, w->size))
-            return readers[i];
+    for (const struct weights_reader *const *r = readers; *r; r++)
+        if ((*r)->probe(w->data, w->size))
+            return *r;
     /* Too broken for its own magic: the reader that the name promises words the reason best. */
     if (path_has_ext(w->path, "safetensors"))
         return &weights_reader_safetensors;

@@ -36,7 +36,7 @@ static enum status open_shard(struct weights *w, const char *file, struct weight
                          w->label, weights_quote(q, file, strlen(file)));
     if (w->nshard == SHARDS_MAX)
         return error_set(err, ST_LIMIT, "%s: more than %d shards", w->label, SHARDS_MAX);
-    struct weights **list = mem_realloc_array(w->shard, w->nshard + 1, sizeof *list);
+    struct weights **list = mem_realloc_array(w->shard, w->nshard + 1, sizeof(struct weights *));
     if (list)
         w->shard = list;
     char *dir = path_dir(w->path);

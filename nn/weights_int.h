@@ -14,6 +14,8 @@
 #include "core/file.h"
 #include "nn/weights.h"
 #include <jansson.h>
+#include <stdio.h>
+#include <string.h>
 
 #define WEIGHTS_NAME_MAX 1024       /* bytes of a tensor's name */
 #define WEIGHTS_JSON_VALUES 1000000 /* jansson takes 50 to 200 bytes a value */
