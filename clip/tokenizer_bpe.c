@@ -93,6 +93,8 @@ static bool bpe_merge(struct bpe *b)
 
 static bool bpe_bytes(struct bpe *b, const char *s, size_t n)
 {
+    if (!n)
+        return true;
     if (n > b->sym_cap) {
         if (n > INT32_MAX / 2)
             return false;
@@ -245,10 +247,8 @@ size_t tokenizer_byte_piece(unsigned byte, bool last, char out[8])
     if (!shown)
         c = 0x100 + (byte <= 32 ? byte : byte <= 0xA0 ? byte - 127 + 33 : 67);
     size_t n = utf8_encode(c, out);
-    if (last) {
-        memcpy(out + n, "</w>", 4);
-        n += 4;
-    }
+    for (const char *end = "</w>"; last && *end; end++)
+        out[n++] = *end;
     return n;
 }
 

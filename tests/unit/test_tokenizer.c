@@ -165,46 +165,50 @@ static void wordpiece_folder_follows_its_switches(void **state)
     }
 }
 
-/* A row is a folder's content, what it is called wrong for, and the status. */
+/* A row is a folder's content, what the sentence must name, and the status. */
 static void broken_folders_give_one_clear_sentence(void **state)
 {
     (void)state;
     static const struct {
-        enum tokenizer_kind kind;
         const char *vocab, *merges, *full, *config, *list, *text;
         enum status status;
+        enum tokenizer_kind kind;
     } cases[] = {
-        {0, NULL, NULL, NULL, NULL, NULL, "neither", ST_NOT_FOUND},
-        {0, "{\"a\":0}", NULL, NULL, NULL, NULL, "merges.txt", ST_NOT_FOUND},
-        {0, "[1]", "", NULL, NULL, NULL, "not a json object", ST_FORMAT},
-        {0, "{\"a\":", "", NULL, NULL, NULL, "vocab.json", ST_FORMAT},
-        {0, "{}", "", NULL, NULL, NULL, "no vocabulary", ST_FORMAT},
-        {0, "{\"a\":0,\"b\":0}", "", NULL, NULL, NULL, "two tokens have the id 0", ST_FORMAT},
-        {0, "{\"a\":-1}", "", NULL, NULL, NULL, "no proper id", ST_FORMAT},
-        {0, "{\"a\":\"0\"}", "", NULL, NULL, NULL, "no proper id", ST_FORMAT},
-        {0, "{\"a\":99999999999}", "", NULL, NULL, NULL, "no proper id", ST_FORMAT},
-        {0, "{\"a\":2147483647}", "", NULL, NULL, NULL, "limit", ST_LIMIT},
-        {0, "{\"a\":0,\"b\":1}", "a b\n", NULL, NULL, NULL, "not in the vocabulary", ST_FORMAT},
-        {0, "{\"a\":0}", "ab\n", NULL, NULL, NULL, "not two pieces", ST_FORMAT},
-        {0, "{\"a\":0}", "a b c\n", NULL, NULL, NULL, "not two pieces", ST_FORMAT},
-        {0, "{\"a\":0}", "a \n", NULL, NULL, NULL, "not two pieces", ST_FORMAT},
-        {0, NULL, NULL, "{\"model\":{\"type\":\"Unigram\"}}", NULL, NULL, "Unigram",
-         ST_UNSUPPORTED},
-        {0, NULL, NULL, "{\"model\":{\"vocab\":[]}}", NULL, NULL, "no vocabulary", ST_FORMAT},
-        {0, NULL, NULL, "{\"model\":{\"vocab\":{\"a\":0}}}", NULL, NULL, "no merges", ST_FORMAT},
-        {0, NULL, NULL, "{\"model\":{\"vocab\":{\"a\":0},\"merges\":[3]}}", NULL, NULL,
-         "not two pieces", ST_FORMAT},
-        {0, NULL, NULL, "{\"model\":{\"vocab\":{\"a\":0},\"merges\":[[\"a\",1]]}}", NULL, NULL,
-         "not two pieces", ST_FORMAT},
-        {0, NULL, NULL,
+        {NULL, NULL, NULL, NULL, NULL, "neither", ST_NOT_FOUND, TOKENIZER_CLIP_HF},
+        {"{\"a\":0}", NULL, NULL, NULL, NULL, "merges.txt", ST_NOT_FOUND, TOKENIZER_CLIP_HF},
+        {"[1]", "", NULL, NULL, NULL, "not a json object", ST_FORMAT, TOKENIZER_CLIP_HF},
+        {"{\"a\":", "", NULL, NULL, NULL, "vocab.json", ST_FORMAT, TOKENIZER_CLIP_HF},
+        {"{}", "", NULL, NULL, NULL, "no vocabulary", ST_FORMAT, TOKENIZER_CLIP_HF},
+        {"{\"a\":0,\"b\":0}", "", NULL, NULL, NULL, "two tokens have the id 0", ST_FORMAT,
+         TOKENIZER_CLIP_HF},
+        {"{\"a\":-1}", "", NULL, NULL, NULL, "no proper id", ST_FORMAT, TOKENIZER_CLIP_HF},
+        {"{\"a\":\"0\"}", "", NULL, NULL, NULL, "no proper id", ST_FORMAT, TOKENIZER_CLIP_HF},
+        {"{\"a\":99999999999}", "", NULL, NULL, NULL, "no proper id", ST_FORMAT, TOKENIZER_CLIP_HF},
+        {"{\"a\":2147483647}", "", NULL, NULL, NULL, "limit", ST_LIMIT, TOKENIZER_CLIP_HF},
+        {"{\"a\":0,\"b\":1}", "a b\n", NULL, NULL, NULL, "not in the vocabulary", ST_FORMAT,
+         TOKENIZER_CLIP_HF},
+        {"{\"a\":0}", "ab\n", NULL, NULL, NULL, "not two pieces", ST_FORMAT, TOKENIZER_CLIP_HF},
+        {"{\"a\":0}", "a b c\n", NULL, NULL, NULL, "not two pieces", ST_FORMAT, TOKENIZER_CLIP_HF},
+        {"{\"a\":0}", "a \n", NULL, NULL, NULL, "not two pieces", ST_FORMAT, TOKENIZER_CLIP_HF},
+        {NULL, NULL, "{\"model\":{\"type\":\"Unigram\"}}", NULL, NULL, "Unigram", ST_UNSUPPORTED,
+         TOKENIZER_CLIP_HF},
+        {NULL, NULL, "{\"model\":{\"vocab\":[]}}", NULL, NULL, "no vocabulary", ST_FORMAT,
+         TOKENIZER_CLIP_HF},
+        {NULL, NULL, "{\"model\":{\"vocab\":{\"a\":0}}}", NULL, NULL, "no merges", ST_FORMAT,
+         TOKENIZER_CLIP_HF},
+        {NULL, NULL, "{\"model\":{\"vocab\":{\"a\":0},\"merges\":[3]}}", NULL, NULL,
+         "not two pieces", ST_FORMAT, TOKENIZER_CLIP_HF},
+        {NULL, NULL, "{\"model\":{\"vocab\":{\"a\":0},\"merges\":[[\"a\",1]]}}", NULL, NULL,
+         "not two pieces", ST_FORMAT, TOKENIZER_CLIP_HF},
+        {NULL, NULL,
          "{\"added_tokens\":[{\"id\":1}],\"model\":{\"vocab\":{\"a\":0},\"merges\":[]}}", NULL,
-         NULL, "no content", ST_FORMAT},
-        {0, "{\"a\":0}", "", NULL, "{\"added_tokens_decoder\":{\"0\":7}}", NULL, "no content",
-         ST_FORMAT},
-        {0, "{\"a\":0}", "", NULL,
+         NULL, "no content", ST_FORMAT, TOKENIZER_CLIP_HF},
+        {"{\"a\":0}", "", NULL, "{\"added_tokens_decoder\":{\"0\":7}}", NULL, "no content",
+         ST_FORMAT, TOKENIZER_CLIP_HF},
+        {"{\"a\":0}", "", NULL,
          "{\"added_tokens_decoder\":{\"0\":{\"content\":\"a\",\"single_word\":true}}}", NULL,
-         "single_word", ST_UNSUPPORTED},
-        {2, NULL, NULL, NULL, NULL, NULL, "vocab.txt", ST_NOT_FOUND},
+         "single_word", ST_UNSUPPORTED, TOKENIZER_CLIP_HF},
+        {NULL, NULL, NULL, NULL, NULL, "vocab.txt", ST_NOT_FOUND, TOKENIZER_WORDPIECE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tokenizer *t;
