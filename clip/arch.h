@@ -26,6 +26,7 @@ struct clip_source {
     json_t *config;
     bool open_clip;     /* the config is OpenCLIP's, not Hugging Face's */
     bool openai;        /* the file carries the three buffers that only OpenAI's own files have */
+    bool ours;          /* config.json's model_type begins with eidetic_ */
     const char *layout; /* "hugging face folder", ... */
     struct weights *weights;
     char prefix[64]; /* what stands before every name ("module.", "state_dict."), often "" */

@@ -70,10 +70,9 @@ static char *short_name(const char *path)
  * ours. */
 static char *license_line(const struct clip_source *s)
 {
-    bool ours = weights_meta(s->weights, "eidetic.kind") != NULL;
     static const char *const where[] = {"LICENSE", "LICENSE.txt", "../LICENSE"};
     char *line = NULL;
-    for (int i = 0; i < (ours ? 3 : 2) && !line; i++) {
+    for (int i = 0; i < (s->ours ? 3 : 2) && !line; i++) {
         char *path = path_join(s->dir, where[i]), *data = NULL;
         size_t size = 0;
         if (path && file_exists(path) && !file_read_all(&data, &size, path, 1 << 20, NULL)) {

@@ -13,7 +13,9 @@ enum status clip_config_read(json_t **root, const char *path, struct error *err)
     if (st)
         return st;
     json_error_t je;
-    *root = json_loadb(data, size, 0, &je);
+    /* Integers as reals: transformers writes numbers beyond 64 bits, which jansson refuses
+     * otherwise. */
+    *root = json_loadb(data, size, JSON_DECODE_INT_AS_REAL, &je);
     mem_free(data);
     if (!*root)
         return error_set(err, ST_FORMAT, "%s: not valid json at line %d", path, je.line);

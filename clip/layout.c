@@ -141,13 +141,17 @@ static enum status find_config(struct clip_source *s, const char *file, bool ope
 
 static const char *layout_name(const struct clip_source *s, bool openai_names, bool folder)
 {
-    if (weights_meta(s->weights, "eidetic.kind"))
+    if (s->ours)
         return folder ? "eidetic folder" : "eidetic file";
     if (!openai_names)
         return s->config ? "hugging face folder" : "state dict";
     if (s->openai)
         return "openai state dict";
-    return s->open_clip ? "open_clip folder" : "open_clip state dict";
+    if (!s->config)
+        return "open_clip state dict";
+    return strcmp(path_base(s->config_path), "open_clip_config.json") == 0
+               ? "open_clip folder"
+               : "open_clip state dict with config";
 }
 
 enum status clip_source_open(struct clip_source *s, const char *path, struct error *err)
@@ -179,6 +183,8 @@ enum status clip_source_open(struct clip_source *s, const char *path, struct err
         st = find_config(s, file, openai_names, err);
     if (!st && s->config_path)
         st = clip_config_read(&s->config, s->config_path, err);
+    const char *type = json_string_value(json_object_get(s->config, "model_type"));
+    s->ours = type && strncmp(type, "eidetic_", 8) == 0;
     s->layout = layout_name(s, openai_names, folder);
 out:
     mem_free(file);

@@ -256,6 +256,114 @@ def towers():
     open_clip_case("open_clip_bare", cfg, "tiny.safetensors", {}, table16)
 
 
+def starter(case, attention):
+    """The starter's shape in small, through tools/starter/reference.py."""
+    import string
+    import tempfile
+
+    from safetensors.torch import save_file as save_torch
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools", "starter"))
+    from reference import Reference
+    vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + list(string.ascii_lowercase + string.digits + ",.;&") \
+        + ["##" + c for c in string.ascii_lowercase + string.digits] + ["flower", "##s", "table", "dog"]
+    size, dim = 28, 24
+    blocks = [dict(expand=0, kernel=3, stride=1, out=8, residual=True, pad=[1, 1]),
+              dict(expand=24, kernel=3, stride=2, out=12, residual=False, pad=[0, 1]),
+              dict(expand=40, kernel=5, stride=1, out=12, residual=True, pad=[2, 2]),
+              dict(expand=24, kernel=5, stride=2, out=16, residual=False, pad=[2, 2])]
+    for a, b in zip([dict(out=8)] + blocks, blocks):
+        b["in"] = a["out"]
+    conf = {"model_type": "eidetic_starter", "embed_dim": dim, "logit_scale": 20.0, "logit_bias": 0,
+            "image": {"image_size": size, "resize": "shortest", "mean": [127] * 3, "std": [128] * 3,
+                      "stem": {"kernel": 3, "stride": 2, "in": 3, "out": 8, "pad": [0, 1]}, "blocks": blocks,
+                      "head_channels": 48, "classes": 11},
+            "text": {"layers": 2, "heads": 2, "hidden": 32, "intermediate": 64, "max_tokens": 20, "vocab_size": len(vocab),
+                     "layer_norm_eps": 1e-12},
+            "heads": {"image": {"mlp": 40, "layer_norm_eps": 1e-5, "softmax_scale": 1.7,
+                                "attention": {"heads": 3, "layer_norm_eps": 1e-5} if attention else None},
+                      "text": {"mlp": 28 if attention else 0, "layer_norm_eps": 1e-5}}}
+    shapes = {"image.stem.weight": [8, 3, 3, 3], "image.stem.bias": [8], "image.head.weight": [48, 16, 1, 1], "image.head.bias": [48],
+              "image.classifier.weight": [11, 48], "image.classifier.bias": [11], "image_head.mean": [48], "image_head.inv": [48],
+              "image_head.linear.weight": [dim, 48], "image_head.linear.bias": [dim], "image_head.fc1.weight": [40, 48],
+              "image_head.fc1.bias": [40], "image_head.fc2.weight": [dim, 40], "image_head.fc2.bias": [dim],
+              "image_head.names.weight": [11, dim], "text.embeddings.word.weight": [len(vocab), 32],
+              "text.embeddings.position.weight": [20, 32], "text.embeddings.norm.weight": [32], "text.embeddings.norm.bias": [32],
+              "text_head.linear.weight": [dim, 32], "text_head.linear.bias": [dim]}
+    if attention:
+        shapes.update({"image_head.token.weight": [dim, 48], "image_head.token.bias": [dim], "image_head.token_norm.weight": [dim],
+                       "image_head.token_norm.bias": [dim], "image_head.query.weight": [3, dim], "image_head.value.weight": [dim, dim],
+                       "image_head.value.bias": [dim], "image_head.out.weight": [dim, dim], "image_head.out.bias": [dim],
+                       "text_head.fc1.weight": [28, 32], "text_head.fc1.bias": [28], "text_head.fc2.weight": [dim, 28],
+                       "text_head.fc2.bias": [dim]})
+    for i, b in enumerate(blocks):
+        wide = b["expand"] or b["in"]
+        parts = {"dw": [wide, 1, b["kernel"], b["kernel"]], "project": [b["out"], wide, 1, 1]}
+        if b["expand"]:
+            parts["expand"] = [wide, b["in"], 1, 1]
+        for part, shape in parts.items():
+            shapes[f"image.blocks.{i}.{part}.weight"], shapes[f"image.blocks.{i}.{part}.bias"] = shape, shape[:1]
+    for i in range(2):
+        for part, shape in dict(q=[32, 32], k=[32, 32], v=[32, 32], o=[32, 32], fc1=[64, 32], fc2=[32, 64], attn_norm=[32],
+                                ffn_norm=[32]).items():
+            shapes[f"text.layers.{i}.{part}.weight"], shapes[f"text.layers.{i}.{part}.bias"] = shape, shape[:1]
+    rows, weights = [], {}
+    for name, shape in sorted(shapes.items()):
+        middle, reach = (1.0, 0.3) if name == "image_head.inv" else spread(name, shape)
+        dtype = "f16" if ".dw." in name else "f32"
+        rows.append([name, shape, dtype, middle, reach])
+        v = torch.from_numpy(uniform(case + "/" + name, shape, middle, reach))
+        weights[name] = v.half() if dtype == "f16" else v
+    px, got = pixels(case + "/pixels", 3, size), {}
+    with tempfile.TemporaryDirectory() as d, torch.no_grad():
+        save_torch(weights, d + "/model.safetensors")
+        json.dump(conf, open(d + "/config.json", "w"))
+        open(d + "/vocab.txt", "w").write("\n".join(vocab) + "\n")
+        r = Reference(d)
+        x = (torch.from_numpy(px).permute(0, 3, 1, 2).float() - 127) / 128
+        h = F.relu6(r.conv(x, "image.stem", 2, [0, 1]))
+        got["image.embed"] = h.permute(0, 2, 3, 1)
+        for i, b in enumerate(blocks):
+            y = F.relu6(r.conv(h, f"image.blocks.{i}.expand")) if b["expand"] else h
+            y = r.conv(F.relu6(r.conv(y, f"image.blocks.{i}.dw", b["stride"], b["pad"])), f"image.blocks.{i}.project")
+            h = h + y if b["residual"] else y
+            got[f"image.block.{i}"] = h.permute(0, 2, 3, 1)
+        got["image.pooled"] = r.image_map(x).mean(1)
+        got["image.vector"], got["text.vector"] = r.images(x), r.texts(TEXTS)
+        got["logits"] = 20.0 * got["image.vector"] @ got["text.vector"].T
+        ids = torch.tensor([r.ids(TEXTS[1])])
+        states = torch.zeros(20, 32)
+        states[: ids.shape[1]] = r.text_states(ids, torch.ones_like(ids, dtype=torch.bool))[0]
+    save(case, {"arch": "eidetic starter", "texts": TEXTS, "image_size": size, "images": 3, "weights": "model.safetensors",
+                "files": {"config.json": conf, "vocab.txt": "\n".join(vocab) + "\n"}, "states": ids.shape[1],
+                "tensors": rows}, got, states)
+
+
+def preprocess():
+    """A synthetic picture through transformers' and open_clip's transforms: crops of odd margins, each way to fit."""
+    import open_clip
+    from PIL import Image
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+    out = {}
+    for name, (w, h) in {"wide": (101, 64), "tall": (47, 90), "small": (20, 23)}.items():
+        # smooth and busy parts: noise alone would average out
+        y, x = np.mgrid[0:h, 0:w]
+        noise = (stream("preprocess/" + name, h * w * 3) >> np.uint64(56)).astype(np.int64).reshape(h, w, 3)
+        px = np.stack([(x * 5 + y * 2) % 256, (x * y) % 256, noise[..., 2]], 2).astype(np.uint8)
+        img = Image.fromarray(px)
+        size = 32
+        hf = CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
+        out[name + ".hf"] = np.asarray(hf(img, return_tensors="np")["pixel_values"])[0].transpose(1, 2, 0)
+        for mode in ("shortest", "squash", "longest"):
+            tf = open_clip.transform.image_transform(size, False, resize_mode=mode, interpolation="bicubic")
+            out[f"{name}.{mode}"] = tf(img).numpy().transpose(1, 2, 0)
+        tf = open_clip.transform.image_transform(size, False, resize_mode="squash", interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
+        out[name + ".half"] = tf(img).numpy().transpose(1, 2, 0)
+    save_file({k: np.ascontiguousarray(v, dtype=np.float32) for k, v in out.items()}, os.path.join(OUT, "preprocess.safetensors"))
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     towers()
+    starter("starter", True)
+    starter("starter_plain", False)
+    preprocess()

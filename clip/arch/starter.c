@@ -18,14 +18,17 @@ static bool probe(const struct clip_source *src)
 static void read_conv(struct clip_config *g, const json_t *o, struct starter_conv *c)
 {
     const json_t *pad = json_object_get(o, "pad");
-    const json_t *a = json_array_get(pad, 0), *b = json_array_get(pad, 1);
+    int both[2] = {-1, -1};
+    for (size_t i = 0; i < 2 && json_array_size(pad) == 2; i++) {
+        double d = json_number_value(json_array_get(pad, i));
+        both[i] = d >= 0 && d <= 16 && d == floor(d) ? (int)d : -1;
+    }
+    if (both[0] < 0 || both[1] < 0)
+        clip_config_fail(g, ST_FORMAT, "pad must be two whole numbers from 0 to 16");
     c->kernel = clip_config_int(g, o, "kernel", 3, 1, 15);
     c->stride = clip_config_int(g, o, "stride", 1, 1, 8);
-    if (!json_is_integer(a) || !json_is_integer(b) || json_integer_value(a) < 0 ||
-        json_integer_value(b) < 0 || json_integer_value(a) > 16 || json_integer_value(b) > 16)
-        clip_config_fail(g, ST_FORMAT, "pad must be two whole numbers from 0 to 16");
-    c->before = (int)json_integer_value(a);
-    c->after = (int)json_integer_value(b);
+    c->before = both[0];
+    c->after = both[1];
 }
 
 static void read_blocks(struct clip_config *g, const json_t *list, struct starter_image *v)
@@ -282,7 +285,7 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
     m->text_width = s->text.t.width;
     m->tokenizer = TOKENIZER_WORDPIECE;
     m->tokenizer_dir = src->dir;
-    m->image_batch = 8;
+    m->image_batch = 4; /* more falls out of the second-level cache */
     snprintf(m->recipe, sizeof m->recipe, "starter heads %d softmax %g eps %g,%g", s->image.heads,
              (double)s->image.softmax_scale, (double)s->image.eps, (double)s->text.eps);
     return l.status;
