@@ -6,7 +6,7 @@
 #include "nn/ckpt_int.h"
 
 #define PICKLE_SIZE_MAX ((uint64_t)64 << 20)
-enum { DEPTH_MAX = 64, VISITS_MAX = 8000000, TENSORS_MAX = 1000000 };
+enum { DEPTH_MAX = 64, VISITS_MAX = 2000000, TENSORS_MAX = 1000000 };
 
 struct walk {
     struct weights *w;

@@ -119,7 +119,7 @@ struct pk_notes {
 enum status pickle_load(const uint8_t *data, size_t size, size_t *used, struct arena *mem,
                         struct pk **root, struct pk_notes *notes, const char *label,
                         struct error *err);
-#define PICKLE_MEMORY ((size_t)256 << 20)
+#define PICKLE_MEMORY ((size_t)64 << 20)
 
 bool pk_is_str(const struct pk *v, const char *s);
 const struct pk *pk_get(const struct pk *dict, const char *key); /* NULL: no dict or no such key */

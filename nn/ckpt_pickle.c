@@ -7,7 +7,7 @@
 
 enum {
     OPS_MAX = 32000000,
-    STACK_MAX = 8000000,
+    STACK_MAX = 2000000,
     SLAB = 256,
 };
 
@@ -21,7 +21,7 @@ void *pickle_alloc(struct pickle_machine *m, size_t n, size_t size)
     size_t bytes;
     if (mul_overflow_size(n, size, &bytes) ||
         (m->mem->limit && bytes > m->mem->limit - m->mem->used)) {
-        pickle_fail(m, ST_LIMIT, "it unfolds to more than 256 MB");
+        pickle_fail(m, ST_LIMIT, "it unfolds to more than 64 MB");
         return NULL;
     }
     void *p = arena_alloc(m->mem, bytes ? bytes : 1);
