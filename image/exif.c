@@ -121,17 +121,18 @@ static void read_date(struct image_meta *m, const ExifData *d)
 /* "Canon" + "Canon EOS 5D" and "NIKON CORPORATION" + "NIKON D90" name the maker once. */
 static void read_camera(struct image_meta *m, const ExifData *d)
 {
-    char model[64];
+    char model[64], both[128];
     find_text(m->make, sizeof m->make, d, EXIF_IFD_0, EXIF_TAG_MAKE);
     find_text(model, sizeof model, d, EXIF_IFD_0, EXIF_TAG_MODEL);
     find_text(m->lens, sizeof m->lens, d, EXIF_IFD_EXIF, EXIF_TAG_LENS_MODEL);
     size_t word = strcspn(m->make, " ");
     bool named = word && !strncasecmp(model, m->make, word) &&
                  (model[word] == ' ' || model[word] == 0 || model[word] == '-');
-    if (!model[0] || !m->make[0] || named)
-        snprintf(m->camera, sizeof m->camera, "%s", model[0] ? model : m->make);
+    if (named || !model[0])
+        snprintf(both, sizeof both, "%s", model[0] ? model : m->make);
     else
-        snprintf(m->camera, sizeof m->camera, "%.31s %s", m->make, model);
+        snprintf(both, sizeof both, "%s %s", m->make, model);
+    clean_text(m->camera, sizeof m->camera, both, sizeof both); /* cuts between characters */
 }
 
 static bool rational(double *v, const ExifEntry *e, int i, ExifByteOrder order)
@@ -158,7 +159,7 @@ static bool read_angle(double *v, const ExifData *d, int ref_tag, int tag, char 
     *v = deg + min / 60 + sec / 3600;
     if (!(*v <= max))
         return false;
-    if (ref->data[0] == minus)
+    if ((char)ref->data[0] == minus)
         *v = -*v;
     return true;
 }

@@ -20,7 +20,8 @@ static void fail_library(png_structp p, png_const_charp text)
 {
     struct png *s = png_get_error_ptr(p);
     if (!s->st)
-        s->st = error_set(s->err, ST_FORMAT, "%s: PNG: %s", s->in->name, text);
+        s->st = error_set(s->err, strncmp(text, "Out of memory", 13) ? ST_FORMAT : ST_NOMEM,
+                          "%s: PNG: %s", s->in->name, text);
     png_longjmp(p, 1);
 }
 
@@ -55,8 +56,6 @@ static void give_memory(png_structp p, png_voidp mem)
 
 static enum status png_open(struct png *s, const struct codec_in *in, struct error *err)
 {
-    /* Compressed or large chunks that no pixel depends on are never unpacked. */
-    static const png_byte skip[] = "iCCP\0tEXt\0zTXt\0iTXt\0sPLT\0hIST\0eXIf\0tIME\0pCAL\0sCAL";
     *s = (struct png){.in = in, .err = err};
     s->png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, s, fail_library, ignore_warning, NULL,
                                       take_memory, give_memory);
@@ -65,10 +64,17 @@ static enum status png_open(struct png *s, const struct codec_in *in, struct err
         png_destroy_read_struct(&s->png, NULL, NULL);
         return s->st = error_set(err, ST_NOMEM, "%s: out of memory", in->name);
     }
+    return ST_OK;
+}
+
+static void read_info(struct png *s)
+{
+    /* Compressed or large chunks that no pixel depends on are never unpacked. */
+    static const png_byte skip[] = "iCCP\0tEXt\0zTXt\0iTXt\0sPLT\0hIST\0eXIf\0tIME\0pCAL\0sCAL";
     png_set_read_fn(s->png, s, read_bytes);
     png_set_keep_unknown_chunks(s->png, PNG_HANDLE_CHUNK_NEVER, skip, sizeof skip / 5);
     png_set_user_limits(s->png, 0x7FFFFFFF, 0x7FFFFFFF); /* codec_check_size says it better */
-    return ST_OK;
+    png_read_info(s->png, s->info);
 }
 
 /* The IHDR by hand: libpng would read on to the first IDAT. */
@@ -107,7 +113,7 @@ static void read_picture(struct png *s, struct image *out)
 {
     png_colorp palette = NULL;
     int n = 0;
-    png_read_info(s->png, s->info);
+    read_info(s);
     png_byte type = png_get_color_type(s->png, s->info);
     if (type == PNG_COLOR_TYPE_PALETTE) {
         png_get_PLTE(s->png, s->info, &palette, &n);

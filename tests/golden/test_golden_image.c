@@ -117,7 +117,7 @@ static void files_decode_as_pillow_decodes_them(void **state)
     assert_non_null(d);
     for (struct dirent *e; (e = readdir(d));) {
         char path[512], want_path[512];
-        struct image got, want;
+        struct image got = {0}, want = {0};
         struct error err;
         if (e->d_name[0] == '.' || ends_with(e->d_name, ".rgb.png") || ends_with(e->d_name, ".tsv"))
             continue;

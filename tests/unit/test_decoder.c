@@ -70,7 +70,8 @@ static int remove_pictures(void **state)
     DIR *d = opendir(p->dir);
     for (struct dirent *e; d && (e = readdir(d));)
         unlinkat(dirfd(d), e->d_name, 0);
-    closedir(d);
+    if (d)
+        closedir(d);
     rmdir(p->dir);
     free(p);
     return 0;
@@ -141,6 +142,7 @@ static int count_fds(void)
 {
     int n = 0;
     DIR *d = opendir("/proc/self/fd");
+    assert_non_null(d);
     while (readdir(d))
         n++;
     closedir(d);
@@ -152,7 +154,7 @@ static int children(pid_t parent, pid_t *pids, int max)
 {
     int n = 0;
     DIR *d = opendir("/proc");
-    for (struct dirent *e; (e = readdir(d)) && n < max;) {
+    for (struct dirent *e; d && (e = readdir(d)) && n < max;) {
         char path[300], state;
         int pid, ppid;
         snprintf(path, sizeof path, "/proc/%s/stat", e->d_name);
@@ -163,7 +165,8 @@ static int children(pid_t parent, pid_t *pids, int max)
         if (f)
             fclose(f);
     }
-    closedir(d);
+    if (d)
+        closedir(d);
     return n;
 }
 
@@ -447,7 +450,7 @@ static void a_decoder_that_runs_out_of_memory_leaks_nothing(void **state)
     int before = count_fds();
     for (uint64_t n = 1; n < 200; n++) {
         struct decoder *d = NULL;
-        struct decoder_job job;
+        struct decoder_job job = {0};
         struct decoder_opts o = {
             .workers = 1, .slots = 2, .in_process = n % 2, .prep = {.size = 16}};
         mem_fail_at(n / 2 + 1, false);
@@ -474,7 +477,7 @@ static void no_reply_is_believed(void **state)
     struct rng r = {1};
     struct decoder_request q = {.serial = 3, .prep = {.size = 8}};
     for (int i = 0; i < 20000; i++) {
-        struct decoder_reply reply;
+        struct decoder_reply reply = {0};
         for (size_t k = 0; k < sizeof reply; k++)
             ((unsigned char *)&reply)[k] = (unsigned char)rng_u64(&r);
         reply.serial = i % 7 ? 3 : 4;
