@@ -10,7 +10,7 @@ done
 while IFS= read -r header; do
     n=$((n + 1))
     "${CC:-cc}" -std=gnu11 -fsyntax-only -Wall -Wextra -Wstrict-prototypes -Werror -Wno-unused-function \
-        -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -Itests -x c - <<<"#include \"$header\"" || {
+        -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DTEST_DATA='""' -DSOURCE_DIR='""' -I. -Itests -x c - <<<"#include \"$header\"" || {
         printf '%s does not compile alone\n' "$header"
         failed=$((failed + 1))
     }
