@@ -42,8 +42,8 @@ static void a_term_has_weight_kind_and_text(void **state)
 static void bad_terms_are_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", "  \t", "0:dog", "0.000:dog", "1:  ",
-                                      "99999999999999999999999999999999999999999999:x"};
+    static const char *const bad[] = {
+        "", "  \t", "0:dog", "0.000:dog", "1:  ", "99999999999999999999999999999999999999999999:x"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct query q = {0};
         struct error err;

@@ -25,8 +25,15 @@ static void weights_add_up(void **state)
 {
     (void)state;
     float scores[] = {0.5f, 0.4f, 0.2f}, margin;
-    struct fits_params p = {.bias = -1, .w_score = 2, .w_z = 0.1f, .w_gap = 3, .w_logn = 0.5f,
-                            .gap_rank = 1, .mean = 0.1, .sd = 0.1, .n = 100};
+    struct fits_params p = {.bias = -1,
+                            .w_score = 2,
+                            .w_z = 0.1f,
+                            .w_gap = 3,
+                            .w_logn = 0.5f,
+                            .gap_rank = 1,
+                            .mean = 0.1,
+                            .sd = 0.1,
+                            .n = 100};
     rank_fits(scores, 3, &p, &margin);
     assert_true(fabs(margin - (-1 + 2 * 0.5 + 0.1 * 4 + 3 * 0.1 + 0.5 * log(100))) < 1e-5);
     p.gap_rank = 99; /* the last, where there are fewer */
