@@ -163,6 +163,7 @@ static inline void toy_remove(char *dir)
                                         "tiny.json",
                                         "vocab.txt",
                                         "extra.safetensors",
+                                        "tiny-quickgelu.safetensors",
                                         "LICENSE"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char *path = path_join(dir, names[i]);
