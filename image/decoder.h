@@ -1,18 +1,21 @@
-/* Decoding in worker processes: path in, pixels in shared memory out; one hostile file costs one
+/* Decoding in worker processes: path in, pixels in shared memory out; a hostile file costs one
  * file.
  *
- *     struct decoder *d = NULL;
- *     decoder_open(&d, &(struct decoder_opts){.workers = 2, .prep = prep}, &err);   // before any
- * other threads exist
- *     decoder_submit(d, ticket, path, &err);               // blocks never; ST_LIMIT when all slots
- * are taken
- *     while (!decoder_next(d, &job, timeout_ms, &err)) { use job.pixels; decoder_done(d, &job); }
+ *     if (argc > 1 && !strcmp(argv[1], DECODER_WORKER_ARG))      // first thing in main
+ *         return decoder_worker_main(argc, argv);
+ *     decoder_open(&d, &(struct decoder_opts){.workers = 2, .prep = prep}, &err);
+ *     decoder_submit(d, ticket, path, &err);                     // ST_LIMIT: all slots are taken
+ *     while (!decoder_next(d, &job, timeout_ms, &err)) { use(job.pixels); decoder_done(d, &job); }
  *     decoder_close(d);
  *
- * The workers are this same binary started by posix_spawn with decoder_worker_main as its main
- * (argv[1] = DECODER_WORKER_ARG), memory and time limited, seccomp where present; a worker that
- * dies or overstays fails its one file (ST_FORMAT "decoder crashed/timed out") and is replaced.
- * Results come in any order. Thread rule: submit and next may run in two different threads. */
+ * The workers are this same binary, started by posix_spawn. They get files as open descriptors and
+ * may do nothing but compute (seccomp where present), within limits of memory and time. A worker
+ * that crashes or overstays fails its one file (ST_FORMAT, "decoder crashed/timed out on this
+ * file") and is replaced; one that is killed from outside (SIGKILL) is replaced and its file tried
+ * once more. Workers hold back the terminal's signals and end with their parent. Results come in
+ * any order. What is wrong with a file is in its job; an error of decoder_next itself is ST_LIMIT,
+ * ST_NOT_FOUND or ST_INTERNAL (workers cannot be started). Thread rule: one thread may submit while
+ * another takes (next, done); open and close are alone. */
 #ifndef EIDETIC_IMAGE_DECODER_H
 #define EIDETIC_IMAGE_DECODER_H
 

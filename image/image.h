@@ -1,15 +1,20 @@
 /* Pixels: 8-bit RGB, top row first, no padding between rows.
  *
  *     struct image img = {0};
- *     struct image_opts o = {.min_side = 224};  // reduced decode allowed as long as both sides
- * stay >= this
- *     if (image_load(&img, path, &o, &err)) ...
+ *     struct image_opts o = {.min_side = 448};   // reduced decode while both sides stay >= this
+ *     struct image_meta meta;
+ *     if (image_load(&img, path, &o, &meta, &err)) ...
  *     image_release(&img);
  *
- * image_load decodes, composes (alpha over white? no: dropped as Pillow's convert("RGB") does),
- * converts CMYK/grey/palette/16-bit to RGB as Pillow does, and turns by EXIF orientation. Files are
- * hostile: sizes are checked before memory is asked for. Thread rule: any thread, one struct a
- * thread. */
+ * image_load finds the format by content, decodes, converts to RGB and turns by EXIF orientation.
+ * Pixels are those of Pillow's Image.open(path).convert("RGB"): alpha is dropped (not composed),
+ * colour profiles and gamma are ignored, 4-component JPEGs are taken as inverted, an animation
+ * gives its first frame, and a truncated file is an error. One exception: 16-bit grey keeps its
+ * high byte, where Pillow clips nearly everything to white. (open_clip converts after the resize;
+ * for palette pictures, which it then resizes by nearest neighbour, and for half-transparent ones,
+ * its pixels differ from these.) Files are hostile: only regular files are opened, sizes are
+ * checked before memory is asked for, and error texts name the file in a form that is safe to
+ * print. Thread rule: any thread, one struct a thread. */
 #ifndef EIDETIC_IMAGE_IMAGE_H
 #define EIDETIC_IMAGE_IMAGE_H
 
@@ -58,8 +63,10 @@ bool image_name_supported(const char *path); /* by extension: worth opening at a
 const char *image_formats(void);
 
 enum image_filter { IMAGE_BICUBIC, IMAGE_BILINEAR, IMAGE_LANCZOS, IMAGE_BOX, IMAGE_NEAREST };
-/* Pillow's Image.resize: antialiased separable convolution in 8-bit fixed point, equal within 1/255
- * on every pixel. box = source rectangle (x0, y0, x1, y1) in source pixels, NULL = all. */
+/* Pillow's Image.resize, bit for bit (13 or later: those run the vertical pass first where it
+ * removes more than twice as many rows as columns; before, the horizontal one always came first):
+ * antialiased separable convolution in 8-bit fixed point. box = source rectangle (x0, y0, x1, y1)
+ * in source pixels, NULL = all. */
 enum status image_resize(struct image *dst, int width, int height, const struct image *src,
                          const double box[4], enum image_filter filter, struct error *err);
 enum status image_crop(struct image *dst, const struct image *src, int x, int y, int w, int h,

@@ -3,6 +3,7 @@
  * orientation, writers, windows. */
 #include "core/rng.h"
 #include "image/codec.h"
+#include "image/decoder.h"
 #include "image/resize_int.h"
 #include <math.h>
 #include <setjmp.h>
@@ -260,6 +261,44 @@ static void reduced_decoding_keeps_its_promise(void **state)
     unlink(path);
 }
 
+/* What the network sees of a reduced picture is what it sees of the whole one. */
+static void reduced_decoding_hardly_shows(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/eidetic-test-XXXXXX";
+    struct image small, big;
+    struct rng r = {5};
+    close(mkstemp(path));
+    assert_int_equal(image_alloc(&small, 167, 121, NULL), ST_OK);
+    for (int i = 0; i < 167 * 121 * 3; i++)
+        small.data[i] =
+            (uint8_t)((i / 3 % 167 + i / 501 + i % 3 * 40 + (int)rng_below(&r, 60)) % 256);
+    assert_int_equal(image_resize(&big, 2001, 1453, &small, NULL, IMAGE_BICUBIC, NULL), ST_OK);
+    assert_int_equal(image_write_jpeg(path, &big, 90, NULL), ST_OK);
+    for (int size = 96; size <= 300; size += 68) {
+        struct image whole, reduced, a, b;
+        struct image_meta meta;
+        struct decoder_prep prep = {.size = size};
+        struct image_opts o = {.min_side = decoder_min_side(&prep)};
+        double sum = 0;
+        assert_int_equal(image_load(&whole, path, NULL, NULL, NULL), ST_OK);
+        assert_int_equal(image_load(&reduced, path, &o, &meta, NULL), ST_OK);
+        assert_true(reduced.width < whole.width);
+        assert_int_equal(decoder_prepare(&a, &whole, &prep, NULL), ST_OK);
+        assert_int_equal(decoder_prepare_reduced(&b, &reduced, &meta, &prep, NULL), ST_OK);
+        for (int i = 0; i < size * size * 3; i++)
+            sum += (a.data[i] - b.data[i]) * (a.data[i] - b.data[i]);
+        assert_true(sum / (size * size * 3) < 2); /* 45 dB */
+        image_release(&a);
+        image_release(&b);
+        image_release(&whole);
+        image_release(&reduced);
+    }
+    image_release(&big);
+    image_release(&small);
+    unlink(path);
+}
+
 static void turning_follows_exif(void **state)
 {
     (void)state;
@@ -407,6 +446,7 @@ int main(void)
         cmocka_unit_test(what_is_no_picture_file_is_named),
         cmocka_unit_test(content_decides_and_not_the_name),
         cmocka_unit_test(reduced_decoding_keeps_its_promise),
+        cmocka_unit_test(reduced_decoding_hardly_shows),
         cmocka_unit_test(turning_follows_exif),
         cmocka_unit_test(crops_outside_are_refused),
         cmocka_unit_test(a_window_is_the_crop_of_the_whole),
