@@ -1,15 +1,20 @@
 /* A backend: where ops run. It is opened once, immutable afterwards but for its sticky failure.
  *
  *     struct backend *be = NULL;
- *     if (backend_open(&be, "cpu", threads, &err)) return err.code;   // "cpu", "cpu:ref",
- * "cpu:avx2", "cpu:avx512", "cuda:0"
+ *     if (backend_open(&be, "cpu", threads, &err)) return err.code;
  *     ... op_linear(be, &y, &x, &w, &b, ACT_NONE, NULL) ...
  *     if (backend_sync(be, &err)) ...          // the first failure of any op since the last sync
  *     backend_close(be);
  *
+ * Names: "cpu" is the best that this processor has; "cpu:ref", "cpu:avx2", "cpu:avx512",
+ * "cpu:avx512vnni" ask for one level; "cpu:blas" is "cpu" with OpenBLAS for the matrix products.
+ * EIDETIC_CPU lowers what all of them may use. Threads: 0 = as many as processors. An op gives the
+ * same bits with any number of threads, and a row of a product the same whatever it is batched
+ * with, but for products of fewer than five rows, which take a kernel of their own.
+ *
  * The slots of the op table are filled when it opens: plain-C reference first, then AVX2, AVX-512
- * over it by CPU feature (EIDETIC_CPU lowers it). Thread rule: one thread at a time per backend (it
- * owns the pool and scratch); several backends may live in one process. */
+ * over it. Thread rule: one thread at a time per backend (it owns the pool and scratch); several
+ * backends may live in one process. */
 #ifndef EIDETIC_NN_BACKEND_H
 #define EIDETIC_NN_BACKEND_H
 

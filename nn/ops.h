@@ -1,9 +1,16 @@
-/* The op table: eager functions over tensors of one backend. They assert shapes, never allocate from
- * the caller's arena, never synchronise, and return nothing; backend_sync reports the first failure.
- * Letters: B batch, T tokens, D width, H heads, K input features, N output features.
- * Activations are f32 here; weights (w, table) may be f32, f16, bf16, i8 with scales, or q8_0.
- * Unless said otherwise y may be the same memory as x. Each op's plain-C reference in nn/cpu/ref_*.c is the
- * definition; tests/ops compares every other version with it. Thread rule: as the backend's. */
+/* The op table: eager functions over tensors of one backend. They assert shapes, never allocate
+ * from the caller's arena, never synchronise, and return nothing; backend_sync reports the first
+ * failure.
+ *
+ *     op_layernorm(be, &h, &x, &w1, &b1, 1e-5f);
+ *     op_linear(be, &qkv, &h, &w2, &b2, ACT_NONE, NULL);
+ *     op_attention(be, &h, &q, &k, &v, &(struct attn_opts){.heads = 12, .ld_q = 3 * d, ...});
+ *     op_linear(be, &x, &h, &w3, &b3, ACT_NONE, &x);       // the residual in place
+ *
+ * Letters: B batch, T tokens, D width, H heads, K input features, N output features. Activations
+ * are f32 here; weights (w, table) may be f32, f16, bf16, i8 with scales, or q8_0. Unless said
+ * otherwise y may be the same memory as x. Each op's plain-C reference in nn/cpu/<subject>_ref.c is
+ * the definition; tests/ops compares every other version with it. Thread rule: as the backend's. */
 #ifndef EIDETIC_NN_OPS_H
 #define EIDETIC_NN_OPS_H
 
@@ -33,7 +40,8 @@ void op_linear(struct backend *be, struct tensor *y, const struct tensor *x, con
 void op_matmul(struct backend *be, struct tensor *y, const struct tensor *x,
                const struct tensor *w);
 
-/* Over the last dim D: y = (x - mean) / sqrt(var + eps) * w[D] + b[D]; b may be NULL. Biased var. */
+/* Over the last dim D: y = (x - mean) / sqrt(var + eps) * w[D] + b[D]; var is the biased one, b may
+ * be NULL. */
 void op_layernorm(struct backend *be, struct tensor *y, const struct tensor *x,
                   const struct tensor *w, const struct tensor *b, float eps);
 
@@ -58,16 +66,17 @@ void op_embedding(struct backend *be, struct tensor *y, const struct tensor *tab
                   const struct tensor *ids);
 
 struct attn_opts {
-    int heads;           /* D % heads == 0 */
-    float scale;         /* 0 = 1/sqrt(D/heads) */
-    bool causal;         /* query t sees keys 0..t */
+    int heads;             /* D % heads == 0 */
+    float scale;           /* 0 = 1/sqrt(D/heads) */
+    bool causal;           /* query t sees keys 0..t */
     const int32_t *kv_len; /* [B] keys that count in each sequence, or NULL = all Tk */
-    int64_t ld_q, ld_k, ld_v; /* floats from one token to the next; 0 = D. A fused [B,T,3D] qkv is 3D */
+    /* Floats from one token to the next; 0 = D. In a fused [B,T,3D] qkv it is 3D. */
+    int64_t ld_q, ld_k, ld_v;
 };
-/* Multi-head attention: q [B,Tq,D], k [B,Tk,D], v [B,Tk,D] -> y [B,Tq,D]; the heads are slices of D, as
- * torch.nn.functional.scaled_dot_product_attention after its reshape. Online softmax; the score matrix
- * is never written whole. y must not overlap the inputs. When a leading stride is given, dim describes the
- * logical shape and data the first element. */
+/* Multi-head attention: q [B,Tq,D], k [B,Tk,D], v [B,Tk,D] -> y [B,Tq,D]; the heads are slices of
+ * D, as torch.nn.functional.scaled_dot_product_attention after its reshape. Online softmax; the
+ * score matrix is never written whole. y must not overlap the inputs. When a leading stride is
+ * given, dim describes the logical shape and data the first element. */
 void op_attention(struct backend *be, struct tensor *y, const struct tensor *q,
                   const struct tensor *k, const struct tensor *v, const struct attn_opts *o);
 
@@ -76,7 +85,8 @@ struct conv_opts {
     int pad_top, pad_left, pad_bottom, pad_right; /* zeros; TensorFlow's SAME is asymmetric */
     enum act act;
 };
-/* x [B,H,W,C] -> y [B,Ho,Wo,O], w [O,kh,kw,C], b [O] or NULL. Not in place. torch conv2d, channels last. */
+/* x [B,H,W,C] -> y [B,Ho,Wo,O], w [O,kh,kw,C], b [O] or NULL. Not in place. torch conv2d, channels
+ * last. */
 void op_conv2d(struct backend *be, struct tensor *y, const struct tensor *x, const struct tensor *w,
                const struct tensor *b, const struct conv_opts *o);
 /* Depthwise: x [B,H,W,C] -> y [B,Ho,Wo,C], w f32 [kh,kw,C], b [C] or NULL. Not in place. */
@@ -90,8 +100,8 @@ void op_mean_tokens(struct backend *be, struct tensor *y, const struct tensor *x
 /* u8 picture(s) x [B,H,W,3] -> y [B,H,W,3] f32 = (x * alpha - mean[c]) / std[c]. */
 void op_normalize_u8(struct backend *be, struct tensor *y, const struct tensor *x, float alpha,
                      const float mean[3], const float std[3]);
-/* y [B, (H/p)*(W/p), 3*p*p] from x f32 [B,H,W,3]: each patch flattened in (c, py, px) order, so that
- * a ViT's conv1 weight [D,3,p,p] is used as a [D, 3*p*p] matrix unchanged. */
+/* y [B, (H/p)*(W/p), 3*p*p] from x f32 [B,H,W,3]: each patch flattened in (c, py, px) order, so
+ * that a ViT's conv1 weight [D,3,p,p] is used as a [D, 3*p*p] matrix unchanged. */
 void op_patchify(struct backend *be, struct tensor *y, const struct tensor *x, int p);
 
 /* Copies and converts x to y's dtype (to f32 from any weight type; f32 -> f16, bf16). */

@@ -4,9 +4,10 @@
  *     int64_t n = tensor_count(&x);
  *
  * Image activations are the exception to the order: [B, H, W, C] (PyTorch's channels_last), since
- * convolutions are matrix products over C. Data lives in an arena (activations) or in a mapped weight file.
- * Quantised forms: DT_I8 has one f32 scale per dim-0 row beside it (value = q * scale[row]);
- * DT_Q8_0 is GGUF's: along the last dim, blocks of 32 of {f16 d; int8 q[32]}, value = q * d. */
+ * convolutions are matrix products over C. Data lives in an arena (activations) or in a mapped
+ * weight file. Quantised forms: DT_I8 has one f32 scale per dim-0 row beside it (value = q *
+ * scale[row]); DT_Q8_0 is GGUF's: along the last dim, blocks of 32 of {f16 d; int8 q[32]}, value =
+ * q * d. */
 #ifndef EIDETIC_NN_TENSOR_H
 #define EIDETIC_NN_TENSOR_H
 
@@ -17,17 +18,17 @@
 #define TENSOR_MAX_DIMS 5
 
 enum dtype { /* persisted nowhere; files have their own codes */
-    DT_F32 = 0,
-    DT_F16,
-    DT_BF16,
-    DT_I8,
-    DT_Q8_0,
-    DT_I32,
-    DT_I64,
-    DT_U8,
-    DT_F64,
-    DT_BOOL,
-    DT_COUNT
+             DT_F32 = 0,
+             DT_F16,
+             DT_BF16,
+             DT_I8,
+             DT_Q8_0,
+             DT_I32,
+             DT_I64,
+             DT_U8,
+             DT_F64,
+             DT_BOOL,
+             DT_COUNT
 };
 
 struct backend;
@@ -40,9 +41,10 @@ struct tensor {
     const float *scale;           /* DT_I8: dim[0] scales; else NULL */
 };
 
-const char *dtype_name(enum dtype t);                 /* "f32", "q8_0" */
-int dtype_parse(const char *name);                    /* -1: unknown */
-bool dtype_bytes(enum dtype t, size_t count, size_t *out); /* false on overflow, or when q8_0 and count % 32 */
+const char *dtype_name(enum dtype t); /* "f32", "q8_0" */
+int dtype_parse(const char *name);    /* -1: unknown */
+bool dtype_bytes(enum dtype t, size_t count,
+                 size_t *out); /* false on overflow, or when q8_0 and count % 32 */
 
 struct tensor tensor_view(void *data, enum dtype t, int ndim, const int64_t *dims);
 int64_t tensor_count(const struct tensor *t);

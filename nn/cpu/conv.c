@@ -15,6 +15,18 @@ struct conv_ctx {
     int64_t row0; /* first output row of the block, counted over the batch */
 };
 
+/* kw columns of one input row, of which [lo, hi) lie inside it, the first at x. A first layer
+ * copies nine values at a time, so calls that would move nothing are worth skipping. */
+static void im2col_line(float *out, const float *x, int64_t lo, int64_t hi, int64_t kw, int64_t c)
+{
+    if (lo > 0)
+        memset(out, 0, (size_t)(lo * c) * sizeof *out);
+    if (hi > lo)
+        memcpy(out + lo * c, x, (size_t)((hi - lo) * c) * sizeof *out);
+    if (hi < kw)
+        memset(out + hi * c, 0, (size_t)((kw - hi) * c) * sizeof *out);
+}
+
 /* Patches of one output row, each kh*kw*c values in w's order. */
 static void im2col_rows(void *ctx, int64_t i0, int64_t i1, int thread)
 {
@@ -34,14 +46,9 @@ static void im2col_rows(void *ctx, int64_t i0, int64_t i1, int thread)
                 hi = lo;
             for (int64_t ky = 0; ky < s->kh; ky++, out += s->kw * s->c) {
                 int64_t y = top + ky;
-                if (y < 0 || y >= s->h) {
-                    memset(out, 0, (size_t)(s->kw * s->c) * sizeof *out);
-                    continue;
-                }
-                memset(out, 0, (size_t)(lo * s->c) * sizeof *out);
-                memcpy(out + lo * s->c, x + (y * s->w + left + lo) * s->c,
-                       (size_t)((hi - lo) * s->c) * sizeof *out);
-                memset(out + hi * s->c, 0, (size_t)((s->kw - hi) * s->c) * sizeof *out);
+                bool outside = y < 0 || y >= s->h;
+                im2col_line(out, x + ((outside ? 0 : y) * s->w + left + lo) * s->c, lo,
+                            outside ? lo : hi, s->kw, s->c);
             }
         }
     }

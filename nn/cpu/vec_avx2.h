@@ -40,7 +40,10 @@ static inline vf v_load_n(const float *p, int64_t n)
 }
 static inline void v_store_n(float *p, vf x, int64_t n)
 {
-    _mm256_maskstore_ps(p, v_lanes(n), x);
+    if (n >= VL) /* a masked store takes several times as long on Zen */
+        v_store(p, x);
+    else
+        _mm256_maskstore_ps(p, v_lanes(n), x);
 }
 /* The first n lanes of x, the others of y. */
 static inline vf v_select_n(vf x, vf y, int64_t n)
