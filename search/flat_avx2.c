@@ -1,5 +1,6 @@
-/* The scan's kernels for AVX2, FMA and F16C: four rows at a time, so that one load of the query
- * serves four streams of rows and the loads, not the additions' latency, set the pace. */
+/* The scan's kernels for AVX2, FMA and F16C. One row after another with four sums: four rows at a
+ * time would load the query less often, but four streams cost half the memory's speed (12.4
+ * against 6.6 ms for 100,000 x 512). */
 #include "search/flat.h"
 
 #if defined(__AVX2__) && defined(__F16C__) && defined(__FMA__)
@@ -25,32 +26,22 @@ static inline float one_f16(uint16_t h)
 
 static void dot_f16(float *scores, const uint16_t *rows, size_t n, size_t dim, const float *q)
 {
-    size_t i = 0, whole = dim & ~(size_t)7;
-    for (; i + 4 <= n; i += 4) {
-        const uint16_t *r = rows + i * dim;
+    size_t by32 = dim & ~(size_t)31, by8 = dim & ~(size_t)7;
+    for (size_t i = 0; i < n; i++, rows += dim) {
         __m256 a = _mm256_setzero_ps(), b = a, c = a, d = a;
-        for (size_t j = 0; j < whole; j += 8) {
-            __m256 x = _mm256_loadu_ps(q + j);
-            a = _mm256_fmadd_ps(load_f16(r + j), x, a);
-            b = _mm256_fmadd_ps(load_f16(r + dim + j), x, b);
-            c = _mm256_fmadd_ps(load_f16(r + 2 * dim + j), x, c);
-            d = _mm256_fmadd_ps(load_f16(r + 3 * dim + j), x, d);
+        size_t j = 0;
+        for (; j < by32; j += 32) {
+            a = _mm256_fmadd_ps(load_f16(rows + j), _mm256_loadu_ps(q + j), a);
+            b = _mm256_fmadd_ps(load_f16(rows + j + 8), _mm256_loadu_ps(q + j + 8), b);
+            c = _mm256_fmadd_ps(load_f16(rows + j + 16), _mm256_loadu_ps(q + j + 16), c);
+            d = _mm256_fmadd_ps(load_f16(rows + j + 24), _mm256_loadu_ps(q + j + 24), d);
         }
-        float s[4] = {sum8(a), sum8(b), sum8(c), sum8(d)};
-        for (size_t k = 0; k < 4; k++) {
-            for (size_t j = whole; j < dim; j++)
-                s[k] += one_f16(r[k * dim + j]) * q[j];
-            scores[i + k] = s[k];
-        }
-    }
-    for (; i < n; i++) {
-        const uint16_t *r = rows + i * dim;
-        __m256 a = _mm256_setzero_ps();
-        for (size_t j = 0; j < whole; j += 8)
-            a = _mm256_fmadd_ps(load_f16(r + j), _mm256_loadu_ps(q + j), a);
-        scores[i] = sum8(a);
-        for (size_t j = whole; j < dim; j++)
-            scores[i] += one_f16(r[j]) * q[j];
+        for (; j < by8; j += 8)
+            a = _mm256_fmadd_ps(load_f16(rows + j), _mm256_loadu_ps(q + j), a);
+        float s = sum8(_mm256_add_ps(_mm256_add_ps(a, b), _mm256_add_ps(c, d)));
+        for (; j < dim; j++)
+            s += one_f16(rows[j]) * q[j];
+        scores[i] = s;
     }
 }
 

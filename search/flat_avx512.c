@@ -5,46 +5,30 @@
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 #include <immintrin.h>
 
-static inline __m512 load_f16(const uint16_t *p, __mmask16 m)
+static inline __m512 load_f16(const uint16_t *p)
 {
-    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(m, p));
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
 }
 
 static void dot_f16(float *scores, const uint16_t *rows, size_t n, size_t dim, const float *q)
 {
-    size_t i = 0, whole = dim & ~(size_t)15;
-    __mmask16 rest = (__mmask16)((1u << (dim - whole)) - 1);
-    for (; i + 4 <= n; i += 4) {
-        const uint16_t *r = rows + i * dim;
+    size_t by64 = dim & ~(size_t)63, by16 = dim & ~(size_t)15;
+    __mmask16 rest = (__mmask16)((1u << (dim - by16)) - 1);
+    for (size_t i = 0; i < n; i++, rows += dim) {
         __m512 a = _mm512_setzero_ps(), b = a, c = a, d = a;
-        for (size_t j = 0; j < whole; j += 16) {
-            __m512 x = _mm512_loadu_ps(q + j);
-            a = _mm512_fmadd_ps(load_f16(r + j, 0xffff), x, a);
-            b = _mm512_fmadd_ps(load_f16(r + dim + j, 0xffff), x, b);
-            c = _mm512_fmadd_ps(load_f16(r + 2 * dim + j, 0xffff), x, c);
-            d = _mm512_fmadd_ps(load_f16(r + 3 * dim + j, 0xffff), x, d);
+        size_t j = 0;
+        for (; j < by64; j += 64) {
+            a = _mm512_fmadd_ps(load_f16(rows + j), _mm512_loadu_ps(q + j), a);
+            b = _mm512_fmadd_ps(load_f16(rows + j + 16), _mm512_loadu_ps(q + j + 16), b);
+            c = _mm512_fmadd_ps(load_f16(rows + j + 32), _mm512_loadu_ps(q + j + 32), c);
+            d = _mm512_fmadd_ps(load_f16(rows + j + 48), _mm512_loadu_ps(q + j + 48), d);
         }
-        if (rest) {
-            __m512 x = _mm512_maskz_loadu_ps(rest, q + whole);
-            a = _mm512_fmadd_ps(load_f16(r + whole, rest), x, a);
-            b = _mm512_fmadd_ps(load_f16(r + dim + whole, rest), x, b);
-            c = _mm512_fmadd_ps(load_f16(r + 2 * dim + whole, rest), x, c);
-            d = _mm512_fmadd_ps(load_f16(r + 3 * dim + whole, rest), x, d);
-        }
-        scores[i] = _mm512_reduce_add_ps(a);
-        scores[i + 1] = _mm512_reduce_add_ps(b);
-        scores[i + 2] = _mm512_reduce_add_ps(c);
-        scores[i + 3] = _mm512_reduce_add_ps(d);
-    }
-    for (; i < n; i++) {
-        const uint16_t *r = rows + i * dim;
-        __m512 a = _mm512_setzero_ps();
-        for (size_t j = 0; j < whole; j += 16)
-            a = _mm512_fmadd_ps(load_f16(r + j, 0xffff), _mm512_loadu_ps(q + j), a);
+        for (; j < by16; j += 16)
+            a = _mm512_fmadd_ps(load_f16(rows + j), _mm512_loadu_ps(q + j), a);
         if (rest)
-            a = _mm512_fmadd_ps(load_f16(r + whole, rest), _mm512_maskz_loadu_ps(rest, q + whole),
-                                a);
-        scores[i] = _mm512_reduce_add_ps(a);
+            b = _mm512_fmadd_ps(_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(rest, rows + j)),
+                                _mm512_maskz_loadu_ps(rest, q + j), b);
+        scores[i] = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(a, b), _mm512_add_ps(c, d)));
     }
 }
 
