@@ -1,27 +1,52 @@
-/* Processor features by GCC's builtin, which also asks the operating system about the registers. */
+/* Processor features by cpuid, since compilers disagree on which names their builtins know; the
+ * operating system is asked (xgetbv) whether it keeps the wide registers. */
 #include "core/cpu.h"
 #include <sched.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+static const char *const level_names[] = {"ref", "avx2", "avx512", "avx512vnni"};
+
+#if defined(__x86_64__)
+static bool has(unsigned word, unsigned mask)
+{
+    return (word & mask) == mask;
+}
+
+static enum cpu_level level_of_machine(void)
+{
+    unsigned a, b, c, d, b7, c7, a71 = 0, lo, hi;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !has(c, bit_FMA | bit_F16C | bit_AVX | bit_OSXSAVE) ||
+        !__get_cpuid_count(7, 0, &a, &b7, &c7, &d))
+        return CPU_REF;
+    if (a >= 1 && __get_cpuid_count(7, 1, &a71, &b, &c, &d) == 0)
+        a71 = 0;
+    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    if (!has(lo, 0x6) || !has(b7, bit_AVX2)) /* SSE and AVX state */
+        return CPU_REF;
+    if (!has(lo, 0xE0) || /* mask and upper AVX-512 state */
+        !has(b7, bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL))
+        return CPU_AVX2;
+    return has(c7, 1u << 11) && has(a71, 1u << 5) ? CPU_AVX512VNNI : CPU_AVX512;
+}
+#else
+static enum cpu_level level_of_machine(void)
+{
+    return CPU_REF;
+}
+#endif
 
 enum cpu_level cpu_level_max(void)
 {
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
-        !__builtin_cpu_supports("f16c"))
-        return CPU_REF;
-    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
-        !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
-        return CPU_AVX2;
-    if (!__builtin_cpu_supports("avx512vnni") || !__builtin_cpu_supports("avx512bf16"))
-        return CPU_AVX512;
-    return CPU_AVX512VNNI;
-#else
-    return CPU_REF;
-#endif
+    enum cpu_level level = level_of_machine();
+    const char *wish = getenv("EIDETIC_CPU");
+    int lower = wish ? cpu_level_parse(wish) : -1;
+    return lower >= 0 && lower < (int)level ? (enum cpu_level)lower : level;
 }
-
-static const char *const level_names[] = {"ref", "avx2", "avx512", "avx512vnni"};
 
 const char *cpu_level_name(enum cpu_level level)
 {

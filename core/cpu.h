@@ -11,7 +11,7 @@ enum cpu_level {                 /* each includes those before it */
                  CPU_AVX512VNNI, /* + VNNI and BF16 */
 };
 
-enum cpu_level cpu_level_max(void); /* of the machine and its operating system */
+enum cpu_level cpu_level_max(void); /* lowered by EIDETIC_CPU */
 const char *cpu_level_name(enum cpu_level level);
 int cpu_level_parse(const char *name); /* -1: unknown */
 int cpu_count(void);                   /* processors this process may use (affinity), at least 1 */

@@ -1,0 +1,112 @@
+/* What the commands share: the common options, where things live, and what is open.
+ *
+ *     static int run(struct app *a, int argc, char **argv) {
+ *         struct my_args args = {.top = 10};
+ *         if (app_begin(a, &cmd_mine, defs, &args, argc, argv)) return a->exit;
+ *         if (app_open_library(a, DB_READ) || app_open_model(a, NULL)) return a->exit;
+ *         ...
+ *         return a->exit;          // main() closes what is open
+ *     }
+ *     const struct command cmd_mine = {"mine", "one line", "usage and examples", run};
+ *
+ * Every app_* step that fails prints one sentence, sets a->exit to a code of README's table and
+ * returns non-zero. Results go to stdout, all else to stderr. */
+#ifndef EIDETIC_APP_APP_H
+#define EIDETIC_APP_APP_H
+
+#include "app/options.h"
+#include "clip/clip.h"
+#include "core/error.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/path.h"
+#include "db/db.h"
+#include "image/decoder.h"
+#include <jansson.h>
+#include <signal.h>
+
+enum exit_code { /* persisted in scripts: see README */
+                 EXIT_DONE = 0,
+                 EXIT_UNFIT = 1,
+                 EXIT_WRONG_USAGE = 2,
+                 EXIT_UNREADABLE = 3,
+                 EXIT_BAD_FILE = 4,
+                 EXIT_LOCKED = 5,
+                 EXIT_DISK = 6,
+                 EXIT_INTERNAL = 70,
+                 EXIT_INTERRUPTED = 130,
+};
+
+struct app;
+struct command {
+    const char *name, *summary;
+    const char *usage; /* the usage line, what it does, examples; options are printed behind it */
+    int (*run)(struct app *a, int argc, char **argv);
+};
+extern const struct command *const commands[]; /* NULL-terminated, in the order of the help */
+extern const struct command cmd_index, cmd_search, cmd_similar, cmd_info, cmd_tokenize, cmd_embed,
+    cmd_stats, cmd_errors, cmd_check, cmd_forget, cmd_doctor, cmd_model;
+
+struct app {
+    /* common options */
+    const char *library, *model, *device, *precision;
+    int threads;
+    bool json, quiet, verbose;
+    /* open things, closed by app_close */
+    struct db *db;
+    char *library_path, *model_path;
+    char *config_text;
+    int64_t model_row; /* in the library; 0 = the model has no vectors there */
+    struct clip *clip;
+    struct clip_session *session;
+    struct decoder *decoder;
+    struct option_list rest; /* plain arguments */
+    const struct command *command;
+    struct error err;
+    int exit;
+    volatile sig_atomic_t *stop;
+};
+
+/* Parses options (config file first, then argv), prints help where asked (then returns non-zero
+ * with exit 0), and sets the log level. */
+int app_begin(struct app *a, const struct command *c, const struct option_def *own, void *own_args,
+              int argc, char **argv);
+void app_close(struct app *a);
+
+enum app_what { APP_USAGE, APP_FILE, APP_MODEL, APP_LIBRARY };
+/* Prints a->err's sentence and sets a->exit from its code and what failed; returns 1. */
+int app_fail(struct app *a, enum app_what what);
+int app_usage(struct app *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* As a sub-command or option set demands. */
+int app_want_args(struct app *a, size_t least, size_t most);
+
+int app_open_library(struct app *a, enum db_mode mode);
+/* The library must be open where its own model is to be the default. Opens the model's towers. */
+int app_open_model(struct app *a, const struct clip_opts *o);
+int app_open_session(struct app *a);
+/* Looks the open model up in the open library: a->model_row. */
+int app_find_model_row(struct app *a);
+/* Decoder workers for the open model; call before app_open_session starts threads. */
+int app_open_decoder(struct app *a, int slots, bool exact, uint64_t max_pixels);
+/* One picture's vector, decoded in a worker process; hash (of its bytes) may be NULL. */
+int app_embed_file(struct app *a, const char *path, bool exact, float *out, uint8_t hash[16]);
+
+/* paths.c. All mem_free, NULL = no memory. */
+char *app_library_path(const char *option);
+char *app_config_path(void);
+/* A folder or file for a --model value: a path, or a name in one of the model folders. ST_NOT_FOUND
+ * lists the names there are. */
+enum status app_find_model(const char *name, char **path, struct error *err);
+enum status app_each_model(enum status (*each)(void *ctx, const char *name, const char *path),
+                           void *ctx, struct error *err);
+
+/* output.c */
+/* Adds "path" (invalid UTF-8 replaced) and, only where that changed it, "path_hex". */
+int json_set_path(json_t *object, const char *path);
+json_t *json_text(const char *s); /* a string, invalid UTF-8 replaced; NULL or "" = null */
+json_t *json_real6(double v);     /* six significant decimals are what a score has */
+int app_print_json(struct app *a, json_t *object); /* one line on stdout; takes the reference */
+int app_check_stdout(struct app *a);               /* a full disk must not look like success */
+void print_path(FILE *out, const char *path);      /* quoted and safe for a terminal */
+
+#endif

@@ -1,0 +1,213 @@
+/* eidetic index: add or refresh folders. */
+#include "app/app.h"
+#include "core/progress.h"
+#include "indexer/indexer.h"
+#include "search/search.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct index_args {
+    struct option_list exclude;
+    bool hidden, symlinks, prune, exact, retry;
+    const char *max_megapixels;
+    int batch;
+};
+
+static const struct option_def defs[] = {
+    {"exclude-dir", 0, OPT_LIST, offsetof(struct index_args, exclude), "NAME",
+     "leave out folders of this name (repeatable; replaces @eaDir, node_modules, .git, \"System "
+     "Volume Information\")"},
+    {"include-hidden", 0, OPT_FLAG, offsetof(struct index_args, hidden), NULL,
+     "also names that begin with a dot"},
+    {"follow-symlinks", 0, OPT_FLAG, offsetof(struct index_args, symlinks), NULL,
+     "also what symbolic links point to (loops are noticed)"},
+    {"prune", 0, OPT_FLAG, offsetof(struct index_args, prune), NULL,
+     "forget files that are gone, and roots that are gone"},
+    {"exact", 0, OPT_FLAG, offsetof(struct index_args, exact), NULL,
+     "decode large JPEGs in full (slower)"},
+    {"retry-failed", 0, OPT_FLAG, offsetof(struct index_args, retry), NULL,
+     "try files again that failed before and have not changed"},
+    {"max-image-megapixels", 0, OPT_TEXT, offsetof(struct index_args, max_megapixels), "MP|none",
+     "refuse larger pictures (500)"},
+    {"batch-size", 'b', OPT_INT, offsetof(struct index_args, batch), "N",
+     "pictures embedded at once (16)"},
+    {0}};
+
+struct view {
+    struct app *app;
+    struct progress progress;
+};
+
+static void on_progress(void *ctx, const struct index_report *r)
+{
+    struct view *v = ctx;
+    progress_set_total(&v->progress, r->work);
+    progress_update(&v->progress, r->done);
+}
+
+static void on_warn(void *ctx, const char *sentence)
+{
+    struct view *v = ctx;
+    progress_clear(&v->progress);
+    log_warn("%s", sentence);
+}
+
+static void on_step(void *ctx, const char *step)
+{
+    (void)ctx;
+    log_info("%s", step);
+}
+
+/* Megapixels to pixels; "none" lifts the limit as far as memory addresses go. */
+static int parse_megapixels(struct app *a, const char *text, uint64_t *pixels)
+{
+    char *end;
+    *pixels = 0;
+    if (!text)
+        return 0;
+    if (!strcmp(text, "none")) {
+        *pixels = UINT64_C(1) << 40;
+        return 0;
+    }
+    double mp = strtod(text, &end);
+    if (end == text || *end || !isfinite(mp) || mp <= 0 || mp > 1e6)
+        return app_usage(a, "--max-image-megapixels is a number or none, not \"%.40s\"", text);
+    *pixels = (uint64_t)(mp * 1e6);
+    return 0;
+}
+
+static int print_report(struct app *a, const struct index_report *r)
+{
+    double rate = r->seconds > 0 ? (double)r->embedded / r->seconds : 0;
+    if (a->json)
+        return app_print_json(
+            a, json_pack("{s:I s:I s:I s:I s:I s:I s:I s:I s:I s:o s:o}", "scanned",
+                         (json_int_t)r->scanned, "embedded", (json_int_t)r->embedded, "moved",
+                         (json_int_t)r->moved, "copies", (json_int_t)r->copies, "unchanged",
+                         (json_int_t)r->unchanged, "missing", (json_int_t)r->missing, "failed",
+                         (json_int_t)r->failed, "known_bad", (json_int_t)r->known_bad, "pruned",
+                         (json_int_t)r->pruned, "seconds", json_real6(r->seconds),
+                         "images_per_second", json_real6(rate)));
+    log_info("%" PRIu64 " pictures: %" PRIu64 " new, %" PRIu64 " unchanged, %" PRIu64
+             " moved, %" PRIu64 " copies, %" PRIu64 " gone, %" PRIu64
+             " unreadable; %.1f s, %.1f pictures/s",
+             r->scanned, r->embedded, r->unchanged, r->moved, r->copies, r->missing,
+             r->failed + r->known_bad, r->seconds, rate);
+    if (r->failed)
+        log_info("what could not be read: eidetic errors");
+    return 0;
+}
+
+/* Absolute roots of the plain arguments; *roots is the caller's, each string too. */
+static int collect_roots(struct app *a, char ***roots)
+{
+    *roots = mem_zarray(a->rest.n + 1, sizeof **roots);
+    for (size_t i = 0; *roots && i < a->rest.n; i++) {
+        const char *arg = a->rest.item[i].value;
+        if (!arg[0])
+            return app_usage(a, "an empty folder name");
+        if (!((*roots)[i] = path_absolute(arg)))
+            break;
+    }
+    if (*roots && (!a->rest.n || (*roots)[a->rest.n - 1]))
+        return 0;
+    error_set(&a->err, ST_NOMEM, "out of memory");
+    return app_fail(a, APP_FILE);
+}
+
+/* The library remembers its model, so that a search need not name it. */
+static int remember_model(struct app *a)
+{
+    if (!a->model)
+        return 0;
+    const char *value = strchr(a->model, '/') ? a->model_path : a->model;
+    return db_setting_set(a->db, "model", value, &a->err) ? app_fail(a, APP_LIBRARY) : 0;
+}
+
+static int index_folders(struct app *a, const struct index_args *args, char **roots,
+                         const char **excludes, uint64_t max_pixels)
+{
+    int batch = args->batch ? args->batch : INDEX_BATCH;
+    struct view view = {.app = a};
+    struct index_report r = {0};
+    struct index_opts o = {.roots = (const char *const *)roots,
+                           .n_roots = a->rest.n,
+                           .walk = {.exclude_dirs = args->exclude.n ? excludes : NULL,
+                                    .include_hidden = args->hidden,
+                                    .follow_symlinks = args->symlinks},
+                           .batch_size = batch,
+                           .exact = args->exact,
+                           .prune = args->prune,
+                           .retry_failed = args->retry,
+                           .stop = a->stop,
+                           .progress = on_progress,
+                           .warn = on_warn,
+                           .ctx = &view};
+    if (batch > 4096)
+        return app_usage(a, "--batch-size is at most 4096");
+    if (app_open_library(a, DB_CREATE) || app_open_model(a, &(struct clip_opts){.no_text = true}) ||
+        app_open_decoder(a, 2 * batch + 2 * a->threads, args->exact, max_pixels) ||
+        app_open_session(a))
+        return 1;
+    progress_init(&view.progress, stderr, "indexing", 0, !a->quiet);
+    struct index_parts parts = {a->db, a->session, a->clip, a->decoder};
+    enum status st = index_run(&parts, &o, &r, &a->err);
+    progress_finish(&view.progress);
+    if (st && st != ST_INTERRUPTED)
+        return app_fail(a, APP_LIBRARY);
+    struct error kept = a->err;
+    struct db_model m;
+    if (remember_model(a))
+        return 1;
+    struct search_opts so = {.threads = a->threads, .progress = on_step};
+    if (!st && (db_model_get(a->db, clip_info(a->clip)->id, &m, &a->err) ||
+                search_maintain(a->db, m.id, &so, &a->err)))
+        return app_fail(a, APP_LIBRARY);
+    if (print_report(a, &r))
+        return 1;
+    if (r.failed)
+        a->exit = EXIT_UNREADABLE;
+    a->err = kept;
+    return st ? app_fail(a, APP_LIBRARY) : 0;
+}
+
+static int run(struct app *a, int argc, char **argv)
+{
+    struct index_args args = {0};
+    uint64_t max_pixels;
+    char **roots = NULL;
+    const char **excludes = NULL;
+    if (app_begin(a, &cmd_index, defs, &args, argc, argv) ||
+        parse_megapixels(a, args.max_megapixels, &max_pixels) || collect_roots(a, &roots))
+        goto out;
+    excludes = mem_zarray(args.exclude.n + 1, sizeof *excludes);
+    for (size_t i = 0; excludes && i < args.exclude.n; i++)
+        excludes[i] = args.exclude.item[i].value;
+    if (excludes)
+        index_folders(a, &args, roots, excludes, max_pixels);
+    else if (error_set(&a->err, ST_NOMEM, "out of memory"))
+        app_fail(a, APP_FILE);
+out:
+    for (size_t i = 0; roots && roots[i]; i++)
+        mem_free(roots[i]);
+    mem_free(roots);
+    mem_free(excludes);
+    option_list_release(&args.exclude);
+    return a->exit;
+}
+
+const struct command cmd_index = {
+    "index", "add or refresh folders",
+    "usage: eidetic index [DIR...]\n\n"
+    "Reads the pictures below each DIR (without DIR: below every folder indexed before) and makes "
+    "them\n"
+    "findable. Only what is new or changed is read; moved files are recognised by content. The "
+    "pictures\n"
+    "are never written. A file .eideticignore (gitignore's syntax) leaves things out.\n\n"
+    "  eidetic index ~/Pictures\n"
+    "  eidetic index --exclude-dir thumbnails ~/Pictures /mnt/camera\n"
+    "  eidetic index --json                 one JSON line at the end",
+    run};

@@ -1,0 +1,216 @@
+/* eidetic info: everything known of a picture. */
+#include "app/app.h"
+#include "db/files.h"
+#include "db/images.h"
+#include "db/vectors.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct option_def defs[] = {{0}};
+
+struct facts {
+    struct db_file file;
+    struct db_image image;
+    bool known; /* to the library, with a content */
+    json_t *vectors, *paths;
+};
+
+static json_t *hex_text(const uint8_t *bytes, size_t n)
+{
+    char text[65];
+    for (size_t i = 0; i < n && i < 32; i++)
+        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    return json_string(text);
+}
+
+struct each_vector {
+    struct app *app;
+    struct facts *f;
+};
+
+static enum status add_vector(void *ctx, const struct db_model *m)
+{
+    struct each_vector *e = ctx;
+    enum db_precision precision;
+    unsigned flags;
+    char device[32];
+    static const char *const names[] = {"?", "f32", "bf16", "int8"};
+    enum status st =
+        db_vector_info(e->app->db, m->id, e->f->image.id, &precision, &flags, device, &e->app->err);
+    if (st == ST_NOT_FOUND)
+        return ST_OK;
+    if (!st)
+        json_array_append_new(
+            e->f->vectors,
+            json_pack("{s:o s:s s:i s:s s:b s:s}", "model", json_text(m->name), "id", m->hex, "dim",
+                      m->dim, "precision", precision <= DB_PREC_INT8 ? names[precision] : "?",
+                      "reduced_decode", (flags & DB_VEC_REDUCED) != 0, "device", device));
+    return st;
+}
+
+static enum status add_path(void *ctx, const char *path, bool missing)
+{
+    json_t *o = json_object();
+    json_set_path(o, path);
+    json_object_set_new(o, "missing", json_boolean(missing));
+    json_array_append_new(ctx, o);
+    return ST_OK;
+}
+
+static int load_known(struct app *a, const char *path, struct facts *f)
+{
+    enum status st = db_file_get(a->db, path, &f->file, &a->err);
+    if (st == ST_NOT_FOUND)
+        return 0;
+    if (st)
+        return app_fail(a, APP_LIBRARY);
+    if (!f->file.image)
+        return 0;
+    struct each_vector e = {a, f};
+    st = db_image_get(a->db, f->file.image, &f->image, &a->err);
+    if (!st)
+        st = db_models_each(a->db, add_vector, &e, &a->err);
+    if (!st)
+        st = db_image_paths_each(a->db, f->file.image, add_path, f->paths, &a->err);
+    f->known = !st;
+    return st ? app_fail(a, APP_LIBRARY) : 0;
+}
+
+/* The same from the file itself, where the library does not have it. */
+static int probe(struct app *a, const char *path, struct facts *f)
+{
+    struct image_meta m;
+    if (image_probe(&m, path, &a->err))
+        return app_fail(a, APP_FILE);
+    f->image.width = m.width;
+    f->image.height = m.height;
+    f->image.orientation = m.orientation;
+    memcpy(f->image.format, m.format, sizeof m.format);
+    memcpy(f->image.taken, m.taken, sizeof m.taken);
+    memcpy(f->image.make, m.make, sizeof m.make);
+    memcpy(f->image.camera, m.camera, sizeof m.camera);
+    memcpy(f->image.lens, m.lens, sizeof m.lens);
+    f->image.has_gps = m.has_gps;
+    f->image.lat = m.lat;
+    f->image.lon = m.lon;
+    f->image.alt = m.alt;
+    f->image.has_alt = m.has_gps;
+    return 0;
+}
+
+static json_t *to_json(const char *path, const struct facts *f)
+{
+    const struct db_image *im = &f->image;
+    json_t *o = json_object();
+    json_set_path(o, path);
+    json_object_set_new(o, "indexed", json_boolean(f->known));
+    json_object_set_new(o, "format", json_text(im->format));
+    json_object_set_new(o, "width", json_integer(im->width));
+    json_object_set_new(o, "height", json_integer(im->height));
+    json_object_set_new(o, "orientation", json_integer(im->orientation));
+    json_object_set_new(o, "taken", json_text(im->taken));
+    json_object_set_new(o, "make", json_text(im->make));
+    json_object_set_new(o, "camera", json_text(im->camera));
+    json_object_set_new(o, "lens", json_text(im->lens));
+    if (im->has_gps)
+        json_object_set_new(o, "gps",
+                            json_pack("{s:f s:f s:o}", "lat", im->lat, "lon", im->lon, "alt",
+                                      im->has_alt ? json_real(im->alt) : json_null()));
+    else
+        json_object_set_new(o, "gps", json_null());
+    json_object_set_new(o, "generated", json_boolean(im->generated));
+    if (f->known) {
+        json_object_set_new(o, "bytes", json_integer(im->bytes));
+        json_object_set_new(o, "hash", hex_text(im->hash, sizeof im->hash));
+        json_object_set(o, "paths", f->paths);
+        json_object_set(o, "vectors", f->vectors);
+    }
+    return o;
+}
+
+static void print_field(const char *name, const char *value)
+{
+    struct buf b;
+    buf_init(&b, 1 << 16);
+    buf_text_safe(&b, value);
+    if (value[0])
+        printf("%-12s %s\n", name, b.data ? b.data : "?");
+    buf_release(&b);
+}
+
+static void print_text(const char *path, const struct facts *f)
+{
+    const struct db_image *im = &f->image;
+    fputs("path         ", stdout);
+    print_path(stdout, path);
+    printf("\nindexed      %s\n", f->known ? "yes" : "no");
+    printf("format       %s, %d x %d\n", im->format, im->width, im->height);
+    print_field("taken", im->taken);
+    print_field("camera", im->camera);
+    print_field("lens", im->lens);
+    if (im->has_gps)
+        printf("position     %.6f, %.6f\n", im->lat, im->lon);
+    if (!f->known)
+        return;
+    printf("bytes        %" PRId64 "\nhash         ", im->bytes);
+    for (size_t i = 0; i < sizeof im->hash; i++)
+        printf("%02x", im->hash[i]);
+    putchar('\n');
+    size_t i;
+    json_t *v;
+    json_array_foreach(f->paths, i, v)
+    {
+        const char *other = json_string_value(json_object_get(v, "path"));
+        if (other && strcmp(other, path) != 0) {
+            fputs("also at      ", stdout);
+            print_path(stdout, other);
+            puts(json_is_true(json_object_get(v, "missing")) ? " (gone)" : "");
+        }
+    }
+    json_array_foreach(f->vectors, i, v)
+        printf("vector       model %s, %s%s\n", json_string_value(json_object_get(v, "model")),
+               json_string_value(json_object_get(v, "precision")),
+               json_is_true(json_object_get(v, "reduced_decode")) ? ", reduced decode" : "");
+}
+
+static int show(struct app *a, const char *arg)
+{
+    struct facts f = {.vectors = json_array(), .paths = json_array()};
+    char *path = path_absolute(arg);
+    if (!path || !f.vectors || !f.paths) {
+        error_set(&a->err, ST_NOMEM, "out of memory");
+        app_fail(a, APP_FILE);
+    } else if (!(a->db && load_known(a, path, &f)) && (f.known || !probe(a, path, &f))) {
+        if (a->json)
+            app_print_json(a, to_json(path, &f));
+        else
+            print_text(path, &f);
+    }
+    db_image_release(&f.image);
+    json_decref(f.vectors);
+    json_decref(f.paths);
+    mem_free(path);
+    return a->exit;
+}
+
+static int run(struct app *a, int argc, char **argv)
+{
+    if (app_begin(a, &cmd_info, defs, NULL, argc, argv) || app_want_args(a, 1, 1))
+        return a->exit;
+    struct db_opts o = {.mode = DB_READ, .command = "info"};
+    a->library_path = app_library_path(a->library);
+    enum status st = a->library_path ? db_open(&a->db, a->library_path, &o, &a->err) : ST_NOMEM;
+    if (st && st != ST_NOT_FOUND) /* without a library the file alone is described */
+        app_fail(a, APP_LIBRARY);
+    else if (!show(a, a->rest.item[0].value))
+        app_check_stdout(a);
+    return a->exit;
+}
+
+const struct command cmd_info = {"info", "everything known of a picture",
+                                 "usage: eidetic info FILE\n\n"
+                                 "What the library and the file itself say of a picture.\n\n"
+                                 "  eidetic info ~/Pictures/IMG_0042.jpg\n"
+                                 "  eidetic info --json photo.jpg",
+                                 run};

@@ -1,0 +1,237 @@
+/* eidetic search and similar: words and pictures to a ranked list. */
+#include "app/search_app.h"
+#include "core/progress.h"
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct option_def defs[] = {
+    {"top", 't', OPT_INT, offsetof(struct search_args, top), "N", "how many results (10)"},
+    {"add", 'a', OPT_PAIR, 0, "Q", "add a sentence or picture to the query (repeatable)"},
+    {"subtract", 's', OPT_PAIR, 0, "Q", "take one away (repeatable)"},
+    {"min-score", 0, OPT_TEXT, offsetof(struct search_args, min_score), "X",
+     "only results whose cosine is at least X"},
+    {"folder", 0, OPT_TEXT, offsetof(struct search_args, folder), "DIR", "only pictures below DIR"},
+    {"after", 0, OPT_TEXT, offsetof(struct search_args, after), "DATE",
+     "taken on DATE or later (2019, 2019-05, 2019-05-04T13:00)"},
+    {"before", 0, OPT_TEXT, offsetof(struct search_args, before), "DATE",
+     "taken on DATE or earlier"},
+    {"camera", 0, OPT_TEXT, offsetof(struct search_args, camera), "S",
+     "taken with a camera or lens whose name holds S"},
+    {"near", 0, OPT_TEXT, offsetof(struct search_args, near), "LAT,LON,KM",
+     "taken at most KM kilometres from there"},
+    {"files", 'f', OPT_FLAG, offsetof(struct search_args, files), NULL, "paths only"},
+    {"filepath-only", 0, OPT_FLAG, offsetof(struct search_args, files), NULL, "the same"},
+    {"null", '0', OPT_FLAG, offsetof(struct search_args, null), NULL,
+     "paths only, each ended by a NUL byte, for xargs -0"},
+    {"strict", 0, OPT_FLAG, offsetof(struct search_args, strict), NULL,
+     "print nothing where nothing fits"},
+    {"batch", 0, OPT_TEXT, offsetof(struct search_args, batch), "FILE",
+     "answer one query a line of FILE (- is standard input)"},
+    {0}};
+
+static int parse_near(struct app *a, const char *text, struct db_filter *f)
+{
+    char tail;
+    f->has_near = true;
+    if (sscanf(text, "%lf,%lf,%lf%c", &f->lat, &f->lon, &f->km, &tail) != 3 ||
+        !(fabs(f->lat) <= 90) || !(fabs(f->lon) <= 180) || !(f->km >= 0))
+        return app_usage(a, "--near is LAT,LON,KM, not \"%.60s\"", text);
+    return 0;
+}
+
+static int parse_filter(struct app *a, struct search_run *run)
+{
+    const struct search_args *args = run->args;
+    struct db_filter *f = &run->filter;
+    if (args->folder && !(run->folder = path_absolute(args->folder))) {
+        error_set(&a->err, ST_NOMEM, "out of memory");
+        return app_fail(a, APP_FILE);
+    }
+    f->folder = run->folder;
+    f->camera = args->camera;
+    f->has_after = args->after != NULL;
+    f->has_before = args->before != NULL;
+    if (args->after && !db_parse_time(args->after, false, &f->after))
+        return app_usage(a, "--after is a date such as 2019 or 2019-05-04, not \"%.40s\"",
+                         args->after);
+    if (args->before && !db_parse_time(args->before, true, &f->before))
+        return app_usage(a, "--before is a date such as 2019 or 2019-05-04, not \"%.40s\"",
+                         args->before);
+    return args->near ? parse_near(a, args->near, f) : 0;
+}
+
+static int parse_args(struct app *a, struct search_run *run)
+{
+    const struct search_args *args = run->args;
+    char *end;
+    if (args->top < 1)
+        return app_usage(a, "--top is at least 1");
+    if (args->min_score) {
+        run->cut.has_min = true;
+        run->cut.min_score = strtof(args->min_score, &end);
+        if (end == args->min_score || *end || !isfinite(run->cut.min_score))
+            return app_usage(a, "--min-score needs a number, not \"%.40s\"", args->min_score);
+    }
+    return parse_filter(a, run);
+}
+
+/* Plain words make the query; --add and --subtract follow in their order. */
+static int build_query(struct app *a, struct query *q)
+{
+    const char **words = mem_zarray(a->rest.n + 1, sizeof *words);
+    size_t n = 0;
+    for (size_t i = 0; words && i < a->rest.n; i++)
+        if (!a->rest.item[i].name[0])
+            words[n++] = a->rest.item[i].value;
+    enum status st = words ? query_add_words(q, words, n, &a->err)
+                           : error_set(&a->err, ST_NOMEM, "out of memory");
+    mem_free(words);
+    for (size_t i = 0; !st && i < a->rest.n; i++) {
+        const struct option_item *it = &a->rest.item[i];
+        if (it->name[0])
+            st = query_add(q, it->value, it->name[0] == 's' ? -1 : 1, &a->err);
+    }
+    if (st)
+        return app_fail(a, APP_USAGE);
+    if (!q->n)
+        return app_usage(a, "search needs a sentence or a picture (see eidetic search --help)");
+    return 0;
+}
+
+/* What was asked, for the answer's "query". */
+static char *query_text(const struct app *a)
+{
+    struct buf b;
+    buf_init(&b, 1 << 24);
+    for (size_t i = 0; i < a->rest.n; i++) {
+        const struct option_item *it = &a->rest.item[i];
+        if (i)
+            buf_putc(&b, ' ');
+        if (it->name[0])
+            buf_printf(&b, "--%s ", it->name);
+        buf_puts(&b, it->value);
+    }
+    return buf_take(&b);
+}
+
+static int search_once(struct app *a, struct search_run *run)
+{
+    struct query q = {0};
+    char *text = query_text(a);
+    double start = time_now();
+    if (!text) {
+        error_set(&a->err, ST_NOMEM, "out of memory");
+        app_fail(a, APP_FILE);
+    } else if (!build_query(a, &q) && !search_open_all(a, run, search_has_text(&q))) {
+        search_answer(a, run, &q, text, start);
+    }
+    query_release(&q);
+    mem_free(text);
+    return a->exit;
+}
+
+/* One query a line; an answer each, in order. A line that is wrong is said and the rest goes on. */
+static int search_batch(struct app *a, struct search_run *run)
+{
+    FILE *in = strcmp(run->args->batch, "-") ? fopen(run->args->batch, "re") : stdin;
+    char *line = NULL;
+    size_t cap = 0;
+    int worst = EXIT_DONE;
+    if (!in) {
+        error_errno(&a->err, errno, "%s", run->args->batch);
+        return app_fail(a, APP_FILE);
+    }
+    if (a->rest.n)
+        app_usage(a, "--batch takes its queries from the file, not from the command line");
+    else
+        search_open_all(a, run, true);
+    while (!a->exit && !*a->stop) {
+        ssize_t n = getline(&line, &cap, in);
+        if (n < 0)
+            break;
+        while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
+            line[--n] = 0;
+        struct query q = {0};
+        double start = time_now();
+        if (!n)
+            continue;
+        if (query_add(&q, line, 1, &a->err))
+            app_fail(a, APP_USAGE);
+        else
+            search_answer(a, run, &q, line, start);
+        query_release(&q);
+        if (a->exit == EXIT_UNFIT || a->exit == EXIT_UNREADABLE || a->exit == EXIT_WRONG_USAGE) {
+            worst = a->exit > worst ? a->exit : worst;
+            a->exit = EXIT_DONE;
+        }
+    }
+    free(line);
+    if (in != stdin)
+        fclose(in);
+    if (!a->exit)
+        a->exit = *a->stop ? EXIT_INTERRUPTED : worst;
+    return a->exit;
+}
+
+static int run_search(struct app *a, int argc, char **argv)
+{
+    struct search_args args = {.top = 10};
+    struct search_run run = {.args = &args};
+    if (!app_begin(a, &cmd_search, defs, &args, argc, argv) && !parse_args(a, &run)) {
+        if (args.batch)
+            search_batch(a, &run);
+        else
+            search_once(a, &run);
+    }
+    search_run_release(&run);
+    return a->exit;
+}
+
+static int run_similar(struct app *a, int argc, char **argv)
+{
+    struct search_args args = {.top = 10};
+    struct search_run run = {.args = &args, .leave_out_query = true};
+    struct query q = {0};
+    double start = time_now();
+    if (app_begin(a, &cmd_similar, defs, &args, argc, argv) || parse_args(a, &run) ||
+        app_want_args(a, 1, 1))
+        goto out;
+    if (args.batch || a->rest.item[0].name[0]) {
+        app_usage(a, "similar takes one picture (search mixes several)");
+        goto out;
+    }
+    char *path = path_absolute(a->rest.item[0].value);
+    if (!path || query_add(&q, path, 1, &a->err))
+        app_fail(a, APP_USAGE);
+    else if (!search_open_all(a, &run, false))
+        search_answer(a, &run, &q, a->rest.item[0].value, start);
+    mem_free(path);
+out:
+    query_release(&q);
+    search_run_release(&run);
+    return a->exit;
+}
+
+const struct command cmd_search = {
+    "search", "find pictures by a sentence, a picture, or both",
+    "usage: eidetic search QUERY... [options]\n\n"
+    "A query is a sentence, or a picture: a path that starts with ./ or / or ~/. Several are added "
+    "up;\n"
+    "a weight may stand before each. Scores are cosines. Where nothing stands out, a sentence on "
+    "stderr\n"
+    "says so and the exit code is 1.\n\n"
+    "  eidetic search \"a dog on a beach\"\n"
+    "  eidetic search ./sunset.jpg --add \"2:snow\" --subtract people\n"
+    "  eidetic search \"birthday cake\" --after 2019 --before 2021-06 --folder ~/Pictures/family\n"
+    "  eidetic search cat -f -0 | xargs -0 cp -t /tmp/cats",
+    run_search};
+
+const struct command cmd_similar = {
+    "similar", "find pictures like a given one",
+    "usage: eidetic similar FILE [options]\n\n"
+    "Pictures like FILE, which need not be in the library; FILE itself is left out.\n\n"
+    "  eidetic similar ~/Pictures/2019/IMG_0042.jpg -t 20",
+    run_similar};

@@ -1,0 +1,7 @@
+/* The list of commands. A command is one file that ends in one const struct, and one line here. */
+#include "app/app.h"
+
+const struct command *const commands[] = {
+    &cmd_index,  &cmd_search, &cmd_similar,  &cmd_info,  &cmd_stats,  &cmd_errors, &cmd_check,
+    &cmd_forget, &cmd_embed,  &cmd_tokenize, &cmd_model, &cmd_doctor, NULL,
+};

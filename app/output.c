@@ -1,0 +1,82 @@
+/* Results: JSON lines and safely printed paths. */
+#include "app/app.h"
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+/* s with every invalid byte as U+FFFD, so that JSON can hold it. */
+static char *to_utf8(const char *s)
+{
+    struct buf b;
+    size_t n = strlen(s);
+    buf_init(&b, 3 * n + 1);
+    for (size_t i = 0; i < n;) {
+        uint32_t cp;
+        char enc[4];
+        i += utf8_decode(s + i, n - i, &cp);
+        buf_append(&b, enc, utf8_encode(cp, enc));
+    }
+    return buf_take(&b);
+}
+
+json_t *json_text(const char *s)
+{
+    if (!s || !s[0])
+        return json_null();
+    json_t *j = json_string(s); /* NULL where it is not UTF-8 */
+    char *clean = j ? NULL : to_utf8(s);
+    if (clean)
+        j = json_string(clean);
+    mem_free(clean);
+    return j;
+}
+
+int json_set_path(json_t *object, const char *path)
+{
+    int rc = json_object_set_new(object, "path", json_text(path));
+    if (utf8_valid(path, strlen(path)))
+        return rc;
+    struct buf hex;
+    buf_init(&hex, 1 << 20);
+    for (const unsigned char *s = (const unsigned char *)path; *s; s++)
+        buf_printf(&hex, "%02x", *s);
+    rc |= json_object_set_new(object, "path_hex", json_string(hex.data ? hex.data : ""));
+    buf_release(&hex);
+    return rc;
+}
+
+json_t *json_real6(double v)
+{
+    return isfinite(v) ? json_real(round(v * 1e6) / 1e6) : json_null();
+}
+
+int app_check_stdout(struct app *a)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    if (errno == EPIPE) /* the reader has seen enough: `... | head` */
+        return 1;
+    error_errno(&a->err, errno ? errno : EIO, "standard output");
+    return app_fail(a, APP_FILE);
+}
+
+int app_print_json(struct app *a, json_t *object)
+{
+    int rc = object ? json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9)) : -1;
+    json_decref(object);
+    if (rc && !ferror(stdout)) {
+        error_set(&a->err, ST_NOMEM, "out of memory for the answer");
+        return app_fail(a, APP_FILE);
+    }
+    putchar('\n');
+    return app_check_stdout(a);
+}
+
+void print_path(FILE *out, const char *path)
+{
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    buf_path_quoted(&b, path);
+    fputs(b.data ? b.data : "\"?\"", out);
+    buf_release(&b);
+}

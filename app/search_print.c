@@ -1,0 +1,92 @@
+/* The answer as a table, as paths, or as JSON. */
+#include "app/search_app.h"
+#include "db/images.h"
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void print_plain_path(const char *path, bool null)
+{
+    if (null) {
+        fputs(path, stdout);
+        putchar(0);
+        return;
+    }
+    if (isatty(STDOUT_FILENO)) { /* a person reads it: nothing that could move the cursor */
+        struct buf b;
+        buf_init(&b, 1 << 20);
+        buf_text_safe(&b, path);
+        fputs(b.data ? b.data : "?", stdout);
+        buf_release(&b);
+    } else {
+        fputs(path, stdout);
+    }
+    putchar('\n');
+}
+
+static json_t *json_of_hit(struct app *a, const struct search_hit *h, size_t rank, const char *path)
+{
+    struct db_image im;
+    if (db_image_get(a->db, h->image, &im, &a->err))
+        return NULL;
+    json_t *o = json_pack("{s:i s:o}", "rank", (int)rank, "score", json_real6(h->score));
+    if (o) {
+        json_set_path(o, path);
+        json_object_set_new(o, "width", json_integer(im.width));
+        json_object_set_new(o, "height", json_integer(im.height));
+        json_object_set_new(o, "taken", json_text(im.taken));
+        json_object_set_new(o, "caption", json_null());
+        json_object_set_new(o, "tags", json_array());
+        json_object_set_new(o, "generated", json_boolean(im.generated));
+    }
+    db_image_release(&im);
+    return o;
+}
+
+static int print_json(struct app *a, struct search_run *run, const struct search_view *v)
+{
+    json_t *results = json_array();
+    for (size_t i = 0; i < v->shown; i++) {
+        const struct search_hit *h = &v->result->hits[i];
+        char *path = NULL;
+        json_t *hit = NULL;
+        enum status st = db_image_path(a->db, h->image, run->folder, &path, &a->err);
+        if (!st && !(hit = json_of_hit(a, h, i + 1, path)))
+            st = a->err.code;
+        if (!st)
+            json_array_append_new(results, hit);
+        mem_free(path);
+        if (st) {
+            json_decref(results);
+            return app_fail(a, APP_LIBRARY);
+        }
+    }
+    return app_print_json(a, json_pack("{s:o s:s s:o s:b s:o s:o}", "query", json_text(v->query),
+                                       "model", clip_info(a->clip)->name, "results", results,
+                                       "fits", v->fits, "margin", json_real6(v->margin),
+                                       "elapsed_ms", json_real6(v->ms)));
+}
+
+int search_print(struct app *a, struct search_run *run, const struct search_view *v)
+{
+    bool paths_only = run->args->files || run->args->null;
+    if (a->json)
+        return print_json(a, run, v);
+    if (!paths_only && v->shown)
+        puts("score\tfilepath");
+    for (size_t i = 0; i < v->shown; i++) {
+        const struct search_hit *h = &v->result->hits[i];
+        char *path = NULL;
+        if (db_image_path(a->db, h->image, run->folder, &path, &a->err))
+            return app_fail(a, APP_LIBRARY);
+        if (paths_only) {
+            print_plain_path(path, run->args->null);
+        } else {
+            printf("%.3f\t", (double)h->score);
+            print_path(stdout, path);
+            putchar('\n');
+        }
+        mem_free(path);
+    }
+    return app_check_stdout(a);
+}

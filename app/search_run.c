@@ -1,0 +1,173 @@
+/* One query over an open library: vectors of its terms, the search, the verdict, the answer. */
+#include "app/search_app.h"
+#include "core/progress.h"
+#include "db/files.h"
+#include "db/vectors.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+bool search_has_text(const struct query *q)
+{
+    for (size_t i = 0; i < q->n; i++)
+        if (q->terms[i].kind == QUERY_TEXT)
+            return true;
+    return false;
+}
+
+int search_open_all(struct app *a, struct search_run *run, bool text)
+{
+    struct clip_opts o = {.no_text = !text};
+    if (app_open_library(a, DB_READ) || app_open_model(a, &o) || app_find_model_row(a))
+        return 1;
+    fits_load(&run->text_fits, a->model_path);
+    if (!a->model_row) {
+        error_set(&a->err, ST_NOT_FOUND,
+                  "no picture of this library is indexed with the model %.80s; run: eidetic index "
+                  "--model %.80s",
+                  clip_info(a->clip)->name, a->model ? a->model : clip_info(a->clip)->name);
+        return app_fail(a, APP_LIBRARY);
+    }
+    struct search_opts so = {.threads = a->threads};
+    if (search_open(&run->search, a->db, a->model_row, &so, &a->err))
+        return app_fail(a, APP_LIBRARY);
+    return 0;
+}
+
+void search_run_release(struct search_run *run)
+{
+    search_close(run->search);
+    mem_free(run->folder);
+}
+
+static char *expand_path(const char *typed)
+{
+    const char *home = getenv("HOME");
+    if (typed[0] != '~' || !home)
+        return path_absolute(typed);
+    char *joined = path_join(home, typed + 1 + (typed[1] == '/'));
+    char *absolute = joined ? path_absolute(joined) : NULL;
+    mem_free(joined);
+    return absolute;
+}
+
+/* The stored vector, where the library knows this very file and it has not changed. */
+static bool stored_vector(struct app *a, const char *path, float *out, int64_t *image)
+{
+    struct db_file f;
+    struct stat s;
+    bool have = false;
+    if (stat(path, &s) || db_file_get(a->db, path, &f, NULL) || !f.image ||
+        f.status == DB_FILE_FAILED || f.size != s.st_size ||
+        f.mtime_ns != (int64_t)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec)
+        return false;
+    if (db_vectors_get(a->db, a->model_row, &f.image, 1, clip_dim(a->clip), out, &have, NULL))
+        return false;
+    *image = f.image;
+    return have;
+}
+
+static int picture_vector(struct app *a, struct search_run *run, const char *typed, float *out)
+{
+    uint8_t hash[16];
+    int64_t image = 0;
+    char *path = expand_path(typed);
+    if (!path) {
+        error_set(&a->err, ST_NOMEM, "out of memory");
+        return app_fail(a, APP_FILE);
+    }
+    int failed = 0;
+    if (!stored_vector(a, path, out, &image)) {
+        failed = app_embed_file(a, path, false, out, hash);
+        if (!failed && db_image_find(a->db, hash, &image, NULL))
+            image = 0;
+    }
+    if (run->leave_out_query)
+        run->filter.without = image;
+    mem_free(path);
+    return failed;
+}
+
+static int query_vector(struct app *a, struct search_run *run, const struct query *q, float *out)
+{
+    size_t dim = (size_t)clip_dim(a->clip);
+    float *rows = mem_zarray(q->n * dim, sizeof *rows);
+    int failed = 0;
+    if (!rows) {
+        error_set(&a->err, ST_NOMEM, "out of memory");
+        return app_fail(a, APP_FILE);
+    }
+    for (size_t i = 0; !failed && i < q->n; i++) {
+        const char *text = q->terms[i].text;
+        if (q->terms[i].kind == QUERY_IMAGE)
+            failed = picture_vector(a, run, text, rows + i * dim);
+        else if (!a->session && app_open_session(a))
+            failed = 1;
+        else if (clip_encode_text(a->session, &text, 1, rows + i * dim, &a->err))
+            failed = app_fail(a, APP_MODEL);
+    }
+    if (!failed && query_combine(q, rows, dim, out, &a->err))
+        failed = app_fail(a, APP_USAGE);
+    mem_free(rows);
+    return failed;
+}
+
+/* The calibrated rule holds for words; a picture stands out by its z-score alone. */
+static bool judge(const struct search_run *run, const struct query *q,
+                  const struct search_result *r, const float *scores, float *margin)
+{
+    struct fits_params p = {0};
+    if (search_has_text(q))
+        p = run->text_fits;
+    p.mean = r->mean;
+    p.sd = r->sd;
+    p.n = r->moments_n;
+    return rank_fits(scores, r->n, &p, margin);
+}
+
+static int answer_result(struct app *a, struct search_run *run, const struct query *q,
+                         const struct search_result *r, const char *text, double start)
+{
+    struct search_view v = {.query = text, .result = r};
+    float *scores = mem_array(r->n + 1, sizeof *scores);
+    if (!scores) {
+        error_set(&a->err, ST_NOMEM, "out of memory");
+        return app_fail(a, APP_FILE);
+    }
+    for (size_t i = 0; i < r->n; i++)
+        scores[i] = r->hits[i].score;
+    size_t top = (size_t)run->args->top < r->n ? (size_t)run->args->top : r->n;
+    v.fits = judge(run, q, r, scores, &v.margin);
+    v.shown = rank_cut(scores, top, &run->cut);
+    if (run->args->strict && !v.fits)
+        v.shown = 0;
+    v.ms = (time_now() - start) * 1e3;
+    mem_free(scores);
+    int failed = search_print(a, run, &v);
+    if (!failed && !v.fits) {
+        log_info("nothing in the library fits this query well%s",
+                 v.shown ? "; these are the nearest" : "");
+        a->exit = EXIT_UNFIT;
+    }
+    return failed;
+}
+
+int search_answer(struct app *a, struct search_run *run, const struct query *q, const char *text,
+                  double start)
+{
+    struct search_result r = {0};
+    float vector[CLIP_MAX_DIM];
+    size_t k = (size_t)run->args->top;
+    if (k < run->text_fits.gap_rank + 1)
+        k = run->text_fits.gap_rank + 1; /* the verdict looks that far */
+    if (k < 10)
+        k = 10;
+    if (query_vector(a, run, q, vector))
+        return 1;
+    if (search_topk(run->search, vector, &run->filter, k, &r, &a->err))
+        return app_fail(a, APP_LIBRARY);
+    int failed = answer_result(a, run, q, &r, text, start);
+    search_result_release(&r);
+    return failed;
+}

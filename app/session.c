@@ -1,0 +1,244 @@
+/* Opening what a command needs, with the exit code that belongs to each failure. */
+#include "app/app.h"
+#include "core/cpu.h"
+#include "core/file.h"
+#include "db/vectors.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct option_def common_defs[] = {
+    {"json", 0, OPT_FLAG, offsetof(struct app, json), NULL, "results as JSON lines"},
+    {"library", 0, OPT_TEXT, offsetof(struct app, library), "DIR",
+     "the library (or $EIDETIC_LIBRARY)"},
+    {"model", 0, OPT_TEXT, offsetof(struct app, model), "NAME|PATH",
+     "the CLIP model (the library's own, else starter)"},
+    {"device", 0, OPT_TEXT, offsetof(struct app, device), "DEV", "cpu or auto"},
+    {"precision", 0, OPT_TEXT, offsetof(struct app, precision), "P", "f32 or auto"},
+    {"threads", 0, OPT_INT, offsetof(struct app, threads), "N", "threads (all processors)"},
+    {"quiet", 'q', OPT_FLAG, offsetof(struct app, quiet), NULL, "only errors on stderr"},
+    {"verbose", 'v', OPT_FLAG, offsetof(struct app, verbose), NULL, "more on stderr"},
+    {0}};
+
+static int exit_of(enum status st, enum app_what what)
+{
+    switch (st) {
+    case ST_USAGE:
+        return EXIT_WRONG_USAGE;
+    case ST_LOCKED:
+        return EXIT_LOCKED;
+    case ST_NOSPACE:
+        return EXIT_DISK;
+    case ST_NOMEM:
+    case ST_INTERNAL:
+        return EXIT_INTERNAL;
+    case ST_INTERRUPTED:
+        return EXIT_INTERRUPTED;
+    default:
+        break;
+    }
+    if (what == APP_USAGE)
+        return EXIT_WRONG_USAGE;
+    if (what == APP_FILE)
+        return EXIT_UNREADABLE;
+    if (what == APP_MODEL)
+        return st == ST_DEVICE ? EXIT_WRONG_USAGE : EXIT_BAD_FILE;
+    return st == ST_IO ? EXIT_DISK : st == ST_NOT_FOUND ? EXIT_WRONG_USAGE : EXIT_BAD_FILE;
+}
+
+int app_fail(struct app *a, enum app_what what)
+{
+    struct buf b;
+    buf_init(&b, 1 << 16);
+    buf_text_safe(&b, a->err.text);
+    log_error("%s", b.data ? b.data : a->err.text);
+    buf_release(&b);
+    a->exit = exit_of(a->err.code, what);
+    return 1;
+}
+
+int app_usage(struct app *a, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    a->err.code = ST_USAGE;
+    vsnprintf(a->err.text, sizeof a->err.text, fmt, ap);
+    va_end(ap);
+    return app_fail(a, APP_USAGE);
+}
+
+int app_want_args(struct app *a, size_t least, size_t most)
+{
+    if (a->rest.n < least)
+        return app_usage(a, "%s needs %s (see eidetic %s --help)", a->command->name,
+                         least == 1 ? "an argument" : "more arguments", a->command->name);
+    if (a->rest.n > most)
+        return app_usage(a, "%s takes no argument \"%.60s\"", a->command->name,
+                         a->rest.item[most].value);
+    return 0;
+}
+
+/* Options that other commands know are passed over: the file holds defaults for all of them. */
+static enum status read_config(struct app *a, const struct option_tables *t)
+{
+    size_t size;
+    char *path = app_config_path();
+    enum status st = path ? file_read_all(&a->config_text, &size, path, 1 << 20, &a->err)
+                          : error_set(&a->err, ST_NOMEM, "out of memory");
+    int number = 0;
+    if (st == ST_NOT_FOUND) {
+        mem_free(path);
+        return ST_OK;
+    }
+    for (char *line = a->config_text, *next; !st && line; line = next) {
+        next = strchr(line, '\n');
+        if (next)
+            *next++ = 0;
+        number++;
+        char *key = line + strspn(line, " \t\r"), *eq = strchr(key, '=');
+        if (!*key || *key == '#')
+            continue;
+        if (!eq || eq == key) {
+            st = error_set(&a->err, ST_USAGE, "%s:%d: not \"key = value\"", path, number);
+            break;
+        }
+        char *end = eq, *value = eq + 1 + strspn(eq + 1, " \t");
+        while (end > key && strchr(" \t", end[-1]))
+            end--;
+        *end = 0;
+        for (end = value + strlen(value); end > value && strchr(" \t\r", end[-1]);)
+            *--end = 0;
+        st = options_set(t, key, value, &a->err);
+        if (st == ST_NOT_FOUND)
+            st = ST_OK;
+        else if (st)
+            error_prefix(&a->err, st, "%s:%d", path, number);
+    }
+    mem_free(path);
+    return st;
+}
+
+static void print_help(const struct command *c, const struct option_def *own)
+{
+    printf("%s\n", c->usage);
+    if (own && own->name) {
+        puts("\nOptions:");
+        options_print(stdout, own);
+    }
+    puts("\nCommon options:");
+    options_print(stdout, common_defs);
+}
+
+int app_begin(struct app *a, const struct command *c, const struct option_def *own, void *own_args,
+              int argc, char **argv)
+{
+    struct option_tables t = {common_defs, own, a, own_args};
+    bool help = false;
+    a->command = c;
+    if (read_config(a, &t))
+        return app_fail(a, APP_USAGE);
+    if (options_parse(&t, argc, argv, &a->rest, &help, &a->err))
+        return app_fail(a, APP_USAGE);
+    if (help) {
+        print_help(c, own);
+        return 1;
+    }
+    if (a->precision && strcmp(a->precision, "f32") != 0 && strcmp(a->precision, "auto") != 0)
+        return app_usage(a, "--precision is f32 or auto, not \"%.40s\"", a->precision);
+    if (!a->threads)
+        a->threads = cpu_count();
+    if (a->threads > 256)
+        return app_usage(a, "--threads is at most 256");
+    log_set_level(a->quiet ? LOG_ERROR : a->verbose ? LOG_DEBUG : LOG_INFO);
+    return 0;
+}
+
+void app_close(struct app *a)
+{
+    decoder_close(a->decoder);
+    clip_session_free(a->session);
+    clip_close(a->clip);
+    db_close(a->db);
+    option_list_release(&a->rest);
+    mem_free(a->library_path);
+    mem_free(a->model_path);
+    mem_free(a->config_text);
+}
+
+int app_open_library(struct app *a, enum db_mode mode)
+{
+    struct db_opts o = {.mode = mode, .lock_wait_ms = 2000, .command = a->command->name};
+    a->library_path = app_library_path(a->library);
+    enum status st = a->library_path ? db_open(&a->db, a->library_path, &o, &a->err)
+                                     : error_set(&a->err, ST_NOMEM, "out of memory");
+    if (st == ST_NOT_FOUND)
+        error_set(&a->err, st,
+                  "there is no library at %.160s yet; make one with: eidetic index DIR",
+                  a->library_path);
+    return st ? app_fail(a, APP_LIBRARY) : 0;
+}
+
+int app_open_model(struct app *a, const struct clip_opts *o)
+{
+    char *saved = NULL;
+    const char *name = a->model;
+    if (!name && a->db && db_setting_get(a->db, "model", &saved, &a->err))
+        return app_fail(a, APP_LIBRARY);
+    if (!name)
+        name = saved ? saved : "starter";
+    enum status st = app_find_model(name, &a->model_path, &a->err);
+    if (!st)
+        st = clip_open(&a->clip, a->model_path, o, &a->err);
+    mem_free(saved);
+    return st ? app_fail(a, APP_MODEL) : 0;
+}
+
+int app_open_session(struct app *a)
+{
+    const char *device = !a->device || !strcmp(a->device, "auto") ? "cpu" : a->device;
+    if (clip_session_new(&a->session, a->clip, device, a->threads, &a->err))
+        return app_fail(a, APP_MODEL);
+    return 0;
+}
+
+int app_find_model_row(struct app *a)
+{
+    struct db_model m;
+    enum status st = db_model_get(a->db, clip_info(a->clip)->id, &m, &a->err);
+    a->model_row = st ? 0 : m.id;
+    return st && st != ST_NOT_FOUND ? app_fail(a, APP_LIBRARY) : 0;
+}
+
+int app_open_decoder(struct app *a, int slots, bool exact, uint64_t max_pixels)
+{
+    struct decoder_opts o = {.workers = a->threads,
+                             .slots = slots,
+                             .prep = clip_prep(a->clip, exact),
+                             .max_pixels = max_pixels,
+                             .hash = true};
+    return decoder_open(&a->decoder, &o, &a->err) ? app_fail(a, APP_FILE) : 0;
+}
+
+int app_embed_file(struct app *a, const char *path, bool exact, float *out, uint8_t hash[16])
+{
+    struct decoder_job job;
+    if (!a->decoder && app_open_decoder(a, 2, exact, 0))
+        return 1;
+    if (!a->session && app_open_session(a))
+        return 1;
+    enum status st = decoder_submit(a->decoder, 0, path, &a->err);
+    if (!st)
+        st = decoder_next(a->decoder, &job, -1, &a->err);
+    if (st)
+        return app_fail(a, APP_FILE);
+    if (job.status) {
+        error_set(&a->err, job.status, "%s", job.text);
+        decoder_done(a->decoder, &job);
+        return app_fail(a, APP_FILE);
+    }
+    if (hash)
+        memcpy(hash, job.hash, sizeof job.hash);
+    st = clip_encode_images(a->session, &job.pixels, 1, out, &a->err);
+    decoder_done(a->decoder, &job);
+    return st ? app_fail(a, APP_MODEL) : 0;
+}

@@ -1,0 +1,64 @@
+/* Private to indexer/: one run's state, and the stages that share it. */
+#ifndef EIDETIC_INDEXER_INT_H
+#define EIDETIC_INDEXER_INT_H
+
+#include "db/files.h"
+#include "db/images.h"
+#include "db/vectors.h"
+#include "indexer/indexer.h"
+
+/* A file that must be read: new, changed, or without a vector of this model. */
+struct index_item {
+    char *path;
+    int64_t root, size, mtime_ns;
+    uint64_t dev, ino;
+};
+
+struct index_list {
+    struct index_item *item;
+    size_t n, cap;
+};
+
+/* A decoded picture that waits for its batch; it holds its decoder slot until embedded. */
+struct index_pending {
+    struct decoder_job job;
+    struct index_item *item;
+};
+
+struct index_run {
+    const struct index_parts *parts;
+    const struct index_opts *o;
+    struct index_report *r;
+    struct index_list work;
+    int64_t model;
+    int dim, batch_size;
+    struct index_pending *batch;
+    int batch_n;
+    const uint8_t **pixels; /* [batch_size], into the slots */
+    float *vectors;         /* [batch_size, dim] */
+    double last_commit, start;
+};
+
+bool index_stopped(const struct index_run *run);
+void index_warn(const struct index_run *run, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* scan.c: walks the roots, settles what is unchanged or gone, and leaves the rest in run->work. */
+enum status index_scan(struct index_run *run, struct error *err);
+
+/* stage_embed.c: takes one decoder result; embeds and writes a batch when it is full. */
+enum status index_take(struct index_run *run, struct decoder_job *job, struct error *err);
+enum status index_flush(struct index_run *run, struct error *err);
+
+/* stage_write.c */
+enum status index_write_begin(struct index_run *run, struct error *err); /* if none is open */
+enum status index_write_commit(struct index_run *run, bool now, struct error *err);
+enum status index_write_failed(struct index_run *run, const struct index_item *it,
+                               const struct decoder_job *job, struct error *err);
+/* The content's bytes are known and embedded: only the file is new. */
+enum status index_write_known(struct index_run *run, const struct index_item *it,
+                              const struct decoder_job *job, int64_t image, struct error *err);
+enum status index_write_new(struct index_run *run, const struct index_item *it,
+                            const struct decoder_job *job, const float *vector, struct error *err);
+
+#endif

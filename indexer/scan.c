@@ -1,0 +1,249 @@
+/* The scan: what is on the disk against what the catalogue knows. An empty root that had pictures
+ * counts as not mounted, since an unmounted drive usually leaves its empty folder behind. */
+#include "core/mem.h"
+#include "core/path.h"
+#include "image/image.h"
+#include "indexer/indexer_int.h"
+#include <string.h>
+#include <sys/stat.h>
+
+struct scan {
+    struct index_run *run;
+    struct db_file_table table;
+    int64_t root;
+    uint64_t files;
+    char **keep; /* folders that could not be read: what is below them stays as it was */
+    size_t keep_n, keep_cap;
+    enum status failed; /* of a callback that cannot return one */
+    struct error *err;
+};
+
+static enum status add_work(struct scan *s, const struct walk_file *f, struct error *err)
+{
+    struct index_list *l = &s->run->work;
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? l->cap * 2 : 1024;
+        struct index_item *grown = mem_realloc_array(l->item, cap, sizeof *grown);
+        if (!grown)
+            return error_set(err, ST_NOMEM, "out of memory");
+        l->item = grown;
+        l->cap = cap;
+    }
+    char *path = mem_strdup(f->path);
+    if (!path)
+        return error_set(err, ST_NOMEM, "out of memory");
+    l->item[l->n++] = (struct index_item){path, s->root, f->size, f->mtime_ns, f->dev, f->ino};
+    return ST_OK;
+}
+
+/* Is this file as the catalogue knows it, with a vector of this model? */
+static enum status is_settled(struct scan *s, const struct walk_file *f,
+                              const struct db_file_row *row, bool *settled, struct error *err)
+{
+    struct index_run *run = s->run;
+    *settled = false;
+    if (!row || row->size != f->size || row->mtime_ns != f->mtime_ns)
+        return ST_OK;
+    if (row->status == DB_FILE_FAILED || !row->image) {
+        *settled = !run->o->retry_failed;
+        run->r->known_bad += *settled;
+        return ST_OK;
+    }
+    enum status st = db_vector_exists(run->parts->db, run->model, row->image, settled, err);
+    if (!st && *settled)
+        run->r->unchanged++;
+    return st;
+}
+
+static enum status on_file(void *ctx, const struct walk_file *f, struct error *err)
+{
+    struct scan *s = ctx;
+    struct index_run *run = s->run;
+    if (index_stopped(run))
+        return error_set(err, ST_INTERRUPTED, "interrupted");
+    s->files++;
+    run->r->scanned++;
+    struct db_file_row *row = db_file_table_find(&s->table, f->path);
+    if (row)
+        row->seen = true;
+    bool settled;
+    enum status st = is_settled(s, f, row, &settled, err);
+    if (st || (settled && row->status != DB_FILE_MISSING))
+        return st;
+    if (!settled)
+        return add_work(s, f, err);
+    st = index_write_begin(run, err); /* back again, as it was */
+    if (!st)
+        st = db_file_set_status(run->parts->db, row->id, DB_FILE_PRESENT, err);
+    return st;
+}
+
+static void on_error(void *ctx, const char *path, bool is_dir, const struct error *e)
+{
+    struct scan *s = ctx;
+    struct index_run *run = s->run;
+    struct db_error entry = {.path = path, .code = e->code, .text = e->text};
+    run->r->failed++;
+    if (!s->failed && !(s->failed = index_write_begin(run, s->err)))
+        s->failed = db_error_put(run->parts->db, &entry, s->err);
+    if (s->failed || !is_dir)
+        return;
+    if (s->keep_n == s->keep_cap) {
+        size_t cap = s->keep_cap ? s->keep_cap * 2 : 8;
+        char **grown = mem_realloc_array(s->keep, cap, sizeof *grown);
+        if (grown) {
+            s->keep = grown;
+            s->keep_cap = cap;
+        }
+    }
+    char *copy = s->keep_n < s->keep_cap ? mem_strdup(path) : NULL;
+    if (copy)
+        s->keep[s->keep_n++] = copy;
+    else
+        s->failed = error_set(s->err, ST_NOMEM, "out of memory");
+}
+
+/* Files of a folder that is not there: kept as they are, or pruned on request. */
+static enum status root_is_gone(struct scan *s, const char *root, const char *why,
+                                struct error *err)
+{
+    struct index_run *run = s->run;
+    run->r->roots_gone++;
+    if (run->o->prune)
+        return db_files_mark_missing(run->parts->db, &s->table, NULL, 0, NULL, err);
+    index_warn(run, "%s; the %zu files known there are kept (--prune would forget them)", why,
+               s->table.n);
+    (void)root;
+    return ST_OK;
+}
+
+static enum status settle_missing(struct scan *s, const char *root, struct error *err)
+{
+    struct index_run *run = s->run;
+    if (!s->files && !s->keep_n && s->table.n) {
+        struct buf why;
+        buf_init(&why, 1 << 16);
+        buf_path_quoted(&why, root);
+        buf_puts(&why, " holds no pictures any more (is a drive not mounted?)");
+        enum status st = why.failed ? error_set(err, ST_NOMEM, "out of memory")
+                                    : root_is_gone(s, root, why.data, err);
+        buf_release(&why);
+        return st;
+    }
+    int64_t marked = 0;
+    enum status st = db_files_mark_missing(run->parts->db, &s->table, (const char *const *)s->keep,
+                                           s->keep_n, &marked, err);
+    run->r->missing += (uint64_t)marked;
+    if (!st)
+        st = db_root_scanned(run->parts->db, s->root, err);
+    return st;
+}
+
+static enum status prune(struct scan *s, const char *root, struct error *err)
+{
+    struct db_removed removed = {0};
+    enum status st = db_prune(s->run->parts->db, root, &removed, err);
+    s->run->r->pruned += (uint64_t)removed.files;
+    return st;
+}
+
+/* A root that cannot be read is one more unreadable folder: the other roots go on. */
+static enum status walk_root(struct scan *s, const char *root, const struct walk_opts *walk,
+                             struct error *err)
+{
+    struct error e = {ST_OK, ""};
+    enum status st = walk_tree(root, walk, on_file, on_error, s, &e);
+    if ((st == ST_IO || st == ST_UNSUPPORTED) && !s->files) {
+        on_error(s, root, true, &e);
+        return ST_OK;
+    }
+    return st ? error_set(err, st, "%s", e.text) : ST_OK;
+}
+
+static enum status scan_root(struct index_run *run, const char *root, struct error *err)
+{
+    struct db *db = run->parts->db;
+    struct scan s = {.run = run, .err = err};
+    struct walk_opts walk = run->o->walk;
+    struct stat sb = {0};
+    walk.want = image_name_supported;
+    enum status st = db_files_load(db, root, &s.table, err);
+    if (st)
+        return st;
+    bool there = stat(root, &sb) == 0;
+    if (there) {
+        st = index_write_begin(run, err);
+        if (!st) /* a single file is indexed without becoming a root */
+            st = S_ISDIR(sb.st_mode) ? db_root_put(db, root, sb.st_dev, &s.root, err) : ST_OK;
+        if (!st)
+            st = walk_root(&s, root, &walk, err);
+        if (!st)
+            st = s.failed;
+        if (!st && S_ISDIR(sb.st_mode))
+            st = settle_missing(&s, root, err);
+    } else if (s.table.n || run->o->n_roots == 0) {
+        struct error why;
+        error_set(&why, ST_NOT_FOUND, "%s is not there", root);
+        st = index_write_begin(run, err);
+        if (!st)
+            st = root_is_gone(&s, root, why.text, err);
+    } else {
+        st = error_set(err, ST_NOT_FOUND, "%s: no such folder", root);
+    }
+    if (!st && run->o->prune)
+        st = prune(&s, root, err);
+    for (size_t i = 0; i < s.keep_n; i++)
+        mem_free(s.keep[i]);
+    mem_free(s.keep);
+    db_file_table_release(&s.table);
+    return st;
+}
+
+struct root_list {
+    char **path;
+    size_t n;
+};
+
+static enum status add_root(void *ctx, const struct db_root *r)
+{
+    struct root_list *l = ctx;
+    char **grown = mem_realloc_array(l->path, l->n + 1, sizeof *grown);
+    if (!grown)
+        return ST_NOMEM;
+    l->path = grown;
+    if (!(l->path[l->n] = mem_strdup(r->path)))
+        return ST_NOMEM;
+    l->n++;
+    return ST_OK;
+}
+
+/* A root below another one of the same run is seen with that one. */
+static bool is_covered(const struct root_list *l, size_t i)
+{
+    for (size_t k = 0; k < l->n; k++)
+        if (k != i && path_inside(l->path[i], l->path[k]) &&
+            (strcmp(l->path[i], l->path[k]) != 0 || k < i))
+            return true;
+    return false;
+}
+
+enum status index_scan(struct index_run *run, struct error *err)
+{
+    struct root_list l = {0};
+    enum status st = ST_OK;
+    for (size_t i = 0; !st && i < run->o->n_roots; i++)
+        st = add_root(&l, &(struct db_root){.path = run->o->roots[i]});
+    if (!run->o->n_roots)
+        st = db_roots_each(run->parts->db, add_root, &l, err);
+    if (st == ST_NOMEM)
+        error_set(err, st, "out of memory");
+    for (size_t i = 0; !st && i < l.n; i++)
+        if (!is_covered(&l, i))
+            st = scan_root(run, l.path[i], err);
+    if (!st)
+        st = index_write_commit(run, true, err);
+    for (size_t i = 0; i < l.n; i++)
+        mem_free(l.path[i]);
+    mem_free(l.path);
+    return st;
+}

@@ -1,0 +1,131 @@
+/* Writing: one transaction a batch, so that a commit is worth its fsync and a kill costs one batch.
+ */
+#include "core/mem.h"
+#include "core/progress.h"
+#include "indexer/indexer_int.h"
+#include <stdio.h>
+#include <string.h>
+
+static const double COMMIT_SECONDS = 1.0;
+
+enum status index_write_begin(struct index_run *run, struct error *err)
+{
+    if (db_in_transaction(run->parts->db))
+        return ST_OK;
+    run->last_commit = time_now();
+    return db_begin(run->parts->db, err);
+}
+
+enum status index_write_commit(struct index_run *run, bool now, struct error *err)
+{
+    if (!db_in_transaction(run->parts->db))
+        return ST_OK;
+    if (!now && time_now() - run->last_commit < COMMIT_SECONDS)
+        return ST_OK;
+    return db_commit(run->parts->db, err);
+}
+
+/* Size and time as the worker read them, which may be newer than the scan's. */
+static struct db_file file_of(const struct index_item *it, const struct decoder_job *job)
+{
+    return (struct db_file){.root = it->root,
+                            .path = it->path,
+                            .size = job->has_hash ? job->size : it->size,
+                            .mtime_ns = job->has_hash ? job->mtime_ns : it->mtime_ns,
+                            .dev = it->dev,
+                            .ino = it->ino,
+                            .status = DB_FILE_PRESENT};
+}
+
+enum status index_write_failed(struct index_run *run, const struct index_item *it,
+                               const struct decoder_job *job, struct error *err)
+{
+    if (job->status == ST_NOT_FOUND) { /* gone since the scan */
+        run->r->missing++;
+        return ST_OK;
+    }
+    struct db_file f = file_of(it, job);
+    enum status st = index_write_begin(run, err);
+    if (!st)
+        st = db_file_failed(run->parts->db, &f, job->status, job->text, err);
+    run->r->failed++;
+    return st;
+}
+
+static enum status any_present(void *ctx, const char *path, bool missing)
+{
+    (void)path;
+    *(bool *)ctx |= !missing;
+    return ST_OK;
+}
+
+enum status index_write_known(struct index_run *run, const struct index_item *it,
+                              const struct decoder_job *job, int64_t image, struct error *err)
+{
+    bool elsewhere = false;
+    struct db_file f = file_of(it, job), old;
+    f.image = image;
+    enum status st = db_file_get(run->parts->db, it->path, &old, NULL);
+    bool same_name = !st && old.image == image;
+    st = db_image_paths_each(run->parts->db, image, any_present, &elsewhere, err);
+    if (!st)
+        st = index_write_begin(run, err);
+    if (!st)
+        st = db_file_put(run->parts->db, &f, NULL, err);
+    if (same_name) /* touched, not changed */
+        run->r->unchanged++;
+    else if (elsewhere)
+        run->r->copies++;
+    else
+        run->r->moved++;
+    return st;
+}
+
+/* The decoder's strings come from another process: cut to size, whatever they hold. */
+#define COPY_TEXT(dst, src) snprintf((dst), sizeof(dst), "%s", (src))
+
+static struct db_image image_of(const struct decoder_job *job)
+{
+    const struct image_meta *m = &job->meta;
+    struct db_image im = {.bytes = job->size,
+                          .width = m->width,
+                          .height = m->height,
+                          .orientation = m->orientation,
+                          .has_gps = m->has_gps,
+                          .lat = m->lat,
+                          .lon = m->lon,
+                          .alt = m->alt,
+                          .has_alt = m->has_gps && m->alt != 0};
+    memcpy(im.hash, job->hash, sizeof im.hash);
+    COPY_TEXT(im.format, m->format);
+    COPY_TEXT(im.taken, m->taken);
+    COPY_TEXT(im.make, m->make);
+    COPY_TEXT(im.camera, m->camera);
+    COPY_TEXT(im.lens, m->lens);
+    return im;
+}
+
+enum status index_write_new(struct index_run *run, const struct index_item *it,
+                            const struct decoder_job *job, const float *vector, struct error *err)
+{
+    struct db *db = run->parts->db;
+    struct db_image im = image_of(job);
+    struct db_file f = file_of(it, job);
+    bool jpeg = !strcmp(im.format, "jpeg");
+    struct db_vector v = {.precision = DB_PREC_F32,
+                          .flags = jpeg && !run->o->exact ? DB_VEC_REDUCED : 0,
+                          .device = "cpu",
+                          .v = vector};
+    enum status st = index_write_begin(run, err);
+    if (!st)
+        st = db_image_put(db, &im, &f.image, err);
+    if (!st) {
+        v.image = f.image;
+        st = db_vector_put(db, run->model, &v, err);
+    }
+    if (!st)
+        st = db_file_put(db, &f, NULL, err);
+    if (!st)
+        run->r->embedded++;
+    return st;
+}
