@@ -61,7 +61,7 @@ static void activations_match_reference(void **state)
     struct guarded g;
     float *x = random_floats(h, &g, N, 1);
     for (int i = 0; i < N; i++)
-        x[i] = ((float)i - N / 2) * (20.0f / N) + x[i] * 1e-3f;
+        x[i] = ((float)i * (20.0f / N) - 10.0f) + x[i] * 1e-3f;
     static const float special[] = {0.0f,   -0.0f,  1e-30f, -1e-30f, 1e-38f, -1e-42f, 87.0f,
                                     -87.5f, 88.8f,  -104,   3.92f,   -3.92f, 1000.0f, -1000.0f,
                                     1e20f,  -1e20f, 9.1f,   -9.1f,   6.0f,   5.9999f};

@@ -113,6 +113,7 @@ static void rows_of_a_product_do_not_depend_on_the_batch(void **state)
 {
     struct harness *h = *state;
     enum { M = 100, N = 70, K = 90 };
+    const size_t row = N;
     struct guarded gx, gw;
     float *x = random_floats(h, &gx, M * K, 1), one[13 * N], all[M * N];
     struct tensor w = f32_view(random_floats(h, &gw, N * K, 1), 2, (int64_t[]){N, K});
@@ -127,10 +128,10 @@ static void rows_of_a_product_do_not_depend_on_the_batch(void **state)
             struct tensor yb = f32_view(one, 2, (int64_t[]){m, N});
             op_linear(be, &yb, &xb, &w, NULL, ACT_GELU, NULL);
             if (strstr(backend_name(be), "blas"))
-                compare("batch", backend_name(be), one, all + 7 * N, (size_t)(m * N),
+                compare("batch", backend_name(be), one, all + 7 * N, row * (size_t)m,
                         product_tolerance(K));
             else
-                assert_memory_equal(one, all + 7 * N, (size_t)(m * N) * sizeof *one);
+                assert_memory_equal(one, all + 7 * N, row * (size_t)m * sizeof *one);
         }
     }
     guarded_free(&gx, "x");
