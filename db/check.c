@@ -74,6 +74,9 @@ static const struct {
     {"SELECT count(*) FROM models WHERE generation > 0 AND generation IS NOT "
      "(SELECT max(generation) FROM vector_commits WHERE model = models.id)",
      "models whose generation no commit covers"},
+    {"SELECT count(*) FROM models WHERE vectors <> "
+     "(SELECT count(*) FROM vectors WHERE model = models.id)",
+     "models with a wrong count of vectors"},
     {"SELECT count(*) FROM vectors v JOIN models m ON m.id = v.model "
      "WHERE length(v.vec) <> 4 * m.dim",
      "vectors of a wrong size"},
@@ -151,7 +154,7 @@ enum status db_stats(struct db *db, struct db_stats *s, struct error *err)
         {"SELECT count(*) FROM images", &s->images},
         {"SELECT count(*) FROM images WHERE present = 0", &s->images_present}, /* likewise */
         {"SELECT count(*) FROM images WHERE generated = 1 AND present > 0", &s->generated},
-        {"SELECT count(*) FROM vectors", &s->vectors},
+        {"SELECT coalesce(sum(vectors), 0) FROM models", &s->vectors},
     };
     int64_t schema = 0;
     enum status rc = ST_OK;

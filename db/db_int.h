@@ -7,8 +7,8 @@
  *     while ((rc = sql_step(db, st, &row, err)) == ST_OK && row) use(sqlite3_column_int64(st, 0));
  *     sql_close(db, st);
  *
- * Statements are kept by the address of their text, so the text must be a literal; a kept one that is
- * busy (a callback asks the same again) is prepared afresh. */
+ * Statements are kept by the address of their text, so the text must be a literal; a kept one that
+ * is busy (a callback asks the same again) is prepared afresh. */
 #ifndef EIDETIC_DB_DB_INT_H
 #define EIDETIC_DB_DB_INT_H
 
@@ -34,11 +34,12 @@ struct db {
 
 enum status sql_open(struct db *db, const char *sql, sqlite3_stmt **st, struct error *err);
 void sql_close(struct db *db, sqlite3_stmt *st); /* takes NULL */
-/* i int64_t, r double, t text (NULL: null), b bytes and size_t, n null. Bytes must live until sql_close.
- * A failure (no memory) shows in the next sql_step, as sqlite3's own contract has it. */
+/* i int64_t, r double, t text (NULL: null), b bytes and size_t, n null. Bytes must live until
+ * sql_close. A failure (no memory) shows in the next sql_step, as sqlite3's own contract has it. */
 void sql_bind(sqlite3_stmt *st, const char *format, ...);
 enum status sql_step(struct db *db, sqlite3_stmt *st, bool *row, struct error *err);
-/* The whole of it for what gives no rows, and for one integer (ST_NOT_FOUND where there is no row). */
+/* The whole of it for what gives no rows, and for one integer (ST_NOT_FOUND where there is no row).
+ */
 enum status sql_run(struct db *db, struct error *err, const char *sql, const char *format, ...);
 enum status sql_int(struct db *db, struct error *err, int64_t *value, const char *sql,
                     const char *format, ...);

@@ -48,9 +48,7 @@ static enum status get_one(struct db *db, sqlite3_stmt *st, struct db_model *m, 
     return rc;
 }
 
-#define MODEL_COLUMNS                                                                              \
-    "SELECT id, hex, name, dim, generation, "                                                      \
-    "(SELECT count(*) FROM vectors WHERE model = models.id) FROM models "
+#define MODEL_COLUMNS "SELECT id, hex, name, dim, generation, vectors FROM models "
 
 enum status db_model_get(struct db *db, const char *hex, struct db_model *m, struct error *err)
 {

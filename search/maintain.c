@@ -77,6 +77,8 @@ enum status search_maintain(struct db *db, int64_t model, const struct search_op
     bool own = false, rebuilt;
     char why[160];
     int lock = -1;
+    if (db_in_transaction(db)) /* what is not committed yet must not get into the files */
+        return error_set(err, ST_INTERNAL, "caches cannot be maintained inside a transaction");
     enum status rc = cache_lock(db, &lock, err);
     if (rc)
         return rc == ST_LOCKED ? ST_OK : rc;

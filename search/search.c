@@ -80,7 +80,7 @@ static enum status open_all(struct search *s, struct error *err)
     s->rebuilt = false;
     s->why[0] = 0;
     rc = db_model_by_id(s->db, s->model.id, &s->model, err);
-    if (!rc)
+    if (!rc && own) /* what is not committed yet must not get into the file */
         rc = refresh_file(s, err);
     if (!rc)
         rc = view_open(&s->view, s->db, &s->model, err);

@@ -17,7 +17,8 @@
  * Scores are cosines in f32: the scan reads f16 rows (error at most 1e-3, typically 3e-5), and the
  * best of it are scored again from SQLite's f32 vectors for k up to 4,096. Order: score descending,
  * then id ascending. A search sees the vectors of the moment search_open or search_refresh was
- * called, and filters as of each call. Thread rule: one thread at a time, that of its db. */
+ * called, and filters as of each call. While the db has a transaction open, nothing is written.
+ * Thread rule: one thread at a time, that of its db. */
 #ifndef EIDETIC_SEARCH_SEARCH_H
 #define EIDETIC_SEARCH_SEARCH_H
 
@@ -89,7 +90,8 @@ void search_stats(const struct search *s, struct search_stats *st);
 
 /* Brings both caches up to date: after indexing, and in `check --repair`. Trains the FAISS index
  * where the library is large enough and there is none, it is unusable, or its tail exceeds 10 %;
- * squeezes removed rows out. A library that another process maintains now is left to it (ST_OK). */
+ * squeezes removed rows out. A library that another process maintains now is left to it (ST_OK).
+ * Not inside a transaction. */
 enum status search_maintain(struct db *db, int64_t model, const struct search_opts *o,
                             struct error *err);
 /* Removes both caches of the model (hex), or of all models with NULL. */

@@ -78,10 +78,11 @@ CREATE TABLE models (
     hex TEXT NOT NULL UNIQUE,
     name TEXT NOT NULL,
     dim INTEGER NOT NULL CHECK (dim > 0),
-    generation INTEGER NOT NULL DEFAULT 0
+    generation INTEGER NOT NULL DEFAULT 0,
+    vectors INTEGER NOT NULL DEFAULT 0
 );
 
--- precision: 1 f32, 2 bf16, 3 int8 (of the network's arithmetic). vec: dim f32, little endian, unit length.
+-- `vectors` of models counts rows (triggers below). precision: 1 f32, 2 bf16, 3 int8 (of the network's arithmetic). vec: dim f32, little endian, unit length.
 CREATE TABLE vectors (
     model INTEGER NOT NULL REFERENCES models (id) ON DELETE CASCADE,
     image INTEGER NOT NULL REFERENCES images (id) ON DELETE CASCADE,
@@ -108,9 +109,13 @@ CREATE TABLE vector_commits (
     stamp INTEGER NOT NULL,
     PRIMARY KEY (model, generation)
 ) WITHOUT ROWID;
+CREATE TRIGGER vectors_put AFTER INSERT ON vectors
+BEGIN
+    UPDATE models SET vectors = vectors + 1 WHERE id = new.model;
+END;
 CREATE TRIGGER vectors_gone AFTER DELETE ON vectors
 BEGIN
-    UPDATE models SET generation = generation + 1 WHERE id = old.model;
+    UPDATE models SET generation = generation + 1, vectors = vectors - 1 WHERE id = old.model;
     INSERT INTO vector_removals (model, generation, image)
         SELECT id, generation, old.image FROM models WHERE id = old.model;
 END;

@@ -161,7 +161,7 @@ static void filters_leave_exactly_what_they_select(void **state)
 {
     (void)state;
     struct search *s = open_with(NULL);
-    int64_t from, to;
+    int64_t from = 0, to = 0;
     assert_true(db_parse_time("2020-01-03", false, &from) &&
                 db_parse_time("2020-01-04", true, &to));
     assert_int_equal(count(s, NULL), 300);
