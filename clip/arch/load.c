@@ -8,7 +8,7 @@ static bool full_name(const struct clip_source *src, char *name, size_t size, co
 {
     int n = snprintf(name, size, "%s", src->prefix);
     int k = vsnprintf(name + n, size - (size_t)n, fmt, ap);
-    return k >= 0 && (size_t)(n + k) < size;
+    return k >= 0 && (size_t)n + (size_t)k < size;
 }
 
 bool clip_load_has(const struct clip_loader *l, const char *fmt, ...)

@@ -65,10 +65,11 @@ static enum status run_map(struct clip_run *r, const struct starter_image *v,
     clip_run_trace(r, "embed", -1, &now);
     for (int i = 0; i < v->blocks; i++) {
         const struct starter_block *k = &v->block[i];
-        int64_t after = clip_starter_side_after(k->side, &k->dw),
-                wide = k->expand ? k->expand : k->in;
-        struct tensor g = square(grown, n, k->side, wide), t = square(turned, n, after, wide);
-        struct tensor next = square(now.data == a ? b : a, n, after, k->out);
+        int64_t side_out = clip_starter_side_after(k->side, &k->dw),
+                channels = k->expand ? k->expand : k->in;
+        struct tensor g = square(grown, n, k->side, channels),
+                      t = square(turned, n, side_out, channels);
+        struct tensor next = square(now.data == a ? b : a, n, side_out, k->out);
         if (k->expand)
             clip_linear_run(r, &g, &now, &k->grow, ACT_RELU6, NULL);
         run_conv(r, &t, k->expand ? &g : &now, &k->dw, true);

@@ -11,7 +11,9 @@
 #include "nn/weights.h"
 #include "test.h"
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static inline uint64_t toy_seed(const char *a, const char *b)
