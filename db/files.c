@@ -163,14 +163,14 @@ enum status db_file_get(struct db *db, const char *path, struct db_file *f, stru
 
 /* The table while it grows; paths are offsets until the end, since both arrays move. */
 struct loading {
-    struct db_file_table *t;
+    struct db_file_table t;
     size_t cap, paths_len, paths_cap;
     size_t *offsets;
 };
 
 static bool loading_add(struct loading *l, sqlite3_stmt *st)
 {
-    struct db_file_table *t = l->t;
+    struct db_file_table *t = &l->t;
     if (t->n == l->cap) {
         size_t cap = l->cap ? l->cap * 2 : 256;
         void *rows = mem_realloc_array(t->rows, cap, sizeof *t->rows);
@@ -214,7 +214,7 @@ enum status db_files_load(struct db *db, const char *folder, struct db_file_tabl
                           struct error *err)
 {
     *t = (struct db_file_table){0};
-    struct loading l = {.t = t};
+    struct loading l = {0};
     struct path_range range;
     if (!path_range_init(&range, folder))
         return error_set(err, ST_NOMEM, "out of memory");
@@ -231,14 +231,15 @@ enum status db_files_load(struct db *db, const char *folder, struct db_file_tabl
                  strlen(range.hi));
     while (!rc && !(rc = sql_step(db, st, &row, err)) && row)
         if (!loading_add(&l, st))
-            rc = error_set(err, ST_NOMEM, "out of memory (%zu files)", t->n);
+            rc = error_set(err, ST_NOMEM, "out of memory (%zu files)", l.t.n);
     sql_close(db, st);
-    for (size_t i = 0; i < t->n; i++)
-        t->rows[i].path = t->paths + l.offsets[i];
+    for (size_t i = 0; !rc && i < l.t.n; i++)
+        l.t.rows[i].path = l.t.paths + l.offsets[i];
     mem_free(l.offsets);
     path_range_release(&range);
     if (rc)
-        db_file_table_release(t);
+        db_file_table_release(&l.t);
+    *t = l.t;
     return rc;
 }
 

@@ -67,8 +67,10 @@ enum status db_forget(struct db *db, const char *path, struct db_removed *remove
     if (!rc)
         rc = remove_orphans(db, &n, err);
     rc = db_auto_end(db, own, rc, err);
+    if (rc)
+        n = (struct db_removed){0};
     if (removed)
-        *removed = rc ? (struct db_removed){0} : n;
+        *removed = n;
     return rc;
 }
 
@@ -94,7 +96,9 @@ enum status db_prune(struct db *db, const char *folder, struct db_removed *remov
     if (!rc)
         rc = remove_orphans(db, &n, err);
     rc = db_auto_end(db, own, rc, err);
+    if (rc)
+        n = (struct db_removed){0};
     if (removed)
-        *removed = rc ? (struct db_removed){0} : n;
+        *removed = n;
     return rc;
 }

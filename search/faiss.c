@@ -254,7 +254,7 @@ static enum status choose_nprobe(struct building *g, struct error *err)
         g->x.nprobe = probe < g->x.nlist ? (int)probe : g->x.nlist;
         worst = 1;
         for (int k = 0; !rc && k < 3; k++) {
-            double r;
+            double r = 0;
             rc = measure(g, &kinds[k], &r, err);
             worst = r < worst ? r : worst;
         }

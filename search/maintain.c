@@ -188,10 +188,11 @@ static enum status compare_row(void *ctx, int64_t image, int64_t generation, con
     return ST_OK;
 }
 
-static enum status compare(struct checking *c, struct db *db, const struct db_model *m,
-                           struct error *err)
+static enum status compare(struct checking *c, const struct vecfile *f, struct db *db,
+                           const struct db_model *m, struct error *err)
 {
     char text[400];
+    c->f = f;
     flat_ops_init(&c->ops, cpu_level_max());
     enum status rc = db_vectors_each(db, m->id, 0, compare_row, c, err);
     for (; !rc && current(c); c->i++)
@@ -234,9 +235,8 @@ static enum status check_vectors(struct checking *c, struct db *db, const struct
         snprintf(e.text, sizeof e.text, "%.180s: of another state of the library", path);
         report(c, e.text);
     } else if (!rc && deep && f.generation == m->generation) {
-        c->f =
-            &f; /* a file that is behind has dead rows that it does not know of: caught up first */
-        rc = compare(c, db, m, err);
+        /* Not a file that is behind: it has dead rows that it does not know of yet. */
+        rc = compare(c, &f, db, m, err);
     }
 out:
     vecfile_close(&f);

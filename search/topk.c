@@ -171,7 +171,7 @@ static enum status ask_index(struct search *s, const float *q, const uint8_t *ke
     double want = (double)p->k / share * 1.5 + 64;
     for (; !rc; effort *= 2, want *= 2) {
         size_t ask = want < (double)v->n_rows ? (size_t)want : v->n_rows;
-        if (ask > cap) {
+        if (!gens || ask > cap) {
             int64_t *more = mem_realloc_array(gens, ask, sizeof *more);
             if (!more) {
                 rc = error_set(err, ST_NOMEM, "out of memory (%zu candidates)", ask);

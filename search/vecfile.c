@@ -32,7 +32,7 @@ bool vecfile_payload(uint32_t kind, uint64_t n, int dim, uint64_t *bytes)
 static enum status check_header(const struct vecfile *f, const char *hex, struct error *err)
 {
     const uint8_t *h = f->map.data;
-    if (f->map.size < VECFILE_HEADER || memcmp(h, VECFILE_MAGIC, 8) != 0)
+    if (f->map.size < VECFILE_HEADER || memcmp(h, vecfile_magic, sizeof vecfile_magic) != 0)
         return error_set(err, ST_FORMAT, "%s: not a vector file", f->path);
     if (XXH3_64bits(h, VECFILE_HEADER - 8) != vec_u64(h + VECFILE_HEADER - 8))
         return error_set(err, ST_FORMAT, "%s: damaged header", f->path);
@@ -51,7 +51,8 @@ static bool read_header(const struct vecfile *f, struct vecfile_block *b)
 {
     const uint8_t *p = f->map.data + f->end;
     uint64_t left = f->map.size - f->end, want;
-    if (left < VECFILE_BLOCK_HEADER || memcmp(p, VECFILE_BLOCK_MAGIC, 4) != 0 ||
+    if (left < VECFILE_BLOCK_HEADER ||
+        memcmp(p, vecfile_block_magic, sizeof vecfile_block_magic) != 0 ||
         XXH3_64bits_withSeed(p, VECFILE_BLOCK_HEADER - 8, f->end) !=
             vec_u64(p + VECFILE_BLOCK_HEADER - 8))
         return false;

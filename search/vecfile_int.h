@@ -4,8 +4,8 @@
 
 #include "search/vecfile.h"
 
-#define VECFILE_MAGIC "EIDVEC1\n"
-#define VECFILE_BLOCK_MAGIC "EVBK"
+static const uint8_t vecfile_magic[8] = {'E', 'I', 'D', 'V', 'E', 'C', '1', '\n'};
+static const uint8_t vecfile_block_magic[4] = {'E', 'V', 'B', 'K'};
 #define VECFILE_F16 1
 
 struct vecfile_block {

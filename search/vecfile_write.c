@@ -40,7 +40,7 @@ enum status vecfile_create(struct vecfile_writer *w, const char *path, const cha
 {
     uint8_t h[VECFILE_HEADER] = {0};
     uint32_t words[4] = {VECFILE_VERSION, VECFILE_ORDER, (uint32_t)dim, VECFILE_F16};
-    memcpy(h, VECFILE_MAGIC, 8);
+    memcpy(h, vecfile_magic, sizeof vecfile_magic);
     memcpy(h + 8, words, sizeof words);
     memcpy(h + 24, hex, strnlen(hex, 40));
     uint64_t sum = XXH3_64bits(h, VECFILE_HEADER - 8);
@@ -91,7 +91,7 @@ static enum status put_block(struct vecfile_writer *w, uint32_t kind, uint64_t n
     sum = XXH3_64bits_digest(state);
     XXH3_freeState(state);
     uint64_t words[] = {n, bytes, (uint64_t)generation, stamp, sum};
-    memcpy(h, VECFILE_BLOCK_MAGIC, 4);
+    memcpy(h, vecfile_block_magic, sizeof vecfile_block_magic);
     memcpy(h + 4, &kind, sizeof kind);
     memcpy(h + 8, words, sizeof words);
     uint64_t head = XXH3_64bits_withSeed(h, VECFILE_BLOCK_HEADER - 8, w->end);
