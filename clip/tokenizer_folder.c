@@ -6,6 +6,7 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include <jansson.h>
+#include <math.h>
 
 enum { FILE_MAX = 64 << 20 };
 
@@ -32,7 +33,9 @@ static enum status load_json(const struct folder *f, const char *file, json_t **
     } else if (file_exists(path)) {
         st = file_read_all(&text, &size, path, FILE_MAX, err);
         json_error_t e;
-        if (!st && !(*json = json_loadb(text, size, 0, &e)))
+        /* Integers as reals: transformers writes model_max_length as 10^30, which jansson refuses
+         * otherwise. */
+        if (!st && !(*json = json_loadb(text, size, JSON_DECODE_INT_AS_REAL, &e)))
             st = error_set(err, ST_FORMAT, "%s: %s in line %d", path, e.text, e.line);
         if (!st && !json_is_object(*json))
             st = error_set(err, ST_FORMAT, "%s: not a json object", path);
@@ -70,8 +73,8 @@ static enum status add_vocab(struct folder *f, const json_t *vocab, const char *
     json_t *id;
     json_object_foreach((json_t *)vocab, piece, id)
     {
-        json_int_t v = json_is_integer(id) ? json_integer_value(id) : -1;
-        if (v < 0 || v > INT32_MAX)
+        double v = json_is_number(id) ? json_number_value(id) : -1.0;
+        if (!(v >= 0 && v <= INT32_MAX) || v != floor(v))
             return error_set(err, ST_FORMAT, "%s/%s: a token has no proper id", f->dir, file);
         enum status st = vocab_add(&f->t->vocab, (int32_t)v, piece, strlen(piece), err);
         if (st)

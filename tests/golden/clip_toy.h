@@ -166,6 +166,9 @@ static inline void toy_remove(char *dir)
                                         "vocab.txt",
                                         "extra.safetensors",
                                         "tiny-quickgelu.safetensors",
+                                        "vocab.json",
+                                        "merges.txt",
+                                        "tokenizer_config.json",
                                         "LICENSE"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char *path = path_join(dir, names[i]);

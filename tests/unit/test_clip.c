@@ -339,6 +339,40 @@ static void many_texts_come_back_in_their_places(void **state)
     toy_remove(dir);
 }
 
+static void write_text(const char *dir, const char *name, const char *text)
+{
+    char *path = path_join(dir, name);
+    assert_int_equal(file_write_atomic(path, text, strlen(text), NULL), ST_OK);
+    mem_free(path);
+}
+
+/* transformers 5 writes model_max_length as 10^30 into every folder with a tokenizer. */
+static void folders_as_transformers_saves_them_are_read(void **state)
+{
+    (void)state;
+    char *dir = toy_make("hf_quick", "-saved", NULL, NULL);
+    struct clip *c = NULL;
+    struct error err = {0};
+    write_text(dir, "vocab.json",
+               "{\"a\": 0, \"b\": 1, \"a</w>\": 2, \"b</w>\": 3, \"ab</w>\": 4, "
+               "\"<|startoftext|>\": 5, \"<|endoftext|>\": 6}");
+    write_text(dir, "merges.txt", "#version: 0.2\na b</w>\n");
+    write_text(dir, "tokenizer_config.json",
+               "{\"tokenizer_class\": \"CLIPTokenizer\", \"pad_token\": \"<|endoftext|>\", "
+               "\"model_max_length\": 1000000000000000019884624838656}");
+    write_text(dir, "processor_config.json",
+               "{\"image_processor\": {\"crop_size\": {\"height\": 32, \"width\": 32}, "
+               "\"image_mean\": [0.5, 0.25, 0.125], \"size\": {\"shortest_edge\": 32}}, "
+               "\"processor_class\": \"CLIPProcessor\"}");
+    if (clip_open(&c, dir, NULL, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(tokenizer_vocab_size(clip_tokenizer(c)), 7);
+    assert_int_equal(clip_prep(c, false).fit, DECODER_FIT_SHORTEST_CROP);
+    assert_int_equal(clip_prep(c, false).crop, DECODER_CROP_FLOOR);
+    clip_close(c);
+    toy_remove(dir);
+}
+
 static void info_says_what_was_found(void **state)
 {
     (void)state;
@@ -375,6 +409,7 @@ int main(void)
         cmocka_unit_test(ids_follow_weights_and_preprocessing),
         cmocka_unit_test(a_tower_can_be_left_out),
         cmocka_unit_test(many_texts_come_back_in_their_places),
+        cmocka_unit_test(folders_as_transformers_saves_them_are_read),
         cmocka_unit_test(info_says_what_was_found),
     };
     return cmocka_run_group_tests_name("clip", tests, NULL, NULL);
