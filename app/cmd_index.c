@@ -58,7 +58,7 @@ static void on_warn(void *ctx, const char *sentence)
 static void on_step(void *ctx, const char *step)
 {
     (void)ctx;
-    log_info("%s", step);
+    log_debug("%s", step);
 }
 
 /* Megapixels to pixels; "none" lifts the limit as far as memory addresses go. */

@@ -140,7 +140,8 @@ static enum status visit(struct walk *w, const char *dir, const char *name, stru
         rc = stat(path, &s);
     }
     if (rc) {
-        if (errno != ENOENT) { /* gone since, or a dangling link: nothing was lost */
+        if (errno != ENOENT &&
+            errno != ELOOP) { /* gone, dangling or in a circle: nothing was lost */
             error_errno(&e, errno, "%s", path);
             w->on_error(w->ctx, path, true, &e);
         }

@@ -11,8 +11,8 @@ mkdir "$photos/new"
 mv "$photos/casa-mila.jpg" "$photos/new/renamed.jpg"
 eidetic index --json
 assert_json '.moved == 1 and .embedded == 0 and .missing == 1'
-eidetic search --json "looking up from the courtyard of a building at a bright sky" -t 1
-assert_json '.results[0].path | endswith("new/renamed.jpg")'
+eidetic search --json "$EIDETIC_SOURCE/samples/photos/casa-mila.jpg" -t 1
+assert_json '.results[0].score > 0.999 and (.results[0].path | endswith("new/renamed.jpg"))'
 
 t "a copy costs no embedding"
 cp "$photos/canyon-wren.jpg" "$photos/new/copy.jpg"
@@ -29,7 +29,7 @@ cp "$photos/nasa-45068.jpg" "$photos/tea-gardens.jpg"
 printf 'edited' >>"$photos/tea-gardens.jpg"
 eidetic index --json
 assert_json '.embedded == 1'
-eidetic search --json "the cratered surface of the moon" -t 2
+eidetic search --json "$photos/nasa-45068.jpg" -t 2
 assert_json '[.results[].path | endswith("tea-gardens.jpg")] | any'
 
 t "a deleted file is not found any more, and comes back without work"
@@ -41,7 +41,7 @@ assert_lacks out perched-osprey.jpg
 mv "$TMP/away.jpg" "$photos/perched-osprey.jpg"
 eidetic index --json
 assert_json '.embedded == 0'
-eidetic search -f -t 3 "an osprey bird perched on a branch"
+eidetic search -f -t 100 "an osprey"
 assert_out perched-osprey.jpg
 
 t "a root that is gone loses nothing"
