@@ -171,7 +171,9 @@ int app_open_library(struct app *a, enum db_mode mode)
     a->library_path = app_library_path(a->library);
     enum status st = a->library_path ? db_open(&a->db, a->library_path, &o, &a->err)
                                      : error_set(&a->err, ST_NOMEM, "out of memory");
-    if (st == ST_NOT_FOUND)
+    if (mode == DB_CREATE && (st == ST_NOT_FOUND || st == ST_IO))
+        a->err.code = ST_NOSPACE; /* its folder cannot be made */
+    else if (st == ST_NOT_FOUND)
         error_set(&a->err, st,
                   "there is no library at %.160s yet; make one with: eidetic index DIR",
                   a->library_path);
