@@ -1,5 +1,5 @@
-/* Included before every file by scripts/check's tidy gate only: tells the analyzer what it cannot see
- * across files, that error_set returns its code and error_errno never returns ST_OK. */
+/* Included before every file by scripts/check's tidy gate only: tells the analyzer what it cannot
+ * see across files, that error_set returns its code and error_errno never returns ST_OK. */
 #ifndef EIDETIC_SCRIPTS_ANALYZER_H
 #define EIDETIC_SCRIPTS_ANALYZER_H
 

@@ -1,5 +1,5 @@
-/* Runs a fuzz target over files and folders instead of libFuzzer: the seed corpus as a test under any
- * compiler. Each input is also tried cut at every eighth of its length. */
+/* Runs a fuzz target over files and folders instead of libFuzzer: the seed corpus as a test under
+ * any compiler. Each input is also tried cut at every eighth of its length. */
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/path.h"
