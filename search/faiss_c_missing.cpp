@@ -1,5 +1,6 @@
-// Debian ships the headers of FAISS's C API without its object code. These are the official functions that
-// search/faiss.c calls, with the official signatures; where libfaiss_c is found they are left to it.
+// Debian ships the headers of FAISS's C API without its object code. These are the official
+// functions that search/faiss.c calls, with the official signatures; where libfaiss_c is found they
+// are left to it.
 #ifndef HAVE_FAISS_C
 
 #include "search/faiss_int.h"
@@ -12,7 +13,8 @@
 #include <faiss/index_factory.h>
 #include <faiss/index_io.h>
 
-namespace {
+namespace
+{
 
 thread_local std::string last_error;
 

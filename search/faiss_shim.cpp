@@ -1,4 +1,5 @@
-// The two functions beyond FAISS's C API (faiss_int.h). Compiled whether or not libfaiss_c is there.
+// The two functions beyond FAISS's C API (faiss_int.h). Compiled whether or not libfaiss_c is
+// there.
 #include "search/faiss_int.h"
 
 #include <exception>
