@@ -117,13 +117,12 @@ static enum status identify(struct db *db, int64_t *version, struct error *err)
     return ST_OK;
 }
 
-static enum status set_journal(struct db *db, struct error *err)
+/* The pragma asks for a mode or only reads it; either way it answers with the one in use. */
+static enum status journal(struct db *db, const char *pragma, struct error *err)
 {
-    const char *want =
-        is_network(db->library) ? "PRAGMA journal_mode = DELETE" : "PRAGMA journal_mode = WAL";
     sqlite3_stmt *st;
     bool row;
-    enum status rc = sql_open(db, want, &st, err);
+    enum status rc = sql_open(db, pragma, &st, err);
     if (!rc)
         rc = sql_step(db, st, &row, err);
     if (!rc && row) {
@@ -153,7 +152,9 @@ static enum status open_writer(struct db *db, const struct db_opts *o, struct er
     /* 2 kB vectors fill 4 kB pages badly. Without effect on a database that has tables. */
     if (version == 0 && (rc = sql_exec(db, "PRAGMA page_size = 16384", err)))
         return rc;
-    if ((rc = set_journal(db, err)) || (rc = db_migrate(db, err)))
+    const char *want =
+        is_network(db->library) ? "PRAGMA journal_mode = DELETE" : "PRAGMA journal_mode = WAL";
+    if ((rc = journal(db, want, err)) || (rc = db_migrate(db, err)))
         return rc;
     db->writable = true;
     return ST_OK;
@@ -198,6 +199,8 @@ static enum status open_reader(struct db *db, const struct db_opts *o, struct er
         if (!rc)
             rc = identify(db, &version, err);
     }
+    if (!rc)
+        rc = journal(db, "PRAGMA journal_mode", err);
     if (!rc && version < db_schema_latest())
         rc = version == 0 ? error_set(err, ST_NOT_FOUND, "no library at %s", db->library)
                           : upgrade(db, o, err);

@@ -134,6 +134,7 @@ assert_exit 2
 t "doctor and model info work"
 eidetic doctor --json
 assert_json '.facts | length > 5'
+assert_json '[.facts[] | select(.name == "library") | .value | contains("write-ahead log")] == [true]'
 eidetic model info --json
 assert_json '.license != null and .dim > 0 and (.tokenizer | length) > 0'
 eidetic model list
