@@ -40,8 +40,7 @@ enum status db_error_clear(struct db *db, const char *path, struct error *err)
     return db_auto_end(db, own, rc, err);
 }
 
-enum status db_error_clear_below(struct db *db, const char *folder, int64_t before,
-                                 struct error *err)
+enum status db_error_clear_folders(struct db *db, const char *folder, struct error *err)
 {
     bool own;
     enum status rc = db_auto_begin(db, &own, err);
@@ -49,9 +48,10 @@ enum status db_error_clear_below(struct db *db, const char *folder, int64_t befo
         return rc;
     struct path_range r;
     if (path_range_init(&r, folder)) {
-        rc = sql_run(
-            db, err, "DELETE FROM errors WHERE (path = ? OR (path >= ? AND path < ?)) AND at < ?",
-            "bbbi", r.self, strlen(r.self), r.lo, strlen(r.lo), r.hi, strlen(r.hi), before);
+        rc = sql_run(db, err,
+                     "DELETE FROM errors WHERE (path = ? OR (path >= ? AND path < ?)) AND "
+                     "path NOT IN (SELECT path FROM files WHERE status = 3)",
+                     "bbb", r.self, strlen(r.self), r.lo, strlen(r.lo), r.hi, strlen(r.hi));
         path_range_release(&r);
     } else {
         rc = error_set(err, ST_NOMEM, "out of memory");

@@ -95,9 +95,9 @@ struct db_error {
 enum status db_error_put(struct db *db, const struct db_error *e,
                          struct error *err); /* when 0 = now */
 enum status db_error_clear(struct db *db, const char *path, struct error *err);
-/* Clears the errors at or below folder that are older than `before`; for folders readable again. */
-enum status db_error_clear_below(struct db *db, const char *folder, int64_t before,
-                                 struct error *err);
+/* Clears the errors at or below folder but those of failed files: what a new scan will find again.
+ */
+enum status db_error_clear_folders(struct db *db, const char *folder, struct error *err);
 enum status db_errors_each(struct db *db, enum status (*each)(void *ctx, const struct db_error *e),
                            void *ctx, struct error *err); /* in path order */
 

@@ -22,7 +22,7 @@ void index_warn(const struct index_run *run, const char *fmt, ...)
     run->o->warn(run->o->ctx, text);
 }
 
-static void report_progress(struct index_run *run)
+void index_report_progress(struct index_run *run)
 {
     run->r->seconds = time_now() - run->start;
     if (run->o->progress)
@@ -40,7 +40,7 @@ static enum status next_result(struct index_run *run, size_t *in_flight, struct 
         return st;
     --*in_flight;
     st = index_take(run, &job, err);
-    report_progress(run);
+    index_report_progress(run);
     return st;
 }
 
@@ -92,16 +92,21 @@ enum status index_run(const struct index_parts *parts, const struct index_opts *
     *r = (struct index_report){0};
     enum status st = open_run(&run, err);
     if (!st)
+        st = index_roots_load(&run, err);
+    if (!st)
         st = index_scan(&run, err);
     r->work = run.work.n;
     if (!st)
         st = process(&run, err);
+    if (!st && o->prune)
+        st = index_roots_prune(&run, err);
     if (st)
         db_rollback(parts->db);
     r->seconds = time_now() - run.start;
     for (size_t i = 0; i < run.work.n; i++)
         mem_free(run.work.item[i].path);
     mem_free(run.work.item);
+    index_roots_release(&run.roots);
     mem_free(run.batch);
     mem_free(run.pixels);
     mem_free(run.vectors);

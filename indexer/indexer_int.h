@@ -25,10 +25,22 @@ struct index_pending {
     struct index_item *item;
 };
 
+struct index_root {
+    char *path;
+    bool known;   /* the catalogue has it as a root */
+    bool gone;    /* not there now: its files are kept, or forgotten by prune */
+    bool covered; /* vanished from inside another root: that one's scan settles its files */
+};
+struct index_roots {
+    struct index_root *root;
+    size_t n;
+};
+
 struct index_run {
     const struct index_parts *parts;
     const struct index_opts *o;
     struct index_report *r;
+    struct index_roots roots;
     struct index_list work;
     int64_t model;
     int dim, batch_size;
@@ -42,6 +54,16 @@ struct index_run {
 bool index_stopped(const struct index_run *run);
 void index_warn(const struct index_run *run, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+void index_report_progress(struct index_run *run);
+
+/* roots.c: those asked for (or all), and the known ones below them. */
+enum status index_roots_load(struct index_run *run, struct error *err);
+/* Roots strictly below root i, NULL-terminated: mem_free(*inside), the strings are the list's. */
+enum status index_roots_inside(const struct index_roots *l, size_t i, const char ***inside,
+                               struct error *err);
+enum status index_roots_prune(struct index_run *run, struct error *err);
+void index_roots_release(struct index_roots *l);
 
 /* scan.c: walks the roots, settles what is unchanged or gone, and leaves the rest in run->work. */
 enum status index_scan(struct index_run *run, struct error *err);

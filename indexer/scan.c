@@ -14,6 +14,7 @@ struct scan {
     uint64_t files;
     char **keep; /* folders that could not be read: what is below them stays as it was */
     size_t keep_n, keep_cap;
+    size_t known;       /* rows of the table that are this root's own */
     enum status failed; /* of a callback that cannot return one */
     struct error *err;
 };
@@ -45,7 +46,8 @@ static enum status is_settled(struct scan *s, const struct walk_file *f,
     if (!row || row->size != f->size || row->mtime_ns != f->mtime_ns)
         return ST_OK;
     if (row->status == DB_FILE_FAILED || !row->image) {
-        *settled = !run->o->retry_failed;
+        /* one that went and came back has no error any more: it is tried again */
+        *settled = row->status == DB_FILE_FAILED && !run->o->retry_failed;
         run->r->known_bad += *settled;
         return ST_OK;
     }
@@ -62,7 +64,8 @@ static enum status on_file(void *ctx, const struct walk_file *f, struct error *e
     if (index_stopped(run))
         return error_set(err, ST_INTERRUPTED, "interrupted");
     s->files++;
-    run->r->scanned++;
+    if (++run->r->scanned % 256 == 0)
+        index_report_progress(run);
     struct db_file_row *row = db_file_table_find(&s->table, f->path);
     if (row)
         row->seen = true;
@@ -76,6 +79,11 @@ static enum status on_file(void *ctx, const struct walk_file *f, struct error *e
     if (!st)
         st = db_file_set_status(run->parts->db, row->id, DB_FILE_PRESENT, err);
     return st;
+}
+
+static bool is_stopped(void *ctx)
+{
+    return index_stopped(((struct scan *)ctx)->run);
 }
 
 static void on_error(void *ctx, const char *path, bool is_dir, const struct error *e)
@@ -104,29 +112,27 @@ static void on_error(void *ctx, const char *path, bool is_dir, const struct erro
 }
 
 /* Files of a folder that is not there: kept as they are, or pruned on request. */
-static enum status root_is_gone(struct scan *s, const char *root, const char *why,
-                                struct error *err)
+static enum status root_is_gone(struct scan *s, const char *why, struct error *err)
 {
     struct index_run *run = s->run;
     run->r->roots_gone++;
     if (run->o->prune)
         return db_files_mark_missing(run->parts->db, &s->table, NULL, 0, NULL, err);
     index_warn(run, "%s; the %zu files known there are kept (--prune would forget them)", why,
-               s->table.n);
-    (void)root;
+               s->known);
     return ST_OK;
 }
 
 static enum status settle_missing(struct scan *s, const char *root, struct error *err)
 {
     struct index_run *run = s->run;
-    if (!s->files && !s->keep_n && s->table.n) {
+    if (!s->files && !s->keep_n && s->known) {
         struct buf why;
         buf_init(&why, 1 << 16);
         buf_path_quoted(&why, root);
         buf_puts(&why, " holds no pictures any more (is a drive not mounted?)");
-        enum status st = why.failed ? error_set(err, ST_NOMEM, "out of memory")
-                                    : root_is_gone(s, root, why.data, err);
+        enum status st =
+            why.failed ? error_set(err, ST_NOMEM, "out of memory") : root_is_gone(s, why.data, err);
         buf_release(&why);
         return st;
     }
@@ -136,14 +142,6 @@ static enum status settle_missing(struct scan *s, const char *root, struct error
     run->r->missing += (uint64_t)marked;
     if (!st)
         st = db_root_scanned(run->parts->db, s->root, err);
-    return st;
-}
-
-static enum status prune(struct scan *s, const char *root, struct error *err)
-{
-    struct db_removed removed = {0};
-    enum status st = db_prune(s->run->parts->db, root, &removed, err);
-    s->run->r->pruned += (uint64_t)removed.files;
     return st;
 }
 
@@ -160,90 +158,76 @@ static enum status walk_root(struct scan *s, const char *root, const struct walk
     return st ? error_set(err, st, "%s", e.text) : ST_OK;
 }
 
-static enum status scan_root(struct index_run *run, const char *root, struct error *err)
+/* Of a root that is there. What could not be read before is listed again if it still cannot. */
+static enum status scan_present(struct scan *s, const char *root, const struct walk_opts *walk,
+                                const struct stat *sb, struct error *err)
 {
-    struct db *db = run->parts->db;
+    struct db *db = s->run->parts->db;
+    bool folder = S_ISDIR(sb->st_mode);
+    enum status st = index_write_begin(s->run, err);
+    if (!st)
+        st = db_error_clear_folders(db, root, err);
+    if (!st && folder) /* a single file is indexed without becoming a root */
+        st = db_root_put(db, root, sb->st_dev, &s->root, err);
+    if (!st)
+        st = walk_root(s, root, walk, err);
+    if (!st)
+        st = s->failed;
+    return !st && folder ? settle_missing(s, root, err) : st;
+}
+
+/* Files of a root below this one are settled by that one's own scan. */
+static void leave_to_others(struct scan *s, const char *const *inside)
+{
+    for (size_t i = 0; i < s->table.n; i++) {
+        struct db_file_row *row = &s->table.rows[i];
+        for (size_t k = 0; inside[k] && !row->seen; k++)
+            row->seen = path_inside(row->path, inside[k]);
+        s->known += !row->seen;
+    }
+}
+
+static enum status scan_root(struct index_run *run, size_t i, struct error *err)
+{
     struct scan s = {.run = run, .err = err};
+    const char *root = run->roots.root[i].path, **inside = NULL;
     struct walk_opts walk = run->o->walk;
-    struct stat sb = {0};
-    walk.want = image_name_supported;
-    enum status st = db_files_load(db, root, &s.table, err);
+    struct stat sb;
+    enum status st = index_roots_inside(&run->roots, i, &inside, err);
+    if (!st)
+        st = db_files_load(run->parts->db, root, &s.table, err);
     if (st)
-        return st;
-    bool there = stat(root, &sb) == 0;
-    if (there) {
-        st = index_write_begin(run, err);
-        if (!st) /* a single file is indexed without becoming a root */
-            st = S_ISDIR(sb.st_mode) ? db_root_put(db, root, sb.st_dev, &s.root, err) : ST_OK;
-        if (!st)
-            st = walk_root(&s, root, &walk, err);
-        if (!st)
-            st = s.failed;
-        if (!st && S_ISDIR(sb.st_mode))
-            st = settle_missing(&s, root, err);
-    } else if (s.table.n || run->o->n_roots == 0) {
+        goto out;
+    walk.want = image_name_supported;
+    walk.stopped = is_stopped;
+    walk.skip = inside;
+    leave_to_others(&s, inside);
+    if (stat(root, &sb) == 0) {
+        st = scan_present(&s, root, &walk, &sb, err);
+    } else if (s.table.n || run->roots.root[i].known) {
         struct error why;
         error_set(&why, ST_NOT_FOUND, "%s is not there", root);
+        run->roots.root[i].gone = true;
         st = index_write_begin(run, err);
         if (!st)
-            st = root_is_gone(&s, root, why.text, err);
+            st = root_is_gone(&s, why.text, err);
     } else {
         st = error_set(err, ST_NOT_FOUND, "%s: no such folder", root);
     }
-    if (!st && run->o->prune)
-        st = prune(&s, root, err);
-    for (size_t i = 0; i < s.keep_n; i++)
-        mem_free(s.keep[i]);
+out:
+    for (size_t k = 0; k < s.keep_n; k++)
+        mem_free(s.keep[k]);
     mem_free(s.keep);
+    mem_free(inside);
     db_file_table_release(&s.table);
     return st;
 }
 
-struct root_list {
-    char **path;
-    size_t n;
-};
-
-static enum status add_root(void *ctx, const struct db_root *r)
-{
-    struct root_list *l = ctx;
-    char **grown = mem_realloc_array(l->path, l->n + 1, sizeof *grown);
-    if (!grown)
-        return ST_NOMEM;
-    l->path = grown;
-    if (!(l->path[l->n] = mem_strdup(r->path)))
-        return ST_NOMEM;
-    l->n++;
-    return ST_OK;
-}
-
-/* A root below another one of the same run is seen with that one. */
-static bool is_covered(const struct root_list *l, size_t i)
-{
-    for (size_t k = 0; k < l->n; k++)
-        if (k != i && path_inside(l->path[i], l->path[k]) &&
-            (strcmp(l->path[i], l->path[k]) != 0 || k < i))
-            return true;
-    return false;
-}
-
 enum status index_scan(struct index_run *run, struct error *err)
 {
-    struct root_list l = {0};
     enum status st = ST_OK;
-    for (size_t i = 0; !st && i < run->o->n_roots; i++)
-        st = add_root(&l, &(struct db_root){.path = run->o->roots[i]});
-    if (!run->o->n_roots)
-        st = db_roots_each(run->parts->db, add_root, &l, err);
-    if (st == ST_NOMEM)
-        error_set(err, st, "out of memory");
-    for (size_t i = 0; !st && i < l.n; i++)
-        if (!is_covered(&l, i))
-            st = scan_root(run, l.path[i], err);
-    if (!st)
-        st = index_write_commit(run, true, err);
-    for (size_t i = 0; i < l.n; i++)
-        mem_free(l.path[i]);
-    mem_free(l.path);
-    return st;
+    for (size_t i = 0; !st && i < run->roots.n; i++)
+        if (!run->roots.root[i].covered)
+            st = scan_root(run, i, err);
+    return st ? st : index_write_commit(run, true, err);
 }

@@ -37,6 +37,13 @@ static struct db_file file_of(const struct index_item *it, const struct decoder_
                             .status = DB_FILE_PRESENT};
 }
 
+/* Would the same bytes fail again? Else (no permission, no memory) a time that no file has makes
+ * every run try again. */
+static bool is_of_content(enum status st)
+{
+    return st == ST_FORMAT || st == ST_UNSUPPORTED || st == ST_LIMIT;
+}
+
 enum status index_write_failed(struct index_run *run, const struct index_item *it,
                                const struct decoder_job *job, struct error *err)
 {
@@ -45,6 +52,8 @@ enum status index_write_failed(struct index_run *run, const struct index_item *i
         return ST_OK;
     }
     struct db_file f = file_of(it, job);
+    if (!is_of_content(job->status))
+        f.mtime_ns = -1;
     enum status st = index_write_begin(run, err);
     if (!st)
         st = db_file_failed(run->parts->db, &f, job->status, job->text, err);

@@ -108,6 +108,14 @@ static bool is_excluded_dir(const struct walk *w, const char *name)
     return false;
 }
 
+static bool is_skipped(const struct walk *w, const char *path)
+{
+    for (const char *const *p = w->o->skip; p && *p; p++)
+        if (!strcmp(*p, path))
+            return true;
+    return false;
+}
+
 static enum status visit_file(struct walk *w, const char *path, const struct stat *s,
                               struct error *err)
 {
@@ -133,6 +141,8 @@ static enum status visit(struct walk *w, const char *dir, const char *name, stru
     enum status st = ST_OK;
     struct stat s;
     struct error e;
+    if (is_skipped(w, path))
+        goto out;
     int rc = lstat(path, &s);
     if (!rc && S_ISLNK(s.st_mode)) {
         if (!w->o->follow_symlinks)
@@ -171,10 +181,10 @@ static enum status visit_dir(struct walk *w, const char *dir, struct error *err)
         w->on_error(w->ctx, dir, true, &e);
         return ST_OK;
     }
-    st = ignore_push(&w->ignore, dir, &e);
-    bool pushed = st == ST_OK;
-    if (!st)
-        st = names_read(&l, dir, &e);
+    if (w->o->stopped && w->o->stopped(w->ctx))
+        return error_set(err, ST_INTERRUPTED, "interrupted");
+    st = names_read(&l, dir, &e);
+    bool pushed = !st && !(st = ignore_push(&w->ignore, dir, &e));
     w->depth++;
     if (st && st != ST_NOMEM) {
         w->on_error(w->ctx, dir, true, &e);

@@ -87,6 +87,91 @@ assert_json '.embedded == 1'
 eidetic errors
 assert_lacks out broken.jpg
 
+t "a broken file that goes and comes back is told again"
+head -c 5000 "$EIDETIC_SOURCE/samples/photos/nasa-45068.jpg" >"$photos/torn.jpg"
+eidetic index --json
+mv "$photos/torn.jpg" "$TMP/torn.jpg"
+eidetic index --json
+assert_json '.missing == 1'
+mv "$TMP/torn.jpg" "$photos/torn.jpg"
+eidetic index --json
+assert_json '.failed == 1 and .known_bad == 0'
+eidetic check
+assert_exit 0
+rm "$photos/torn.jpg"
+
+t "a folder that could not be read is forgiven once it can"
+mkdir -p "$photos/shut/.eideticignore"
+eidetic index --json
+assert_exit 3
+eidetic errors
+assert_out shut
+rmdir "$photos/shut/.eideticignore"
+eidetic index --json
+assert_exit 0
+eidetic errors
+assert_lacks out shut
+
+t "a file without permission is tried again once there is one"
+cp "$photos/ocean-waves.jpg" "$photos/private.jpg"
+printf 'private' >>"$photos/private.jpg"
+chmod 000 "$photos/private.jpg"
+if [ -r "$photos/private.jpg" ]; then
+    echo "  (skipped: nothing is unreadable for this user)"
+    chmod 600 "$photos/private.jpg"
+    eidetic index
+else
+    eidetic index --json
+    assert_exit 3
+    chmod 600 "$photos/private.jpg"
+    eidetic index --json
+    assert_exit 0
+    assert_json '.embedded == 1'
+fi
+eidetic errors
+assert_lacks out private
+
+t "a file that moves while others are pruned keeps its vector"
+mv "$photos/private.jpg" "$photos/new/public.jpg"
+eidetic index --prune --json
+assert_json '.moved == 1 and .embedded == 0 and .pruned >= 1'
+
+t "a hidden folder that was named stays, whatever happens above it"
+mkdir -p "$TMP/nest/.hidden"
+cp "$photos/tea-gardens.jpg" "$TMP/nest/.hidden/"
+cp "$photos/ocean-waves.jpg" "$TMP/nest/"
+eidetic index --json "$TMP/nest/.hidden"
+assert_json '.scanned == 1'
+eidetic index --json "$TMP/nest"
+assert_json '.scanned == 2 and .missing == 0'
+eidetic index --json --prune "$TMP/nest" "$TMP/nest/.hidden"
+assert_json '.scanned == 2 and .unchanged == 2 and .pruned == 0'
+eidetic search -f -t 1 --folder "$TMP/nest/.hidden" "tea fields"
+assert_out .hidden/tea-gardens.jpg
+
+t "a folder inside another is scanned once, and with it when it goes"
+mkdir "$TMP/nest/sub"
+mv "$TMP/nest/ocean-waves.jpg" "$TMP/nest/sub/"
+eidetic index --json "$TMP/nest/sub"
+eidetic index --json "$TMP/nest"
+assert_json '.scanned == 2'
+mv "$TMP/nest/sub/ocean-waves.jpg" "$TMP/nest/again.jpg"
+rmdir "$TMP/nest/sub"
+eidetic index --json "$TMP/nest"
+assert_json '.scanned == 2 and .embedded == 0 and .missing == 2'
+assert_lacks err "is not there"
+
+t "pruning a vanished root forgets the root too"
+rm -r "$TMP/nest"
+eidetic index --json
+assert_err "is not there"
+eidetic index --json --prune
+assert_json '.pruned == 4'
+eidetic stats --json
+assert_json '[.roots[].path | contains("nest")] | any | not'
+eidetic index --json
+assert_lacks err "is not there"
+
 t "another model embeds again and the first one's vectors stay"
 eidetic stats --json
 assert_json '(.models | length) == 1'
