@@ -87,13 +87,15 @@ int app_open_session(struct app *a);
 /* Looks the open model up in the open library: a->model_row. */
 int app_find_model_row(struct app *a);
 /* Decoder workers for the open model; call before app_open_session starts threads. */
-int app_open_decoder(struct app *a, int slots, bool exact, uint64_t max_pixels);
+int app_open_decoder(struct app *a, int workers, int slots, bool exact, uint64_t max_pixels);
 /* One picture's vector, decoded in a worker process; hash (of its bytes) may be NULL. */
 int app_embed_file(struct app *a, const char *path, bool exact, float *out, uint8_t hash[16]);
 
 /* paths.c. All mem_free, NULL = no memory. */
 char *app_library_path(const char *option);
 char *app_config_path(void);
+/* Absolute; "~" and "~/" are the home, for where no shell saw them (--library=~/x, the config). */
+char *app_user_path(const char *typed);
 /* A folder or file for a --model value: a path, or a name in one of the model folders. ST_NOT_FOUND
  * lists the names there are. */
 enum status app_find_model(const char *name, char **path, struct error *err);

@@ -23,7 +23,7 @@ struct report {
 __attribute__((format(printf, 4, 5))) static void fact(struct report *r, bool good,
                                                        const char *name, const char *fmt, ...)
 {
-    struct buf value, safe;
+    struct buf safe;
     char text[1024];
     va_list ap;
     va_start(ap, fmt);
@@ -35,11 +35,9 @@ __attribute__((format(printf, 4, 5))) static void fact(struct report *r, bool go
                                                   json_text(text), "ok", good));
         return;
     }
-    buf_init(&value, 1 << 16);
     buf_init(&safe, 1 << 16);
     buf_text_safe(&safe, text);
     printf("%-3s %-12s %s\n", good ? "ok" : "!!", name, safe.data ? safe.data : "");
-    buf_release(&value);
     buf_release(&safe);
 }
 

@@ -17,7 +17,8 @@ static const struct option_def defs[] = {
     {"from", 0, OPT_TEXT, offsetof(struct embed_args, from), "F",
      "embed each line of F (- is standard input)"},
     {"format", 0, OPT_TEXT, offsetof(struct embed_args, format), "json|npy", "json"},
-    {"output", 'o', OPT_TEXT, offsetof(struct embed_args, output), "F", "write to F"},
+    {"output", 'o', OPT_TEXT, offsetof(struct embed_args, output), "F",
+     "write to F (- is standard output)"},
     {"exact", 0, OPT_FLAG, offsetof(struct embed_args, exact), NULL,
      "decode pictures in full (the default here)"},
     {"reduced", 0, OPT_FLAG, offsetof(struct embed_args, reduced), NULL,
@@ -85,6 +86,10 @@ static int add_lines(struct app *a, struct rows *r, const char *from)
     }
     for (size_t i = 0; i < BATCH; i++)
         free(line[i]);
+    if (!failed && ferror(in)) {
+        error_errno(&a->err, errno, "%s", from);
+        failed = app_fail(a, APP_FILE);
+    }
     if (in != stdin)
         fclose(in);
     return failed;
@@ -101,7 +106,7 @@ static int add_pictures(struct app *a, struct rows *r, const struct embed_args *
         else if (!(out = rows_add(a, r, 1)))
             failed = 1;
         else
-            failed = app_embed_file(a, it->value, !args->reduced, out, NULL);
+            failed = app_embed_file(a, it->value, args->exact || !args->reduced, out, NULL);
     }
     return failed;
 }
@@ -140,7 +145,8 @@ static int write_rows(struct app *a, const struct rows *r, const struct embed_ar
     bool npy = args->format && !strcmp(args->format, "npy");
     json_t *json = npy ? NULL : rows_json(a, r);
     size_t size = 0;
-    if (!npy && !args->output)
+    const char *file = args->output && strcmp(args->output, "-") != 0 ? args->output : NULL;
+    if (!npy && !file)
         return app_print_json(a, json);
     char *text = npy ? rows_npy(r, &size) : json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(json);
@@ -151,10 +157,10 @@ static int write_rows(struct app *a, const struct rows *r, const struct embed_ar
     if (!npy)
         size = strlen(text);
     int failed = 0;
-    if (!args->output) {
+    if (!file) {
         fwrite(text, 1, size, stdout);
         failed = app_check_stdout(a);
-    } else if (file_write_atomic(args->output, text, size, &a->err)) {
+    } else if (file_write_atomic(file, text, size, &a->err)) {
         failed = app_fail(a, APP_LIBRARY);
     }
     free(text);

@@ -1,5 +1,6 @@
 /* eidetic index: add or refresh folders. */
 #include "app/app.h"
+#include "core/file.h"
 #include "core/progress.h"
 #include "indexer/indexer.h"
 #include "search/search.h"
@@ -39,13 +40,18 @@ static const struct option_def defs[] = {
 struct view {
     struct app *app;
     struct progress progress;
+    bool decoding; /* the walk is over: its time is no part of the rate */
 };
 
 static void on_progress(void *ctx, const struct index_report *r)
 {
     struct view *v = ctx;
-    progress_set_total(&v->progress, r->work);
-    progress_update(&v->progress, r->done);
+    if (r->work && !v->decoding) {
+        v->decoding = true;
+        progress_finish(&v->progress);
+        progress_init(&v->progress, stderr, "indexing", r->work, !v->app->quiet);
+    }
+    progress_update(&v->progress, v->decoding ? r->done : r->scanned);
 }
 
 static void on_warn(void *ctx, const char *sentence)
@@ -123,8 +129,26 @@ static int remember_model(struct app *a)
 {
     if (!a->model)
         return 0;
-    const char *value = strchr(a->model, '/') ? a->model_path : a->model;
-    return db_setting_set(a->db, "model", value, &a->err) ? app_fail(a, APP_LIBRARY) : 0;
+    char *here = path_absolute(a->model); /* a name that means something elsewhere only as a path */
+    bool path = strchr(a->model, '/') || !here || !strcmp(here, a->model_path);
+    mem_free(here);
+    return db_setting_set(a->db, "model", path ? a->model_path : a->model, &a->err)
+               ? app_fail(a, APP_LIBRARY)
+               : 0;
+}
+
+/* No library is made for nothing: without folders, or for the sake of one that is not there. */
+static int open_library(struct app *a, char **roots)
+{
+    char *library = app_library_path(a->library);
+    bool none = library && !file_exists(library);
+    mem_free(library);
+    for (char **root = roots; none && *root; root++)
+        if (!file_exists(*root)) {
+            error_set(&a->err, ST_NOT_FOUND, "%s: no such folder", *root);
+            return app_fail(a, APP_LIBRARY);
+        }
+    return app_open_library(a, *roots ? DB_CREATE : DB_WRITE);
 }
 
 static int index_folders(struct app *a, const struct index_args *args, char **roots,
@@ -148,11 +172,11 @@ static int index_folders(struct app *a, const struct index_args *args, char **ro
                            .ctx = &view};
     if (batch > 4096)
         return app_usage(a, "--batch-size is at most 4096");
-    if (app_open_library(a, DB_CREATE) || app_open_model(a, &(struct clip_opts){.no_text = true}) ||
-        app_open_decoder(a, 2 * batch + 2 * a->threads, args->exact, max_pixels) ||
+    if (open_library(a, roots) || app_open_model(a, &(struct clip_opts){.no_text = true}) ||
+        app_open_decoder(a, a->threads, 2 * batch + 2 * a->threads, args->exact, max_pixels) ||
         app_open_session(a))
         return 1;
-    progress_init(&view.progress, stderr, "indexing", 0, !a->quiet);
+    progress_init(&view.progress, stderr, "looking at", 0, !a->quiet);
     struct index_parts parts = {a->db, a->session, a->clip, a->decoder};
     enum status st = index_run(&parts, &o, &r, &a->err);
     progress_finish(&view.progress);

@@ -1,5 +1,6 @@
 /* eidetic search and similar: words and pictures to a ranked list. */
 #include "app/search_app.h"
+#include "core/file.h"
 #include "core/progress.h"
 #include <errno.h>
 #include <math.h>
@@ -7,10 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The first ones are for queries of several terms or lines, which `similar` does not have. */
+enum { SEARCH_ONLY = 3 };
 static const struct option_def defs[] = {
-    {"top", 't', OPT_INT, offsetof(struct search_args, top), "N", "how many results (10)"},
     {"add", 'a', OPT_PAIR, 0, "Q", "add a sentence or picture to the query (repeatable)"},
     {"subtract", 's', OPT_PAIR, 0, "Q", "take one away (repeatable)"},
+    {"batch", 0, OPT_TEXT, offsetof(struct search_args, batch), "FILE",
+     "answer one query a line of FILE (- is standard input)"},
+    {"top", 't', OPT_INT, offsetof(struct search_args, top), "N", "how many results (10)"},
     {"min-score", 0, OPT_TEXT, offsetof(struct search_args, min_score), "X",
      "only results whose cosine is at least X"},
     {"folder", 0, OPT_TEXT, offsetof(struct search_args, folder), "DIR", "only pictures below DIR"},
@@ -28,8 +33,6 @@ static const struct option_def defs[] = {
      "paths only, each ended by a NUL byte, for xargs -0"},
     {"strict", 0, OPT_FLAG, offsetof(struct search_args, strict), NULL,
      "print nothing where nothing fits"},
-    {"batch", 0, OPT_TEXT, offsetof(struct search_args, batch), "FILE",
-     "answer one query a line of FILE (- is standard input)"},
     {0}};
 
 static int parse_near(struct app *a, const char *text, struct db_filter *f)
@@ -46,7 +49,7 @@ static int parse_filter(struct app *a, struct search_run *run)
 {
     const struct search_args *args = run->args;
     struct db_filter *f = &run->filter;
-    if (args->folder && !(run->folder = path_absolute(args->folder))) {
+    if (args->folder && !(run->folder = app_user_path(args->folder))) {
         error_set(&a->err, ST_NOMEM, "out of memory");
         return app_fail(a, APP_FILE);
     }
@@ -78,6 +81,22 @@ static int parse_args(struct app *a, struct search_run *run)
     return parse_filter(a, run);
 }
 
+/* `search cat.jpg` asks for words, by rclip's rule; whoever meant the picture should know. */
+static void hint_at_files(struct app *a)
+{
+    for (size_t i = 0; i < a->rest.n; i++) {
+        const char *word = a->rest.item[i].value;
+        struct buf b;
+        if (strchr("./~", word[0]) || !image_name_supported(word) || !file_exists(word))
+            continue;
+        buf_init(&b, 1 << 16);
+        buf_text_safe(&b, word);
+        log_info("\"%s\" is read as words; for the picture write ./%s", b.data ? b.data : "",
+                 b.data ? b.data : "");
+        buf_release(&b);
+    }
+}
+
 /* Plain words make the query; --add and --subtract follow in their order. */
 static int build_query(struct app *a, struct query *q)
 {
@@ -96,6 +115,7 @@ static int build_query(struct app *a, struct query *q)
     }
     if (st)
         return app_fail(a, APP_USAGE);
+    hint_at_files(a);
     if (!q->n)
         return app_usage(a, "search needs a sentence or a picture (see eidetic search --help)");
     return 0;
@@ -148,8 +168,12 @@ static int search_batch(struct app *a, struct search_run *run)
         app_usage(a, "--batch takes its queries from the file, not from the command line");
     else
         search_open_all(a, run, true);
-    while (!a->exit && !*a->stop) {
+    while (!a->exit) {
         ssize_t n = getline(&line, &cap, in);
+        if (n < 0 && ferror(in)) {
+            error_errno(&a->err, errno, "%s", run->args->batch);
+            app_fail(a, APP_FILE);
+        }
         if (n < 0)
             break;
         while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
@@ -172,7 +196,7 @@ static int search_batch(struct app *a, struct search_run *run)
     if (in != stdin)
         fclose(in);
     if (!a->exit)
-        a->exit = *a->stop ? EXIT_INTERRUPTED : worst;
+        a->exit = worst;
     return a->exit;
 }
 
@@ -196,14 +220,10 @@ static int run_similar(struct app *a, int argc, char **argv)
     struct search_run run = {.args = &args, .leave_out_query = true};
     struct query q = {0};
     double start = time_now();
-    if (app_begin(a, &cmd_similar, defs, &args, argc, argv) || parse_args(a, &run) ||
+    if (app_begin(a, &cmd_similar, defs + SEARCH_ONLY, &args, argc, argv) || parse_args(a, &run) ||
         app_want_args(a, 1, 1))
         goto out;
-    if (args.batch || a->rest.item[0].name[0]) {
-        app_usage(a, "similar takes one picture (search mixes several)");
-        goto out;
-    }
-    char *path = path_absolute(a->rest.item[0].value);
+    char *path = app_user_path(a->rest.item[0].value);
     if (!path || query_add(&q, path, 1, &a->err))
         app_fail(a, APP_USAGE);
     else if (!search_open_all(a, &run, false))

@@ -9,10 +9,17 @@ static volatile sig_atomic_t interrupted;
 
 /* The first Ctrl-C asks; a second one ends the process at once (nothing committed is lost by that).
  */
-static void on_signal(int number)
+static void ask_to_stop(int number)
 {
     interrupted = 1;
     signal(number, SIG_DFL);
+}
+
+/* For commands that have nothing to bring to an end, and may be waiting for standard input. */
+static void stop_now(int number)
+{
+    (void)number;
+    _exit(EXIT_INTERRUPTED);
 }
 
 static void print_usage(FILE *out)
@@ -46,8 +53,9 @@ int main(int argc, char **argv)
     for (const struct command *const *c = commands; *c; c++) {
         if (strcmp(argv[1], (*c)->name) != 0)
             continue;
-        signal(SIGINT, on_signal);
-        signal(SIGTERM, on_signal);
+        bool asks = *c == &cmd_index; /* the one that looks at a.stop */
+        signal(SIGINT, asks ? ask_to_stop : stop_now);
+        signal(SIGTERM, asks ? ask_to_stop : stop_now);
         a.exit = EXIT_DONE;
         int code = (*c)->run(&a, argc - 1, argv + 1);
         app_close(&a);

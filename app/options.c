@@ -124,6 +124,22 @@ static const struct option_def *by_code(const struct option_tables *t, int code,
     return NULL;
 }
 
+/* getopt's complaint as a sentence. It tells the option by optopt, or, where it knows none by that
+ * name, by the word it has just passed. */
+static enum status complain(const struct option_tables *t, int code, const char *word,
+                            struct error *err)
+{
+    void *args;
+    const struct option_def *d = optopt ? by_code(t, optopt, &args) : NULL;
+    if (code == ':' && d)
+        return error_set(err, ST_USAGE, "--%s needs a value", d->name);
+    if (d || optopt == 'h')
+        return error_set(err, ST_USAGE, "--%s takes no value", d ? d->name : "help");
+    if (optopt)
+        return error_set(err, ST_USAGE, "unknown option -%c (see --help)", optopt);
+    return error_set(err, ST_USAGE, "unknown or ambiguous option %s (see --help)", word);
+}
+
 enum status options_parse(const struct option_tables *t, int argc, char **argv,
                           struct option_list *rest, bool *help, struct error *err)
 {
@@ -136,15 +152,12 @@ enum status options_parse(const struct option_tables *t, int argc, char **argv,
     while (!st && (code = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
         void *args = NULL;
         const struct option_def *d = by_code(t, code, &args);
-        const char *word = argv[optind - 1];
         if (code == 1)
             st = list_add(rest, "", optarg, err);
         else if (code == 'h')
             *help = true;
-        else if (code == ':')
-            st = error_set(err, ST_USAGE, "option %s needs a value", word);
-        else if (code == '?')
-            st = error_set(err, ST_USAGE, "unknown or ambiguous option %s (see --help)", word);
+        else if (code == ':' || code == '?')
+            st = complain(t, code, argv[optind - 1], err);
         else
             st = set_value(d, args, rest, optarg, err);
     }
@@ -165,6 +178,9 @@ enum status options_set(const struct option_tables *t, const char *name, const c
             return error_set(err, ST_USAGE, "%s belongs on the command line", name);
         if (d->kind == OPT_FLAG) {
             bool on = !strcmp(value, "true") || !strcmp(value, "yes") || !strcmp(value, "1");
+            if (!on && strcmp(value, "false") != 0 && strcmp(value, "no") != 0 &&
+                strcmp(value, "0") != 0)
+                return error_set(err, ST_USAGE, "%s is true or false, not \"%.40s\"", name, value);
             *(bool *)((char *)args + d->offset) = on;
             return ST_OK;
         }

@@ -57,6 +57,10 @@ enum status options_parse(const struct option_tables *t, int argc, char **argv,
  * tables. */
 enum status options_set(const struct option_tables *t, const char *name, const char *value,
                         struct error *err);
+/* Sets what the lines `key = value` of a file say; "#" begins a comment line. Absent: ST_OK. *text
+ * is what the values point into: mem_free it when they are done with, also after a failure. */
+enum status options_read_file(const struct option_tables *t, const char *path, char **text,
+                              struct error *err);
 void options_print(FILE *out, const struct option_def *defs);
 
 #endif

@@ -52,6 +52,7 @@ json_t *json_real6(double v)
 
 int app_check_stdout(struct app *a)
 {
+    errno = 0; /* ferror may be of an earlier write; what failed then fails again in fflush */
     if (fflush(stdout) == 0 && !ferror(stdout))
         return 0;
     if (errno == EPIPE) /* the reader has seen enough: `... | head` */

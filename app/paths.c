@@ -15,13 +15,25 @@ static char *xdg(const char *variable, const char *below_home, const char *name)
     return mem_printf("%s/%s/%s", home && home[0] ? home : "/tmp", below_home, name);
 }
 
+char *app_user_path(const char *typed)
+{
+    const char *home = getenv("HOME");
+    if (typed[0] != '~' || (typed[1] && typed[1] != '/') || !home || !home[0])
+        return path_absolute(typed);
+    char *joined = path_join(home, typed[1] ? typed + 2 : "."), *absolute = NULL;
+    if (joined)
+        absolute = path_absolute(joined);
+    mem_free(joined);
+    return absolute;
+}
+
 char *app_library_path(const char *option)
 {
     const char *env = getenv("EIDETIC_LIBRARY");
     if (option && option[0])
-        return path_absolute(option);
+        return app_user_path(option);
     if (env && env[0])
-        return path_absolute(env);
+        return app_user_path(env);
     return xdg("XDG_DATA_HOME", ".local/share", "eidetic");
 }
 
@@ -69,10 +81,10 @@ static void free_folders(char *folder[MODEL_FOLDERS])
         mem_free(folder[i]);
 }
 
-static bool is_model_name(const char *name)
+static bool is_model(const char *name, const char *path)
 {
-    return name[0] != '.' && (path_has_ext(name, "safetensors") || path_has_ext(name, "pt") ||
-                              path_has_ext(name, "bin") || !strchr(name, '.'));
+    return name[0] != '.' && (file_is_dir(path) || path_has_ext(name, "safetensors") ||
+                              path_has_ext(name, "pt") || path_has_ext(name, "bin"));
 }
 
 enum status app_each_model(enum status (*each)(void *ctx, const char *name, const char *path),
@@ -86,8 +98,8 @@ enum status app_each_model(enum status (*each)(void *ctx, const char *name, cons
         for (int k = 0; k < i; k++)
             again |= !strcmp(folder[k], folder[i]);
         for (struct dirent *e; d && !again && !st && (e = readdir(d));) {
-            char *path = is_model_name(e->d_name) ? path_join(folder[i], e->d_name) : NULL;
-            if (path && strcmp(e->d_name, "LICENSE") != 0 && strcmp(e->d_name, "README") != 0)
+            char *path = path_join(folder[i], e->d_name);
+            if (path && is_model(e->d_name, path))
                 st = each(ctx, e->d_name, path);
             mem_free(path);
         }
@@ -113,10 +125,13 @@ enum status app_find_model(const char *name, char **path, struct error *err)
     char *folder[MODEL_FOLDERS] = {0};
     *path = NULL;
     if (strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..")) {
-        if (!file_exists(name))
-            return error_set(err, ST_NOT_FOUND, "%s: no such model file or folder", name);
-        *path = path_absolute(name);
-        return *path ? ST_OK : error_set(err, ST_NOMEM, "out of memory");
+        if (!(*path = app_user_path(name)))
+            return error_set(err, ST_NOMEM, "out of memory");
+        if (file_exists(*path))
+            return ST_OK;
+        mem_free(*path);
+        *path = NULL;
+        return error_set(err, ST_NOT_FOUND, "%s: no such model file or folder", name);
     }
     enum status st = model_folders(folder, err);
     for (int i = 0; !st && !*path && i < MODEL_FOLDERS; i++) {

@@ -4,7 +4,6 @@
 #include "db/files.h"
 #include "db/vectors.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -41,17 +40,6 @@ void search_run_release(struct search_run *run)
     mem_free(run->folder);
 }
 
-static char *expand_path(const char *typed)
-{
-    const char *home = getenv("HOME");
-    if (typed[0] != '~' || !home)
-        return path_absolute(typed);
-    char *joined = path_join(home, typed + 1 + (typed[1] == '/'));
-    char *absolute = joined ? path_absolute(joined) : NULL;
-    mem_free(joined);
-    return absolute;
-}
-
 /* The stored vector, where the library knows this very file and it has not changed. */
 static bool stored_vector(struct app *a, const char *path, float *out, int64_t *image)
 {
@@ -72,7 +60,7 @@ static int picture_vector(struct app *a, struct search_run *run, const char *typ
 {
     uint8_t hash[16];
     int64_t image = 0;
-    char *path = expand_path(typed);
+    char *path = app_user_path(typed);
     if (!path) {
         error_set(&a->err, ST_NOMEM, "out of memory");
         return app_fail(a, APP_FILE);
@@ -140,14 +128,17 @@ static int answer_result(struct app *a, struct search_run *run, const struct que
     size_t top = (size_t)run->args->top < r->n ? (size_t)run->args->top : r->n;
     v.fits = judge(run, q, r, scores, &v.margin);
     v.shown = rank_cut(scores, top, &run->cut);
+    v.fits = v.fits && v.shown; /* what --min-score leaves out does not fit */
     if (run->args->strict && !v.fits)
         v.shown = 0;
     v.ms = (time_now() - start) * 1e3;
     mem_free(scores);
     int failed = search_print(a, run, &v);
     if (!failed && !v.fits) {
-        log_info("nothing in the library fits this query well%s",
-                 v.shown ? "; these are the nearest" : "");
+        log_info("nothing in the library fits this query%s",
+                 v.shown         ? " well; these are the nearest"
+                 : r->candidates ? " well"
+                                 : ": there is no picture, or none that passes the filters");
         a->exit = EXIT_UNFIT;
     }
     return failed;
@@ -165,7 +156,8 @@ int search_answer(struct app *a, struct search_run *run, const struct query *q, 
         k = 10;
     if (query_vector(a, run, q, vector))
         return 1;
-    if (search_topk(run->search, vector, &run->filter, k, &r, &a->err))
+    if (search_refresh(run->search, &a->err) || /* a batch may wait long for its next line */
+        search_topk(run->search, vector, &run->filter, k, &r, &a->err))
         return app_fail(a, APP_LIBRARY);
     int failed = answer_result(a, run, q, &r, text, start);
     search_result_release(&r);

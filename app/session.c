@@ -5,6 +5,7 @@
 #include "db/vectors.h"
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct option_def common_defs[] = {
@@ -78,43 +79,15 @@ int app_want_args(struct app *a, size_t least, size_t most)
     return 0;
 }
 
-/* Options that other commands know are passed over: the file holds defaults for all of them. */
 static enum status read_config(struct app *a, const struct option_tables *t)
 {
-    size_t size;
+    const char *library = getenv("EIDETIC_LIBRARY");
     char *path = app_config_path();
-    enum status st = path ? file_read_all(&a->config_text, &size, path, 1 << 20, &a->err)
+    enum status st = path ? options_read_file(t, path, &a->config_text, &a->err)
                           : error_set(&a->err, ST_NOMEM, "out of memory");
-    int number = 0;
-    if (st == ST_NOT_FOUND) {
-        mem_free(path);
-        return ST_OK;
-    }
-    for (char *line = a->config_text, *next; !st && line; line = next) {
-        next = strchr(line, '\n');
-        if (next)
-            *next++ = 0;
-        number++;
-        char *key = line + strspn(line, " \t\r"), *eq = strchr(key, '=');
-        if (!*key || *key == '#')
-            continue;
-        if (!eq || eq == key) {
-            st = error_set(&a->err, ST_USAGE, "%s:%d: not \"key = value\"", path, number);
-            break;
-        }
-        char *end = eq, *value = eq + 1 + strspn(eq + 1, " \t");
-        while (end > key && strchr(" \t", end[-1]))
-            end--;
-        *end = 0;
-        for (end = value + strlen(value); end > value && strchr(" \t\r", end[-1]);)
-            *--end = 0;
-        st = options_set(t, key, value, &a->err);
-        if (st == ST_NOT_FOUND)
-            st = ST_OK;
-        else if (st)
-            error_prefix(&a->err, st, "%s:%d", path, number);
-    }
     mem_free(path);
+    if (library && library[0])
+        a->library = NULL; /* the environment is nearer than the file */
     return st;
 }
 
@@ -135,14 +108,18 @@ int app_begin(struct app *a, const struct command *c, const struct option_def *o
     struct option_tables t = {common_defs, own, a, own_args};
     bool help = false;
     a->command = c;
-    if (read_config(a, &t))
-        return app_fail(a, APP_USAGE);
+    enum status bad = read_config(a, &t);
+    struct error why = a->err;
     if (options_parse(&t, argc, argv, &a->rest, &help, &a->err))
         return app_fail(a, APP_USAGE);
-    if (help) {
+    if (help) { /* also where the file is off */
         print_help(c, own);
+        app_check_stdout(a);
         return 1;
     }
+    a->err = why;
+    if (bad)
+        return app_fail(a, APP_USAGE);
     if (a->precision && strcmp(a->precision, "f32") != 0 && strcmp(a->precision, "auto") != 0)
         return app_usage(a, "--precision is f32 or auto, not \"%.40s\"", a->precision);
     if (!a->threads)
@@ -211,9 +188,9 @@ int app_find_model_row(struct app *a)
     return st && st != ST_NOT_FOUND ? app_fail(a, APP_LIBRARY) : 0;
 }
 
-int app_open_decoder(struct app *a, int slots, bool exact, uint64_t max_pixels)
+int app_open_decoder(struct app *a, int workers, int slots, bool exact, uint64_t max_pixels)
 {
-    struct decoder_opts o = {.workers = a->threads,
+    struct decoder_opts o = {.workers = workers,
                              .slots = slots,
                              .prep = clip_prep(a->clip, exact),
                              .max_pixels = max_pixels,
@@ -224,7 +201,7 @@ int app_open_decoder(struct app *a, int slots, bool exact, uint64_t max_pixels)
 int app_embed_file(struct app *a, const char *path, bool exact, float *out, uint8_t hash[16])
 {
     struct decoder_job job;
-    if (!a->decoder && app_open_decoder(a, 2, exact, 0))
+    if (!a->decoder && app_open_decoder(a, 1, 2, exact, 0))
         return 1;
     if (!a->session && app_open_session(a))
         return 1;
