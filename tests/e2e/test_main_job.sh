@@ -78,6 +78,8 @@ eidetic search --json --after 2030 "tea fields"
 assert_exit 1
 assert_json '.results == [] and .fits == false'
 rm -r "$photos/sub"
+eidetic index --json
+assert_json ".missing == 1"
 
 t "a query that nothing fits is said"
 eidetic search "an x-ray of a broken bone in a hospital"
