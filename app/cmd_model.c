@@ -1,7 +1,6 @@
 /* eidetic model list|info|convert|quantize: weight files, and what they are. */
 #include "app/app.h"
 #include "app/model_app.h"
-#include "core/file.h"
 #include "nn/weights.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -44,6 +43,13 @@ static enum status list_one(void *ctx, const char *name, const char *path)
     }
     clip_close(clip);
     return a->exit ? ST_IO : ST_OK;
+}
+
+static int model_list(struct app *a)
+{
+    if (app_each_model(list_one, a, &a->err) && !a->exit)
+        return app_fail(a, APP_MODEL);
+    return app_check_stdout(a);
 }
 
 static json_t *info_json(const struct clip_info *i)
@@ -105,9 +111,10 @@ static int print_info(struct app *a)
 static int print_tensors(struct app *a, const char *path)
 {
     struct weights *w = NULL;
-    char *file = file_is_dir(path) ? path_join(path, "model.safetensors") : mem_strdup(path);
-    enum status st =
-        file ? weights_open(&w, file, &a->err) : error_set(&a->err, ST_NOMEM, "out of memory");
+    char *file = NULL;
+    enum status st = model_weights_path(path, &file, &a->err);
+    if (!st)
+        st = weights_open(&w, file, &a->err);
     mem_free(file);
     if (st)
         return app_fail(a, APP_MODEL);
@@ -174,7 +181,7 @@ static int run(struct app *a, int argc, char **argv)
         return a->exit;
     const char *verb = a->rest.n ? a->rest.item[0].value : "";
     if (!strcmp(verb, "list"))
-        app_each_model(list_one, a, NULL);
+        model_list(a);
     else if (!strcmp(verb, "info"))
         model_info(a, &args);
     else if (!strcmp(verb, "convert"))

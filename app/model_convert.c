@@ -29,22 +29,44 @@ static const char *const candidates[][2] = {
     {"pytorch_model.bin.index.json", "model.safetensors"},
 };
 
+/* *to_name (may be NULL): what the file is called once it is safetensors. */
+static enum status find_weights(const char *folder, char **path, const char **to_name,
+                                struct error *err)
+{
+    for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
+        if (!(*path = path_join(folder, candidates[i][0])))
+            return error_set(err, ST_NOMEM, "out of memory");
+        if (to_name)
+            *to_name = candidates[i][1];
+        if (file_exists(*path))
+            return ST_OK;
+        mem_free(*path);
+        *path = NULL;
+    }
+    return error_set(err, ST_NOT_FOUND, "%s: no weight file of a known name", folder);
+}
+
+enum status model_weights_path(const char *model, char **path, struct error *err)
+{
+    if (file_is_dir(model))
+        return find_weights(model, path, NULL, err);
+    *path = mem_strdup(model);
+    return *path ? ST_OK : error_set(err, ST_NOMEM, "out of memory");
+}
+
 static enum status convert_in_folder(const char *in, const char *out, enum dtype to,
                                      struct convert_stats *stats, struct error *err)
 {
-    for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
-        char *from = path_join(in, candidates[i][0]), *dest = path_join(out, candidates[i][1]);
-        enum status st = ST_NOT_FOUND;
-        if (!from || !dest)
-            st = error_set(err, ST_NOMEM, "out of memory");
-        else if (file_exists(from))
-            st = convert_weights(from, dest, to, NULL, stats, err);
-        mem_free(from);
-        mem_free(dest);
-        if (st != ST_NOT_FOUND)
-            return st;
-    }
-    return error_set(err, ST_NOT_FOUND, "%s: no weight file of a known name", in);
+    const char *name = NULL;
+    char *from = NULL, *dest = NULL;
+    enum status st = find_weights(in, &from, &name, err);
+    if (!st && !(dest = path_join(out, name)))
+        st = error_set(err, ST_NOMEM, "out of memory");
+    if (!st)
+        st = convert_weights(from, dest, to, NULL, stats, err);
+    mem_free(from);
+    mem_free(dest);
+    return st;
 }
 
 static enum status copy_file(const char *in, const char *out, const char *name, struct error *err)
