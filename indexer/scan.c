@@ -1,5 +1,6 @@
 /* The scan: what is on the disk against what the catalogue knows. An empty root that had pictures
  * counts as not mounted, since an unmounted drive usually leaves its empty folder behind. */
+#include "core/file.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include "image/image.h"
@@ -123,6 +124,29 @@ static enum status root_is_gone(struct scan *s, const char *why, struct error *e
     return ST_OK;
 }
 
+/* Left out by an option that was not given this time, or by a new rule: worth a word, since they
+ * are found no more although they are there. */
+static void tell_left_out(const struct scan *s, const char *root)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->table.n; i++) {
+        const struct db_file_row *row = &s->table.rows[i];
+        bool kept = row->seen || row->status == DB_FILE_MISSING;
+        for (size_t k = 0; k < s->keep_n && !kept; k++)
+            kept = path_inside(row->path, s->keep[k]);
+        n += !kept && file_exists(row->path);
+    }
+    struct buf where;
+    buf_init(&where, 1 << 16);
+    buf_path_quoted(&where, root);
+    if (n)
+        index_warn(s->run,
+                   "%zu known files below %s are still there, but hidden, linked, excluded or "
+                   "ignored now: searches leave them out",
+                   n, where.data ? where.data : "?");
+    buf_release(&where);
+}
+
 static enum status settle_missing(struct scan *s, const char *root, struct error *err)
 {
     struct index_run *run = s->run;
@@ -137,6 +161,7 @@ static enum status settle_missing(struct scan *s, const char *root, struct error
         return st;
     }
     int64_t marked = 0;
+    tell_left_out(s, root);
     enum status st = db_files_mark_missing(run->parts->db, &s->table, (const char *const *)s->keep,
                                            s->keep_n, &marked, err);
     run->r->missing += (uint64_t)marked;

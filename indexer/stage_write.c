@@ -114,15 +114,22 @@ static struct db_image image_of(const struct decoder_job *job)
     return im;
 }
 
+/* By the decoder's own rule: at least halved, where both sides stay large enough for that. */
+static bool was_reduced(const struct index_run *run, const struct image_meta *m)
+{
+    struct decoder_prep prep = clip_prep(run->parts->clip, run->o->exact);
+    int need = decoder_min_side(&prep), side = m->width < m->height ? m->width : m->height;
+    return !strcmp(m->format, "jpeg") && need > 0 && side / 2 + side % 2 >= need;
+}
+
 enum status index_write_new(struct index_run *run, const struct index_item *it,
                             const struct decoder_job *job, const float *vector, struct error *err)
 {
     struct db *db = run->parts->db;
     struct db_image im = image_of(job);
     struct db_file f = file_of(it, job);
-    bool jpeg = !strcmp(im.format, "jpeg");
     struct db_vector v = {.precision = DB_PREC_F32,
-                          .flags = jpeg && !run->o->exact ? DB_VEC_REDUCED : 0,
+                          .flags = was_reduced(run, &job->meta) ? DB_VEC_REDUCED : 0,
                           .device = "cpu",
                           .v = vector};
     enum status st = index_write_begin(run, err);

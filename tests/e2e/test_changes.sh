@@ -136,6 +136,20 @@ mv "$photos/private.jpg" "$photos/new/public.jpg"
 eidetic index --prune --json
 assert_json '.moved == 1 and .embedded == 0 and .pruned >= 1'
 
+t "what an option brought in is told when a run leaves it out, and comes back without work"
+mkdir "$photos/.odd"
+cp "$photos/tea-gardens.jpg" "$photos/.odd/"
+eidetic index --include-hidden
+eidetic index --json
+assert_json '.missing == 1'
+assert_err "1 known files"
+eidetic index --json
+assert_lacks err "known files"
+eidetic index --json --include-hidden
+assert_json '.missing == 0 and .embedded == 0'
+rm -r "$photos/.odd"
+eidetic index --prune
+
 t "a hidden folder that was named stays, whatever happens above it"
 mkdir -p "$TMP/nest/.hidden"
 cp "$photos/tea-gardens.jpg" "$TMP/nest/.hidden/"

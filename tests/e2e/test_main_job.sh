@@ -114,7 +114,7 @@ assert_out "cut here"
 
 t "info, stats and errors"
 eidetic info --json "$photos/nasa-45068.jpg"
-assert_json '.indexed and .format == "jpeg" and .width == 800 and (.vectors | length) == 1'
+assert_json '.indexed and .format == "jpeg" and .width == 800 and (.vectors | length) == 1 and .vectors[0].reduced_decode == false'
 eidetic info "$TMP/outside.jpg"
 assert_out "indexed      no"
 eidetic stats --json
