@@ -44,6 +44,7 @@ struct clip_model {
     float logit_scale, logit_bias; /* logit_scale as multiplied: already exp'd */
     const char *license;           /* borrowed from the weights' metadata, or NULL */
     const char *note;              /* what was guessed ("gelu by default"), or NULL; static */
+    const char *trait;             /* metadata that a copy needs, as its value is "true", or NULL */
     char
         recipe[128]; /* what else than weights and preprocessing changes a vector; part of the id */
     int input_side;  /* image() gets only this many rows and columns, from the top left; 0 = all */

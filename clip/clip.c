@@ -85,6 +85,24 @@ static char *license_line(const struct clip_source *s)
     return line;
 }
 
+/* A config beside a single file does not move with it, and neither does what its name says. */
+static enum status fill_traits(struct clip *c, struct error *err)
+{
+    size_t n = 0;
+    if (c->src.open_clip) {
+        c->trait_config = json_dumps(c->src.config, JSON_COMPACT | JSON_REAL_PRECISION(17));
+        if (!c->trait_config)
+            return error_set(err, ST_NOMEM, "%s: out of memory", c->src.path);
+        c->traits[n++] = CLIP_TRAIT_CONFIG;
+        c->traits[n++] = c->trait_config;
+    }
+    if (c->model.trait) {
+        c->traits[n++] = c->model.trait;
+        c->traits[n++] = "true";
+    }
+    return ST_OK;
+}
+
 static enum status fill_info(struct clip *c, struct error *err)
 {
     const struct clip_model *m = &c->model;
@@ -111,9 +129,11 @@ static enum status fill_info(struct clip *c, struct error *err)
         .patch = m->patch,
         .logit_scale = m->logit_scale,
         .logit_bias = m->logit_bias,
+        .weights = weights_path(c->src.weights),
     };
     count_weights(info, c->src.weights);
-    return clip_id_make(info->id, &c->src, m, err);
+    enum status st = fill_traits(c, err);
+    return st ? st : clip_id_make(info->id, &c->src, m, err);
 }
 
 static enum status open_into(struct clip *c, const char *path, struct error *err)
@@ -161,12 +181,18 @@ void clip_close(struct clip *c)
     clip_source_release(&c->src);
     mem_free(c->name);
     mem_free(c->license);
+    free(c->trait_config); /* Jansson's */
     mem_free(c);
 }
 
 const struct clip_info *clip_info(const struct clip *c)
 {
     return &c->info;
+}
+
+const char *const *clip_traits(const struct clip *c)
+{
+    return c->traits;
 }
 
 int clip_dim(const struct clip *c)

@@ -43,9 +43,14 @@ struct clip_info {
     float logit_scale; /* already exp'd, as multiplied */
     float logit_bias;
     uint64_t parameters, bytes;
-    const char *dtype; /* of most weights */
+    const char *dtype;   /* of most weights */
+    const char *weights; /* the file that holds them, or the index of its shards */
 };
 const struct clip_info *clip_info(const struct clip *c);
+/* What the path and the files beside the weights say of them, as metadata for a copy that may come
+ * to lie elsewhere: key, value, ..., NULL. clip_open reads it where nothing else says it. Lives as
+ * long as c. */
+const char *const *clip_traits(const struct clip *c);
 int clip_dim(const struct clip *c);
 const struct tokenizer *clip_tokenizer(const struct clip *c);
 /* How decoder workers must prepare pixels for clip_encode_images. */

@@ -12,7 +12,11 @@ struct clip {
     struct tokenizer *tokenizer;
     struct clip_info info;
     char *name, *license; /* info's strings that are made up here */
+    const char *traits[5];
+    char *trait_config; /* one of them */
 };
+
+#define CLIP_TRAIT_CONFIG "eidetic.open_clip_config"
 
 /* layout.c. Release takes a zeroed struct. */
 enum status clip_source_open(struct clip_source *s, const char *path, struct error *err);

@@ -5,26 +5,32 @@
 #include "core/mem.h"
 #include <math.h>
 
+enum status clip_config_parse(json_t **root, const char *text, size_t size, const char *label,
+                              struct error *err)
+{
+    json_error_t je;
+    /* Integers as reals: transformers writes numbers beyond 64 bits, which jansson refuses
+     * otherwise. */
+    *root = json_loadb(text, size, JSON_DECODE_INT_AS_REAL, &je);
+    if (!*root)
+        return error_set(err, ST_FORMAT, "%s: not valid json at line %d", label, je.line);
+    if (!json_is_object(*root)) {
+        json_decref(*root);
+        *root = NULL;
+        return error_set(err, ST_FORMAT, "%s: not a json object", label);
+    }
+    return ST_OK;
+}
+
 enum status clip_config_read(json_t **root, const char *path, struct error *err)
 {
     char *data = NULL;
     size_t size = 0;
     enum status st = file_read_all(&data, &size, path, 16u << 20, err);
-    if (st)
-        return st;
-    json_error_t je;
-    /* Integers as reals: transformers writes numbers beyond 64 bits, which jansson refuses
-     * otherwise. */
-    *root = json_loadb(data, size, JSON_DECODE_INT_AS_REAL, &je);
+    if (!st)
+        st = clip_config_parse(root, data, size, path, err);
     mem_free(data);
-    if (!*root)
-        return error_set(err, ST_FORMAT, "%s: not valid json at line %d", path, je.line);
-    if (!json_is_object(*root)) {
-        json_decref(*root);
-        *root = NULL;
-        return error_set(err, ST_FORMAT, "%s: not a json object", path);
-    }
-    return ST_OK;
+    return st;
 }
 
 enum status clip_config_fail(struct clip_config *g, enum status code, const char *fmt, ...)

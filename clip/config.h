@@ -25,6 +25,9 @@ struct clip_config {
     enum status status;
 };
 
+/* json_decref the root. label names the text in errors. */
+enum status clip_config_parse(json_t **root, const char *text, size_t size, const char *label,
+                              struct error *err);
 /* json_decref the root. The file may have at most 16 MiB and must hold an object. */
 enum status clip_config_read(json_t **root, const char *path, struct error *err);
 int clip_config_int(struct clip_config *g, const json_t *o, const char *key, int otherwise, int lo,

@@ -139,6 +139,17 @@ static enum status find_config(struct clip_source *s, const char *file, bool ope
     return st;
 }
 
+/* Our own converter puts a config that lay beside its source into the file. */
+static enum status carried_config(struct clip_source *s, const char *text, struct error *err)
+{
+    const char *file = weights_path(s->weights);
+    s->config_path = mem_strdup(file);
+    if (!s->config_path)
+        return error_set(err, ST_NOMEM, "%s: out of memory", file);
+    s->open_clip = true;
+    return clip_config_parse(&s->config, text, strlen(text), file, err);
+}
+
 static const char *layout_name(const struct clip_source *s, bool openai_names, bool folder)
 {
     if (s->ours)
@@ -175,6 +186,7 @@ enum status clip_source_open(struct clip_source *s, const char *path, struct err
     if (st)
         goto out;
     bool openai_names = anchor(s, "visual.conv1.weight");
+    const char *carried = NULL;
     if (!openai_names)
         anchor(s, "vision_model.embeddings.class_embedding");
     s->openai = openai_names && has(s, "input_resolution") && has(s, "context_length") &&
@@ -183,6 +195,10 @@ enum status clip_source_open(struct clip_source *s, const char *path, struct err
         st = find_config(s, file, openai_names, err);
     if (!st && s->config_path)
         st = clip_config_read(&s->config, s->config_path, err);
+    else if (!st && openai_names && !s->openai)
+        carried = weights_meta(s->weights, CLIP_TRAIT_CONFIG);
+    if (carried)
+        st = carried_config(s, carried, err);
     const char *type = json_string_value(json_object_get(s->config, "model_type"));
     s->ours = type && strncmp(type, "eidetic_", 8) == 0;
     s->layout = layout_name(s, openai_names, folder);

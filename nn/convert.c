@@ -41,6 +41,14 @@ static bool kept(const struct convert *c, const char *name)
     return false;
 }
 
+/* Old OpenCLIP and TorchScript files carry the causal mask, half of it minus infinity. */
+static bool is_mask(const char *name)
+{
+    static const char mask[] = "attn_mask";
+    size_t n = strlen(name), k = sizeof mask - 1;
+    return n >= k && !strcmp(name + n - k, mask);
+}
+
 static enum dtype wanted_type(const struct convert *c, const char *name, const struct tensor *t)
 {
     if (!is_real(t))
@@ -48,7 +56,7 @@ static enum dtype wanted_type(const struct convert *c, const char *name, const s
     if (t->ndim < 2)
         return DT_F32;
     bool small = c->to == DT_I8 || c->to == DT_Q8_0;
-    if (small && (tensor_count(t) < SMALL_COUNT || kept(c, name)))
+    if (small && (tensor_count(t) < SMALL_COUNT || is_mask(name) || kept(c, name)))
         return DT_F16;
     if (c->to == DT_Q8_0 && tensor_cols(t) % 32)
         return DT_F16;

@@ -7,9 +7,9 @@
  * Matrices and convolutions (float tensors of two and more dimensions) take the type; scalars,
  * biases and norms become f32; integers stay. What the type does not suit stays f16 (f32 where f16
  * would overflow): q8_0 rows that 32 does not divide, i8 rows of fewer than 16 values, tensors of
- * fewer than 1,024 values. Metadata is kept, and "eidetic.source_id" names the weights that the
- * chain of conversions started from (weights_id). `out` may be `in`. Converted tensors are held in
- * memory until the file is written; one that needs no change is not. */
+ * fewer than 1,024 values, attention masks. Metadata is kept, and "eidetic.source_id" names the
+ * weights that the chain of conversions started from (weights_id). `out` may be `in`. Converted
+ * tensors are held in memory until the file is written; one that needs no change is not. */
 #ifndef EIDETIC_NN_CONVERT_H
 #define EIDETIC_NN_CONVERT_H
 

@@ -8,6 +8,8 @@
 #include <math.h>
 #include <strings.h>
 
+#define QUICK_TRAIT "eidetic.quick_gelu"
+
 struct open_clip_cfg {
     struct clip_vit_image *image;
     struct clip_vit_text *text;
@@ -198,7 +200,8 @@ static enum status guess_config(struct clip_model *m, const struct clip_loader *
     char name[64];
     int64_t tokens = dim_of(l, "visual.positional_embedding", 0);
     int64_t patch = dim_of(l, "visual.conv1.weight", 3);
-    bool named = name_says(path, "quickgelu") || name_says(path, "openai");
+    bool carried = weights_meta(l->src->weights, QUICK_TRAIT) != NULL;
+    bool named = carried || name_says(path, "quickgelu") || name_says(path, "openai");
     bool quick = l->src->openai || named;
     guess_transformer(l, &v->t, "visual.transformer.", dim_of(l, "visual.conv1.weight", 0));
     snprintf(name, sizeof name, "%sln_final.weight", c->at);
@@ -236,9 +239,11 @@ static enum status guess_config(struct clip_model *m, const struct clip_loader *
     c->text_scale = clip_load_has(l, "%stransformer.resblocks.0.ls_1.gamma", c->at);
     c->text_proj_bias = clip_load_has(l, "%stext_projection.bias", c->at);
     c->text_proj_none = !c->text_proj_bias && !clip_load_has(l, "%stext_projection", c->at);
+    m->trait = named && !l->src->openai ? QUICK_TRAIT : NULL;
     m->note = l->src->openai
                   ? "no config: sizes from shapes, quick_gelu as in all of openai's files"
-              : named ? "no config: sizes from shapes, quick_gelu by the file's name"
+              : carried ? "no config: sizes from shapes, quick_gelu by the file's metadata"
+              : named   ? "no config: sizes from shapes, quick_gelu by the file's name"
                       : "no config: sizes from shapes, gelu (a .json beside the file, or quickgelu "
                         "in its name, says otherwise)";
     return clip_preprocess_open_clip(&m->pre, path, NULL, v->size, err);

@@ -3,6 +3,7 @@
 #undef TEST_DATA
 #define TEST_DATA SOURCE_DIR "/tests/golden"
 #include "golden/clip_toy.h"
+#include "nn/convert.h"
 
 static void assert_refused(const char *path, enum status want, const char *words)
 {
@@ -373,6 +374,46 @@ static void folders_as_transformers_saves_them_are_read(void **state)
     toy_remove(dir);
 }
 
+/* What only the path said goes with a copy, and the copy is the same model under any name. */
+static void a_copy_with_its_traits_is_the_same_model(void **state)
+{
+    (void)state;
+    char a[33], b[33], *bare = NULL, *dir = toy_make("open_clip_bare", "-traits", NULL, &bare);
+    char *quick = path_join(dir, "tiny-quickgelu.safetensors"), *copy = path_join(dir, "copy.pt");
+    char *copy2 = path_join(dir, "copy2.safetensors"),
+         *json = path_join(dir, "tiny-quickgelu.json");
+    struct clip *c = NULL;
+    struct error err = {0};
+    assert_int_equal(rename(bare, quick), 0);
+    id_of(quick, a);
+    assert_int_equal(clip_open(&c, quick, NULL, &err), ST_OK);
+    assert_string_equal(clip_info(c)->weights, quick);
+    struct convert_opts o = {.meta = clip_traits(c)};
+    assert_int_equal(convert_weights(quick, copy, DT_F32, &o, NULL, &err), ST_OK);
+    clip_close(c);
+    id_of(copy, b);
+    assert_string_equal(a, b);
+    write_text(dir, "tiny-quickgelu.json",
+               "{\"embed_dim\": 32, \"vision_cfg\": {\"image_size\": 24, \"patch_size\": 8, "
+               "\"width\": 64, \"layers\": 1, \"head_width\": 32}, "
+               "\"text_cfg\": {\"width\": 64, \"heads\": 2, \"layers\": 1}}");
+    if (clip_open(&c, quick, NULL, &err))
+        fail_msg("%s", err.text);
+    id_of(quick, a);
+    assert_string_not_equal(a, b);
+    o.meta = clip_traits(c);
+    assert_int_equal(convert_weights(quick, copy2, DT_F16, &o, NULL, &err), ST_OK);
+    clip_close(c);
+    id_of(copy2, b);
+    assert_string_equal(a, b);
+    mem_free(quick);
+    mem_free(copy);
+    mem_free(copy2);
+    mem_free(json);
+    mem_free(bare);
+    toy_remove(dir);
+}
+
 static void info_says_what_was_found(void **state)
 {
     (void)state;
@@ -410,6 +451,7 @@ int main(void)
         cmocka_unit_test(a_tower_can_be_left_out),
         cmocka_unit_test(many_texts_come_back_in_their_places),
         cmocka_unit_test(folders_as_transformers_saves_them_are_read),
+        cmocka_unit_test(a_copy_with_its_traits_is_the_same_model),
         cmocka_unit_test(info_says_what_was_found),
     };
     return cmocka_run_group_tests_name("clip", tests, NULL, NULL);

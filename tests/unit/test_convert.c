@@ -185,6 +185,33 @@ static void options_are_obeyed(void **state)
     unlink(in);
 }
 
+static void a_causal_mask_is_no_weight(void **state)
+{
+    (void)state;
+    char in[128], out[128];
+    struct error err = {0};
+    temp_path(in, sizeof in, "in");
+    temp_path(out, sizeof out, "out");
+    static float mask[64 * 64];
+    for (int i = 0; i < 64 * 64; i++)
+        mask[i] = i % 64 > i / 64 ? -INFINITY : 0.0f;
+    struct weights_out_tensor t = {"transformer.attn_mask",
+                                   tensor_view(mask, DT_F32, 2, (int64_t[]){64, 64})};
+    assert_int_equal(weights_write(in, &t, 1, NULL, NULL), ST_OK);
+    for (int i = 0; i < 2; i++) {
+        if (convert_weights(in, out, i ? DT_I8 : DT_Q8_0, NULL, NULL, &err))
+            fail_msg("%s", err.text);
+        struct weights *w = open_file(out);
+        assert_string_equal(type_of(w, "transformer.attn_mask"), "f16");
+        static float y[64 * 64];
+        tensor_to_f32(weights_find(w, "transformer.attn_mask"), y);
+        assert_memory_equal(y, mask, sizeof y);
+        weights_close(w);
+    }
+    unlink(in);
+    unlink(out);
+}
+
 static void bad_requests_leave_no_file(void **state)
 {
     (void)state;
@@ -235,6 +262,7 @@ int main(void)
         cmocka_unit_test(the_id_survives_a_chain_of_conversions),
         cmocka_unit_test(pytorch_files_become_safetensors),
         cmocka_unit_test(options_are_obeyed),
+        cmocka_unit_test(a_causal_mask_is_no_weight),
         cmocka_unit_test(bad_requests_leave_no_file),
         cmocka_unit_test(converting_survives_every_failed_allocation),
     };
