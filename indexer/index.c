@@ -1,5 +1,6 @@
 /* The run: scan, then keep the decoder's slots full while batches are embedded. */
 #include "core/mem.h"
+#include "core/path.h"
 #include "core/progress.h"
 #include "indexer/indexer_int.h"
 #include <stdarg.h>
@@ -10,16 +11,21 @@ bool index_stopped(const struct index_run *run)
     return run->o->stop && *run->o->stop;
 }
 
-void index_warn(const struct index_run *run, const char *fmt, ...)
+void index_warn(const struct index_run *run, const char *path, const char *fmt, ...)
 {
-    char text[512];
+    char text[256];
+    struct buf b;
     va_list ap;
     if (!run->o->warn)
         return;
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    run->o->warn(run->o->ctx, text);
+    buf_init(&b, 1 << 16);
+    buf_path_quoted(&b, path);
+    buf_printf(&b, " %s", text);
+    run->o->warn(run->o->ctx, b.failed ? text : b.data);
+    buf_release(&b);
 }
 
 void index_report_progress(struct index_run *run)

@@ -52,8 +52,9 @@ struct index_run {
 };
 
 bool index_stopped(const struct index_run *run);
-void index_warn(const struct index_run *run, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+/* "<path>" and what is said of it, safe for a terminal. */
+void index_warn(const struct index_run *run, const char *path, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 void index_report_progress(struct index_run *run);
 

@@ -113,13 +113,14 @@ static void on_error(void *ctx, const char *path, bool is_dir, const struct erro
 }
 
 /* Files of a folder that is not there: kept as they are, or pruned on request. */
-static enum status root_is_gone(struct scan *s, const char *why, struct error *err)
+static enum status root_is_gone(struct scan *s, const char *root, const char *why,
+                                struct error *err)
 {
     struct index_run *run = s->run;
     run->r->roots_gone++;
     if (run->o->prune)
         return db_files_mark_missing(run->parts->db, &s->table, NULL, 0, NULL, err);
-    index_warn(run, "%s; the %zu files known there are kept (--prune would forget them)", why,
+    index_warn(run, root, "%s; the %zu files known there are kept (--prune would forget them)", why,
                s->known);
     return ST_OK;
 }
@@ -136,30 +137,18 @@ static void tell_left_out(const struct scan *s, const char *root)
             kept = path_inside(row->path, s->keep[k]);
         n += !kept && file_exists(row->path);
     }
-    struct buf where;
-    buf_init(&where, 1 << 16);
-    buf_path_quoted(&where, root);
     if (n)
-        index_warn(s->run,
-                   "%zu known files below %s are still there, but hidden, linked, excluded or "
+        index_warn(s->run, root,
+                   "has %zu known files that are still there, but hidden, linked, excluded or "
                    "ignored now: searches leave them out",
-                   n, where.data ? where.data : "?");
-    buf_release(&where);
+                   n);
 }
 
 static enum status settle_missing(struct scan *s, const char *root, struct error *err)
 {
     struct index_run *run = s->run;
-    if (!s->files && !s->keep_n && s->known) {
-        struct buf why;
-        buf_init(&why, 1 << 16);
-        buf_path_quoted(&why, root);
-        buf_puts(&why, " holds no pictures any more (is a drive not mounted?)");
-        enum status st =
-            why.failed ? error_set(err, ST_NOMEM, "out of memory") : root_is_gone(s, why.data, err);
-        buf_release(&why);
-        return st;
-    }
+    if (!s->files && !s->keep_n && s->known)
+        return root_is_gone(s, root, "holds no pictures any more (is a drive not mounted?)", err);
     int64_t marked = 0;
     tell_left_out(s, root);
     enum status st = db_files_mark_missing(run->parts->db, &s->table, (const char *const *)s->keep,
@@ -230,12 +219,10 @@ static enum status scan_root(struct index_run *run, size_t i, struct error *err)
     if (stat(root, &sb) == 0) {
         st = scan_present(&s, root, &walk, &sb, err);
     } else if (s.table.n || run->roots.root[i].known) {
-        struct error why;
-        error_set(&why, ST_NOT_FOUND, "%s is not there", root);
         run->roots.root[i].gone = true;
         st = index_write_begin(run, err);
         if (!st)
-            st = root_is_gone(&s, why.text, err);
+            st = root_is_gone(&s, root, "is not there", err);
     } else {
         st = error_set(err, ST_NOT_FOUND, "%s: no such folder", root);
     }

@@ -4,7 +4,6 @@
 . "${EIDETIC_SOURCE:-$(dirname "$0")/../..}/tests/e2e/lib.sh"
 photos=$(sample_copy)
 eidetic index "$photos"
-n=$(find "$photos" -name '*.jpg' | wc -l)
 
 t "a moved file keeps its vector"
 mkdir "$photos/new"
@@ -142,7 +141,7 @@ cp "$photos/tea-gardens.jpg" "$photos/.odd/"
 eidetic index --include-hidden
 eidetic index --json
 assert_json '.missing == 1'
-assert_err "1 known files"
+assert_err "has 1 known files"
 eidetic index --json
 assert_lacks err "known files"
 eidetic index --json --include-hidden
@@ -186,10 +185,36 @@ assert_json '[.roots[].path | contains("nest")] | any | not'
 eidetic index --json
 assert_lacks err "is not there"
 
+t "a folder that is gone is named safely"
+odd=$TMP/$(printf 'odd \033[31m')
+mkdir "$odd"
+cp "$EIDETIC_SOURCE/samples/photos/casa-mila.jpg" "$odd/"
+eidetic index "$odd"
+rm -r "$odd"
+eidetic index
+assert_err '\x1b[31m" is not there'
+assert_true test -z "$(tr -d '\n\t' <"$TMP/err" | tr -d '\040-\176')"
+eidetic forget "$odd"
+assert_exit 0
+
 t "another model embeds again and the first one's vectors stay"
+cp -r "$EIDETIC_SOURCE/models/starter" "$TMP/other"
+jq '.image.mean = [120, 120, 120]' "$EIDETIC_SOURCE/models/starter/config.json" >"$TMP/other/config.json"
 eidetic stats --json
-assert_json '(.models | length) == 1'
+images=$(json .images)
+eidetic search --model "$TMP/other" "tea fields"
+assert_exit 2
+assert_err "eidetic index --model"
+eidetic index --json --model "$TMP/other"
+assert_json ".embedded == $images and .moved == 0 and .copies == 0"
+eidetic stats --json
+assert_json '(.models | length) == 2 and (.models[0].vectors >= .images) and .models[1].vectors == .images'
+eidetic search --json -t 1 --model starter "tea fields"
+assert_json '.model == "starter" and (.results | length) == 1'
+eidetic search --json -t 1 "tea fields"
+assert_json '.model == "other" and (.results | length) == 1'
+eidetic index --json
+assert_json '.embedded == 0'
 eidetic check --read-data
 assert_exit 0
-: "$n"
 done_testing
