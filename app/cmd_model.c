@@ -63,6 +63,7 @@ static json_t *info_json(const struct clip_info *i)
         {"arch", json_text(i->arch)},
         {"layout", json_text(i->layout)},
         {"tokenizer", json_text(i->tokenizer)},
+        {"note", json_text(i->note)},
         {"license", json_text(i->license)},
         {"id", json_text(i->id)},
         {"dim", json_integer(i->dim)},
@@ -108,15 +109,10 @@ static int print_info(struct app *a)
     return app_check_stdout(a);
 }
 
-static int print_tensors(struct app *a, const char *path)
+static int print_tensors(struct app *a)
 {
     struct weights *w = NULL;
-    char *file = NULL;
-    enum status st = model_weights_path(path, &file, &a->err);
-    if (!st)
-        st = weights_open(&w, file, &a->err);
-    mem_free(file);
-    if (st)
+    if (weights_open(&w, clip_info(a->clip)->weights, &a->err))
         return app_fail(a, APP_MODEL);
     for (int i = 0; i < weights_count(w); i++) {
         const struct tensor *t = weights_at(w, i);
@@ -141,7 +137,7 @@ static int model_info(struct app *a, const struct model_args *args)
         return app_usage(a, "model info takes one model");
     if (app_open_model(a, NULL) || print_info(a))
         return 1;
-    return args->tensors ? print_tensors(a, a->model_path) : 0;
+    return args->tensors ? print_tensors(a) : 0;
 }
 
 static int model_convert(struct app *a, const struct model_args *args, const char *fallback)

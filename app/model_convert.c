@@ -2,6 +2,7 @@
  * file under the name that its layout expects, and everything that is not weights is copied, so
  * that the result is a model again. */
 #include "app/model_app.h"
+#include "clip/clip.h"
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/path.h"
@@ -19,52 +20,37 @@ static bool is_weights(const char *name)
            strstr(name, ".index.json") != NULL;
 }
 
-/* The weights of a folder, in the order in which opening a model looks for them. */
-static const char *const candidates[][2] = {
-    {"model.safetensors", "model.safetensors"},
-    {"model.safetensors.index.json", "model.safetensors"},
-    {"open_clip_model.safetensors", "open_clip_model.safetensors"},
-    {"open_clip_pytorch_model.bin", "open_clip_model.safetensors"},
-    {"pytorch_model.bin", "model.safetensors"},
-    {"pytorch_model.bin.index.json", "model.safetensors"},
-};
-
-/* *to_name (may be NULL): what the file is called once it is safetensors. */
-static enum status find_weights(const char *folder, char **path, const char **to_name,
-                                struct error *err)
+static bool ends_with(const char *s, const char *tail)
 {
-    for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
-        if (!(*path = path_join(folder, candidates[i][0])))
-            return error_set(err, ST_NOMEM, "out of memory");
-        if (to_name)
-            *to_name = candidates[i][1];
-        if (file_exists(*path))
-            return ST_OK;
-        mem_free(*path);
-        *path = NULL;
-    }
-    return error_set(err, ST_NOT_FOUND, "%s: no weight file of a known name", folder);
+    size_t n = strlen(s), k = strlen(tail);
+    return n >= k && strcmp(s + n - k, tail) == 0;
 }
 
-enum status model_weights_path(const char *model, char **path, struct error *err)
+/* What the weights are called once they are one safetensors file, so that their layout finds them:
+ * mem_free it. */
+static char *new_name(const char *from)
 {
-    if (file_is_dir(model))
-        return find_weights(model, path, NULL, err);
-    *path = mem_strdup(model);
-    return *path ? ST_OK : error_set(err, ST_NOMEM, "out of memory");
+    const char *base = path_base(from);
+    size_t n = strlen(base);
+    if (ends_with(base, ".index.json"))
+        n -= strlen(".index.json");
+    if (ends_with(base, "pytorch_model.bin") || ends_with(base, "pytorch_model.bin.index.json"))
+        return mem_printf("%.*smodel.safetensors", (int)(n - strlen("pytorch_model.bin")), base);
+    while (n > 1 && base[n - 1] != '.')
+        n--;
+    return mem_printf("%.*s.safetensors", (int)n - 1, base);
 }
 
-static enum status convert_in_folder(const char *in, const char *out, enum dtype to,
+/* The clip knows which of a folder's files it read, and what the copy must carry. */
+static enum status convert_in_folder(const struct clip *clip, const char *out, enum dtype to,
                                      struct convert_stats *stats, struct error *err)
 {
-    const char *name = NULL;
-    char *from = NULL, *dest = NULL;
-    enum status st = find_weights(in, &from, &name, err);
-    if (!st && !(dest = path_join(out, name)))
-        st = error_set(err, ST_NOMEM, "out of memory");
-    if (!st)
-        st = convert_weights(from, dest, to, NULL, stats, err);
-    mem_free(from);
+    const char *from = clip_info(clip)->weights;
+    const struct convert_opts o = {.meta = clip_traits(clip)};
+    char *name = new_name(from), *dest = name ? path_join(out, name) : NULL;
+    enum status st = dest ? convert_weights(from, dest, to, &o, stats, err)
+                          : error_set(err, ST_NOMEM, "out of memory");
+    mem_free(name);
     mem_free(dest);
     return st;
 }
@@ -102,16 +88,23 @@ static enum status copy_rest(const char *in, const char *out, struct error *err)
 enum status model_convert_all(const char *in, const char *out, enum dtype to,
                               struct convert_stats *stats, struct error *err)
 {
-    if (!file_is_dir(in))
-        return convert_weights(in, out, to, NULL, stats, err);
+    const struct clip_opts cheap = {.no_image = true, .no_text = true};
+    struct convert_opts o = {0};
+    struct clip *clip = NULL;
     if (file_exists(out))
         return error_set(err, ST_USAGE, "%s: exists already", out);
-    enum status st = file_make_dirs(out, err);
-    if (!st)
-        st = convert_in_folder(in, out, to, stats, err);
-    if (!st)
-        st = copy_rest(in, out, err);
-    if (st)
-        rmdir(out); /* only while it is empty */
+    bool folder = file_is_dir(in);
+    enum status st = clip_open(&clip, in, &cheap, folder ? err : NULL);
+    if (!folder) { /* weights of any kind */
+        o.meta = clip ? clip_traits(clip) : NULL;
+        st = convert_weights(in, out, to, &o, stats, err);
+    } else if (!st && !(st = file_make_dirs(out, err))) {
+        st = convert_in_folder(clip, out, to, stats, err);
+        if (!st)
+            st = copy_rest(in, out, err);
+        if (st)
+            rmdir(out); /* only while it is empty */
+    }
+    clip_close(clip);
     return st;
 }
