@@ -230,7 +230,9 @@ const struct command cmd_index = {
     "them\n"
     "findable. Only what is new or changed is read; moved files are recognised by content. The "
     "pictures\n"
-    "are never written. A file .eideticignore (gitignore's syntax) leaves things out.\n\n"
+    "are never written. A file .eideticignore (gitignore's syntax) leaves things out. Options that "
+    "every\n"
+    "run shall have belong in ~/.config/eidetic/config, such as: follow-symlinks = true\n\n"
     "  eidetic index ~/Pictures\n"
     "  eidetic index --exclude-dir thumbnails ~/Pictures /mnt/camera\n"
     "  eidetic index --json                 one JSON line at the end",

@@ -139,7 +139,19 @@ static void print_field(const char *name, const char *value)
     buf_release(&b);
 }
 
-static void print_text(const char *path, const struct facts *f)
+/* Not from the JSON, which cannot hold every name. */
+static enum status print_other(void *ctx, const char *path, bool missing)
+{
+    const char *shown = ctx;
+    if (!strcmp(path, shown))
+        return ST_OK;
+    fputs("also at      ", stdout);
+    print_path(stdout, path);
+    puts(missing ? " (gone)" : "");
+    return ST_OK;
+}
+
+static int print_text(struct app *a, const char *path, const struct facts *f)
 {
     const struct db_image *im = &f->image;
     fputs("path         ", stdout);
@@ -152,26 +164,20 @@ static void print_text(const char *path, const struct facts *f)
     if (im->has_gps)
         printf("position     %.6f, %.6f\n", im->lat, im->lon);
     if (!f->known)
-        return;
+        return 0;
     printf("bytes        %" PRId64 "\nhash         ", im->bytes);
     for (size_t i = 0; i < sizeof im->hash; i++)
         printf("%02x", im->hash[i]);
     putchar('\n');
+    if (db_image_paths_each(a->db, f->file.image, print_other, (void *)(uintptr_t)path, &a->err))
+        return app_fail(a, APP_LIBRARY);
     size_t i;
     json_t *v;
-    json_array_foreach(f->paths, i, v)
-    {
-        const char *other = json_string_value(json_object_get(v, "path"));
-        if (other && strcmp(other, path) != 0) {
-            fputs("also at      ", stdout);
-            print_path(stdout, other);
-            puts(json_is_true(json_object_get(v, "missing")) ? " (gone)" : "");
-        }
-    }
     json_array_foreach(f->vectors, i, v)
         printf("vector       model %s, %s%s\n", json_string_value(json_object_get(v, "model")),
                json_string_value(json_object_get(v, "precision")),
                json_is_true(json_object_get(v, "reduced_decode")) ? ", reduced decode" : "");
+    return 0;
 }
 
 static int show(struct app *a, const char *arg)
@@ -185,7 +191,7 @@ static int show(struct app *a, const char *arg)
         if (a->json)
             app_print_json(a, to_json(path, &f));
         else
-            print_text(path, &f);
+            print_text(a, path, &f);
     }
     db_image_release(&f.image);
     json_decref(f.vectors);

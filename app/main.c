@@ -64,7 +64,10 @@ int main(int argc, char **argv)
     struct buf b;
     buf_init(&b, 1 << 16);
     buf_path_quoted(&b, argv[1]);
-    log_error("unknown command %s (see eidetic --help)", b.data ? b.data : "");
+    if (argv[1][0] == '-')
+        log_error("options stand behind the command: eidetic COMMAND %s", b.data ? b.data : "");
+    else
+        log_error("unknown command %s (see eidetic --help)", b.data ? b.data : "");
     buf_release(&b);
     return EXIT_WRONG_USAGE;
 }

@@ -165,7 +165,7 @@ static enum status walk_root(struct scan *s, const char *root, const struct walk
 {
     struct error e = {ST_OK, ""};
     enum status st = walk_tree(root, walk, on_file, on_error, s, &e);
-    if ((st == ST_IO || st == ST_UNSUPPORTED) && !s->files) {
+    if (st == ST_IO && !s->files) {
         on_error(s, root, true, &e);
         return ST_OK;
     }

@@ -212,7 +212,7 @@ enum status walk_tree(const char *root, const struct walk_opts *o, walk_file_fn 
     if (S_ISREG(s.st_mode))
         return visit_file(&w, root, &s, err);
     if (!S_ISDIR(s.st_mode))
-        return error_set(err, ST_UNSUPPORTED, "%s: neither a folder nor a file", root);
+        return error_set(err, ST_USAGE, "%s: neither a folder nor a file", root);
     DIR *d = opendir(root); /* the root's own trouble is the caller's, not on_error's */
     if (!d)
         return error_errno(err, errno, "%s", root);

@@ -34,8 +34,8 @@ typedef enum status walk_file_fn(void *ctx, const struct walk_file *f, struct er
 /* is_dir: everything below was not seen. */
 typedef void walk_error_fn(void *ctx, const char *path, bool is_dir, const struct error *err);
 
-/* ST_NOT_FOUND, ST_IO: the root itself cannot be read. A root that is a regular file is walked as
- * just itself. */
+/* ST_NOT_FOUND, ST_IO: the root itself cannot be read; ST_USAGE: it is a device or the like. A root
+ * that is a regular file is walked as just itself. */
 enum status walk_tree(const char *root, const struct walk_opts *o, walk_file_fn *on_file,
                       walk_error_fn *on_error, void *ctx, struct error *err);
 

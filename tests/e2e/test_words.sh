@@ -42,6 +42,24 @@ assert_json '.scanned == 1 and .embedded == 1 and .missing == 0'
 eidetic stats --json
 assert_json '(.roots | length) == 1 and .images == 20'
 
+t "what is neither a folder nor a file is wrong usage, and so are options before the command"
+eidetic index /dev/null
+assert_exit 2
+eidetic --json index
+assert_exit 2
+assert_err "behind the command"
+
+t "info names the other places of the same bytes, whatever their names"
+odd=$photos/$(printf 'odd \377.jpg')
+cp "$photos/casa-mila.jpg" "$odd"
+eidetic index photos
+eidetic info "$odd"
+assert_eq "$(grep -c 'also at' "$TMP/out")" 1
+assert_true grep -q 'also at *".*/casa-mila.jpg"$' "$TMP/out"
+eidetic info --json "$odd"
+assert_json '(.paths | length) == 2 and (.path_hex | length) > 10'
+rm "$odd"
+
 t "the config file holds defaults; the command line and the environment are nearer"
 printf '# defaults\n top = 2\nlibrary = ~/elsewhere\nexclude-dir = x\n' >"$config"
 eidetic search -f "ocean waves"
