@@ -67,6 +67,8 @@ static enum status set_value(const struct option_def *d, void *args, struct opti
     case OPT_LIST:
         return list_add(at, d->name, value, err);
     case OPT_PAIR:
+        if (!rest)
+            return error_set(err, ST_USAGE, "%s belongs on the command line", d->name);
         return list_add(rest, d->name, value, err);
     }
     return error_set(err, ST_INTERNAL, "option --%s has no kind", d->name);
@@ -174,8 +176,6 @@ enum status options_set(const struct option_tables *t, const char *name, const c
     for (int i = 0; (d = nth(t, i, &args)); i++) {
         if (strcmp(d->name, name) != 0)
             continue;
-        if (d->kind == OPT_PAIR)
-            return error_set(err, ST_USAGE, "%s belongs on the command line", name);
         if (d->kind == OPT_FLAG) {
             bool on = !strcmp(value, "true") || !strcmp(value, "yes") || !strcmp(value, "1");
             if (!on && strcmp(value, "false") != 0 && strcmp(value, "no") != 0 &&
