@@ -115,10 +115,13 @@ static int collect_roots(struct app *a, char ***roots)
         const char *arg = a->rest.item[i].value;
         if (!arg[0])
             return app_usage(a, "an empty folder name");
-        if (!((*roots)[i] = path_absolute(arg)))
-            break;
+        errno = ENOMEM; /* else the current folder is gone */
+        if (!((*roots)[i] = path_absolute(arg))) {
+            error_errno(&a->err, errno, "%s", arg);
+            return app_fail(a, APP_LIBRARY);
+        }
     }
-    if (*roots && (!a->rest.n || (*roots)[a->rest.n - 1]))
+    if (*roots)
         return 0;
     error_set(&a->err, ST_NOMEM, "out of memory");
     return app_fail(a, APP_FILE);

@@ -48,6 +48,10 @@ assert_exit 2
 eidetic --json index
 assert_exit 2
 assert_err "behind the command"
+mkdir "$TMP/left" && cd "$TMP/left" && rmdir "$TMP/left"
+eidetic index .
+assert_exit 2
+cd "$TMP" || exit 1
 
 t "info names the other places of the same bytes, whatever their names"
 odd=$photos/$(printf 'odd \377.jpg')
