@@ -12,7 +12,7 @@
 
 static const struct option_def defs[] = {{0}};
 
-extern char **environ;
+
 
 struct report {
     struct app *app;

@@ -1,6 +1,6 @@
 /* "Does anything fit?" depends on the model, so its constants stand in the model's config.json:
- * "fits": {"bias":..., "score":..., "z":..., "gap":..., "logn":..., "gap_rank":...,
- * "min_score":..., "min_n":..., "small_score":...}; search/rank.h says what each does. */
+ * "fits": {"spread_weight":..., "threshold":..., "threshold_per_log10_n":..., "n_min":...,
+ * "n_max":...}; search/rank.h says what each does. */
 #include "app/search_app.h"
 #include "core/file.h"
 
@@ -12,7 +12,7 @@ static float number(const json_t *o, const char *key)
 static size_t whole(const json_t *o, const char *key)
 {
     double v = json_number_value(json_object_get(o, key));
-    return v > 0 && v < 1e6 ? (size_t)v : 0;
+    return v > 0 && v < 1e9 ? (size_t)v : 0;
 }
 
 void fits_load(struct fits_params *p, const char *model_path)
@@ -23,15 +23,12 @@ void fits_load(struct fits_params *p, const char *model_path)
     if (path && !file_read_all(&text, &size, path, 1 << 20, NULL)) {
         json_t *root = json_loadb(text, size, 0, NULL);
         const json_t *o = json_object_get(root, "fits");
-        p->bias = number(o, "bias");
-        p->w_score = number(o, "score");
-        p->w_z = number(o, "z");
-        p->w_gap = number(o, "gap");
-        p->w_logn = number(o, "logn");
-        p->gap_rank = whole(o, "gap_rank");
-        p->min_score = number(o, "min_score");
-        p->min_n = whole(o, "min_n");
-        p->small_score = number(o, "small_score");
+        p->calibrated = json_is_number(json_object_get(o, "threshold"));
+        p->spread_weight = number(o, "spread_weight");
+        p->threshold = number(o, "threshold");
+        p->threshold_per_log10_n = number(o, "threshold_per_log10_n");
+        p->n_min = whole(o, "n_min");
+        p->n_max = whole(o, "n_max");
         json_decref(root);
     }
     mem_free(text);

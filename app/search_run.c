@@ -15,6 +15,14 @@ bool search_has_text(const struct query *q)
     return false;
 }
 
+static bool has_picture(const struct query *q)
+{
+    for (size_t i = 0; i < q->n; i++)
+        if (q->terms[i].kind == QUERY_IMAGE)
+            return true;
+    return false;
+}
+
 int search_open_all(struct app *a, struct search_run *run, bool text)
 {
     struct clip_opts o = {.no_text = !text};
@@ -101,12 +109,13 @@ static int query_vector(struct app *a, struct search_run *run, const struct quer
     return failed;
 }
 
-/* The calibrated rule holds for words; a picture stands out by its z-score alone. */
+/* The calibrated rule holds for words alone; with a picture in it a query stands out by its
+ * z-score. */
 static bool judge(const struct search_run *run, const struct query *q,
                   const struct search_result *r, const float *scores, float *margin)
 {
     struct fits_params p = {0};
-    if (search_has_text(q))
+    if (!has_picture(q))
         p = run->text_fits;
     p.mean = r->mean;
     p.sd = r->sd;
@@ -150,8 +159,6 @@ int search_answer(struct app *a, struct search_run *run, const struct query *q, 
     struct search_result r = {0};
     float vector[CLIP_MAX_DIM];
     size_t k = (size_t)run->args->top;
-    if (k < run->text_fits.gap_rank + 1)
-        k = run->text_fits.gap_rank + 1; /* the verdict looks that far */
     if (k < 10)
         k = 10;
     if (query_vector(a, run, q, vector))

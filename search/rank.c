@@ -2,27 +2,34 @@
 #include "search/rank.h"
 #include <math.h>
 
+static double calibrated_margin(double best, const struct fits_params *p)
+{
+    size_t n = p->n;
+    if (n < p->n_min)
+        n = p->n_min;
+    if (p->n_max && n > p->n_max)
+        n = p->n_max;
+    double sd = p->n < RANK_FEW ? RANK_FEW_SPREAD : p->sd;
+    return best + p->spread_weight * sd - p->threshold -
+           p->threshold_per_log10_n * log10(n ? (double)n : 1);
+}
+
+static double z_margin(double best, const struct fits_params *p)
+{
+    if (p->n < RANK_FEW)
+        return isfinite(best) ? 0 : -1;
+    return (best - p->mean) / (p->sd > 1e-6 ? p->sd : 1e-6) - 3;
+}
+
 bool rank_fits(const float *scores, size_t n, const struct fits_params *p, float *margin)
 {
-    float m = -1;
-    if (n > 0) {
-        size_t min_n = p->min_n ? p->min_n : 8, gap = p->gap_rank ? p->gap_rank : 9;
-        double best = scores[0], sd = p->sd > 1e-6 ? p->sd : 1e-6;
-        double w_z = p->w_z, bias = p->bias;
-        if (p->w_score == 0 && p->w_z == 0 && p->w_gap == 0 && p->w_logn == 0 && p->bias == 0) {
-            w_z = 1;
-            bias = -3;
-        }
-        double s_gap = scores[gap < n ? gap : n - 1];
-        double value = p->n < min_n ? best - p->small_score
-                                    : bias + p->w_score * best + w_z * (best - p->mean) / sd +
-                                          p->w_gap * (best - s_gap) + p->w_logn * log((double)p->n);
-        if (p->min_score != 0 && best - p->min_score < 0 && best - p->min_score < value)
-            value = best - p->min_score;
-        m = isfinite(value) ? (float)value : -1;
-    }
+    double m = n == 0          ? -1
+               : p->calibrated ? calibrated_margin(scores[0], p)
+                               : z_margin(scores[0], p);
+    if (!isfinite(m))
+        m = -1;
     if (margin)
-        *margin = m;
+        *margin = (float)m;
     return m >= 0;
 }
 

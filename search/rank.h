@@ -5,29 +5,30 @@
  *     float margin;
  *     bool fits = rank_fits(scores, n, &p, &margin);      // scores descending
  *
- * No flat threshold on the cosine is right: the good zone moves with the query. What tells is where
- * the best score lies in the distribution of this query's scores over the archive. */
+ * No flat threshold on the cosine is right: the good zone moves with the query. A sentence that
+ * something fits also spreads the archive's scores wider, so the best score and the spread are
+ * judged together, against a threshold that grows with the number of pictures (the best of many is
+ * higher by chance). The constants belong to a model and are measured on its development pictures.
+ */
 #ifndef EIDETIC_SEARCH_RANK_H
 #define EIDETIC_SEARCH_RANK_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* margin = bias + w_score * s0 + w_z * z + w_gap * (s0 - s_g) + w_logn * ln(n), with s0 the best
- * score, z = (s0 - mean) / max(sd, 1e-6), s_g the score at rank gap_rank (0-based; the last where
- * there are fewer). It fits where margin >= 0. With all weights 0: the built-in default, z >= 3
- * (w_z = 1, bias = -3). */
+/* calibrated: margin = s0 + spread_weight * sd - threshold - threshold_per_log10_n * log10(n), with
+ * s0 the best score and n held between n_min and n_max (0 = no bound). Under RANK_FEW pictures sd
+ * says nothing and RANK_FEW_SPREAD stands in. Not calibrated (any other model): margin = (s0 -
+ * mean) / sd - 3, and among few pictures the best one fits. It fits where margin >= 0. */
 struct fits_params {
-    float bias, w_score, w_z, w_gap, w_logn;
-    size_t gap_rank;   /* 0 = 9 */
-    float min_score;   /* a best score below it never fits: margin = s0 - min_score where that is
-                          lower; 0 = off */
-    size_t min_n;      /* archives smaller than this have no distribution to speak of: w_z, w_logn
-                          and bias are left out and small_score decides; 0 = 8 */
-    float small_score; /* ... margin = s0 - small_score */
-    double mean, sd;
+    bool calibrated;
+    float spread_weight, threshold, threshold_per_log10_n;
+    size_t n_min, n_max;
+    double mean, sd; /* of this query's scores over the archive (population form) */
     size_t n;
 };
+enum { RANK_FEW = 8 };
+#define RANK_FEW_SPREAD 0.08
 /* n == 0 never fits (margin -1). margin may be NULL. */
 bool rank_fits(const float *scores, size_t n, const struct fits_params *p, float *margin);
 

@@ -101,7 +101,7 @@ static void next_job(struct decoder *d, struct decoder_job *job)
 /* The same file, in process. */
 static struct image expected(const char *path, int size)
 {
-    struct image whole, out;
+    struct image whole = {0}, out = {0};
     struct image_meta meta;
     struct error err;
     struct decoder_prep prep = {.size = size};

@@ -21,36 +21,38 @@ static void the_best_fits_when_it_stands_far_out(void **state)
     assert_true(margin == -1);
 }
 
-static void weights_add_up(void **state)
+static void a_calibrated_rule_weighs_best_spread_and_number(void **state)
 {
     (void)state;
-    float scores[] = {0.5f, 0.4f, 0.2f}, margin;
-    struct fits_params p = {.bias = -1,
-                            .w_score = 2,
-                            .w_z = 0.1f,
-                            .w_gap = 3,
-                            .w_logn = 0.5f,
-                            .gap_rank = 1,
-                            .mean = 0.1,
+    float best = 0.3f, margin;
+    struct fits_params p = {.calibrated = true,
+                            .spread_weight = 4,
+                            .threshold = 0.4f,
+                            .threshold_per_log10_n = 0.1f,
+                            .n_min = 20,
+                            .n_max = 1000,
                             .sd = 0.1,
                             .n = 100};
-    rank_fits(scores, 3, &p, &margin);
-    assert_true(fabs(margin - (-1 + 2 * 0.5 + 0.1 * 4 + 3 * 0.1 + 0.5 * log(100))) < 1e-5);
-    p.gap_rank = 99; /* the last, where there are fewer */
-    rank_fits(scores, 3, &p, &margin);
-    assert_true(fabs(margin - (-1 + 1 + 0.4 + 3 * 0.3 + 0.5 * log(100))) < 1e-5);
-    p.min_score = 0.6f;
-    assert_false(rank_fits(scores, 3, &p, &margin));
-    assert_true(fabsf(margin + 0.1f) < 1e-6f);
+    assert_true(rank_fits(&best, 1, &p, &margin));
+    assert_true(fabs(margin - (0.3 + 0.4 - 0.4 - 0.2)) < 1e-6);
+    p.n = 1000000; /* as 1,000 */
+    rank_fits(&best, 1, &p, &margin);
+    assert_true(fabs(margin - (0.3 + 0.4 - 0.4 - 0.3)) < 1e-6);
+    p.n = 10; /* as 20 */
+    rank_fits(&best, 1, &p, &margin);
+    assert_true(fabs(margin - (0.3 + 0.4 - 0.4 - 0.1 * log10(20))) < 1e-6);
+    p.n = 2; /* its spread says nothing */
+    p.sd = 0;
+    rank_fits(&best, 1, &p, &margin);
+    assert_true(fabs(margin - (0.3 + 4 * RANK_FEW_SPREAD - 0.4 - 0.1 * log10(20))) < 1e-6);
 }
 
-static void a_handful_of_pictures_is_judged_by_score(void **state)
+static void among_few_pictures_the_best_fits_without_calibration(void **state)
 {
     (void)state;
     float score = 0.3f, margin;
-    struct fits_params p = {.small_score = 0.2f, .mean = 0.3, .sd = 0, .n = 1};
-    assert_true(rank_fits(&score, 1, &p, &margin));
-    assert_true(fabsf(margin - 0.1f) < 1e-6f);
+    assert_true(rank_fits(&score, 1, &(struct fits_params){.mean = 0.3, .n = 1}, &margin));
+    assert_true(margin == 0);
 }
 
 static void odd_numbers_never_fit(void **state)
@@ -77,8 +79,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_best_fits_when_it_stands_far_out),
-        cmocka_unit_test(weights_add_up),
-        cmocka_unit_test(a_handful_of_pictures_is_judged_by_score),
+        cmocka_unit_test(a_calibrated_rule_weighs_best_spread_and_number),
+        cmocka_unit_test(among_few_pictures_the_best_fits_without_calibration),
         cmocka_unit_test(odd_numbers_never_fit),
         cmocka_unit_test(a_list_is_cut_by_score_and_by_distance_to_the_best),
     };
