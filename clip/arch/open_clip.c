@@ -187,6 +187,13 @@ static bool name_says(const char *path, const char *word)
     return false;
 }
 
+static bool names_say_quick(const struct clip_source *src)
+{
+    const char *file = weights_path(src->weights); /* the path may be its folder */
+    return name_says(src->path, "quickgelu") || name_says(src->path, "openai") ||
+           name_says(file, "quickgelu") || name_says(file, "openai");
+}
+
 /* A bare state dict. Sizes come from shapes. Heads are 64 wide but in the image towers of ViT-H, g
  * and G, whose widths nothing else has. QuickGELU when the file is OpenAI's own (its three buffers)
  * or its name says "quickgelu" or "openai"; else GELU, which all of OpenCLIP's own trainings but a
@@ -201,7 +208,7 @@ static enum status guess_config(struct clip_model *m, const struct clip_loader *
     int64_t tokens = dim_of(l, "visual.positional_embedding", 0);
     int64_t patch = dim_of(l, "visual.conv1.weight", 3);
     bool carried = weights_meta(l->src->weights, QUICK_TRAIT) != NULL;
-    bool named = carried || name_says(path, "quickgelu") || name_says(path, "openai");
+    bool named = carried || names_say_quick(l->src);
     bool quick = l->src->openai || named;
     guess_transformer(l, &v->t, "visual.transformer.", dim_of(l, "visual.conv1.weight", 0));
     snprintf(name, sizeof name, "%sln_final.weight", c->at);

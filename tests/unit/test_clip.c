@@ -406,6 +406,7 @@ static void a_copy_with_its_traits_is_the_same_model(void **state)
     clip_close(c);
     id_of(copy2, b);
     assert_string_equal(a, b);
+    assert_int_equal(unlink(copy) | unlink(copy2) | unlink(json), 0);
     mem_free(quick);
     mem_free(copy);
     mem_free(copy2);
