@@ -29,7 +29,7 @@ assert_exit 0
 whole=$((($(date +%s%N) - start) / 1000000))
 printf 'a whole run takes %s ms\n' "$whole"
 
-landed=0 partial=0
+landed=0 partial=0 have=0
 rm -rf "$EIDETIC_LIBRARY"
 : >"$TMP/known"
 t "after each of $kills kills the library is sound and keeps what it had"
@@ -37,7 +37,7 @@ for ((k = 1; k <= kills; k++)); do
     "$EIDETIC" index --quiet --batch-size 4 "$photos" >/dev/null 2>&1 &
     pid=$!
     delay=$((RANDOM * 32768 + RANDOM))
-    delay=$((delay % (whole + whole / 10)))
+    delay=$((delay % (whole * (n - have) / n + whole / 10))) # what is left, and a little more
     sleep "$(printf '%d.%03d' $((delay / 1000)) $((delay % 1000)))"
     if kill -KILL $pid 2>/dev/null; then landed=$((landed + 1)); fi
     wait $pid 2>/dev/null
@@ -57,6 +57,7 @@ for ((k = 1; k <= kills; k++)); do
             if [ "$have" -eq "$n" ]; then # complete: begin anew, so that every kill meets work
                 rm -rf "$EIDETIC_LIBRARY"
                 : >"$TMP/known"
+                have=0
             fi
         fi
     fi
