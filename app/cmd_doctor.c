@@ -12,8 +12,6 @@
 
 static const struct option_def defs[] = {{0}};
 
-
-
 struct report {
     struct app *app;
     json_t *facts;
