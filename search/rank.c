@@ -14,11 +14,20 @@ static double calibrated_margin(double best, const struct fits_params *p)
            p->threshold_per_log10_n * log10(n ? (double)n : 1);
 }
 
+/* What the best of n values of a standard normal distribution comes to (Fisher and Tippett's
+ * limit): 1.7 of 20, 3.1 of 1,000, 4.3 of 100,000. */
+static double expected_best(double n)
+{
+    double a = sqrt(2 * log(n));
+    return a - (log(log(n)) + log(4 * M_PI)) / (2 * a);
+}
+
 static double z_margin(double best, const struct fits_params *p)
 {
     if (p->n < RANK_FEW)
         return isfinite(best) ? 0 : -1;
-    return (best - p->mean) / (p->sd > 1e-6 ? p->sd : 1e-6) - 3;
+    double z = (best - p->mean) / (p->sd > 1e-6 ? p->sd : 1e-6);
+    return z - expected_best((double)p->n) - RANK_BEYOND_CHANCE;
 }
 
 bool rank_fits(const float *scores, size_t n, const struct fits_params *p, float *margin)

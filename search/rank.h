@@ -29,6 +29,7 @@ struct fits_params {
 };
 enum { RANK_FEW = 8 };
 #define RANK_FEW_SPREAD 0.08
+#define RANK_BEYOND_CHANCE 0.5
 /* n == 0 never fits (margin -1). margin may be NULL. */
 bool rank_fits(const float *scores, size_t n, const struct fits_params *p, float *margin);
 
