@@ -1,13 +1,11 @@
 /* CLIP: pictures and sentences to unit vectors of one space.
  *
  *     struct clip *c = NULL;
- *     if (clip_open(&c, "models/starter", NULL, &err)) return err.code;      // any layout, found
- * out from the files
+ *     if (clip_open(&c, "models/starter", NULL, &err)) return err.code; // any layout: found out
  *     struct clip_session *s = NULL;
  *     clip_session_new(&s, c, "cpu", threads, &err);
  *     float v[CLIP_MAX_DIM];
- *     clip_encode_text(s, &text, 1, v, &err);          // one row of clip_dim(c) floats, unit
- * length
+ *     clip_encode_text(s, &text, 1, v, &err); // one row of clip_dim(c) floats, of length 1
  *
  * struct clip is immutable after open and shared by threads; the mutable part (arena, backend) is
  * the session, one a thread. Follows Radford et al. 2021 as transformers' CLIPModel and open_clip's

@@ -3,8 +3,9 @@
  *
  *     struct arena a = {0};                    // grows on demand
  *     size_t mark = arena_mark(&a);
- *     float *x = arena_alloc(&a, n * sizeof *x);   // 64-byte aligned, uninitialised; NULL: no
- * memory arena_rewind(&a, mark); arena_release(&a);
+ *     float *x = arena_alloc(&a, n * sizeof *x); // 64-byte aligned, uninitialised; NULL: no memory
+ *     arena_rewind(&a, mark);
+ *     arena_release(&a);
  *
  * Memory is a chain of blocks, so earlier pointers stay valid while it grows; a rewind to 0 merges
  * the chain into one block. Thread rule: one thread at a time. */

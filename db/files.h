@@ -3,11 +3,12 @@
  *     struct db_file_table t = {0};
  *     db_files_load(db, "/photos", &t, &err);                // all rows below, sorted by path
  *     struct db_file_row *r = db_file_table_find(&t, path);  // NULL: new
- *     if (r && r->size == st_size && r->mtime_ns == m && r->status == DB_FILE_PRESENT) r->seen =
- * true;
+ *     if (r && r->size == st_size && r->mtime_ns == m && r->status == DB_FILE_PRESENT)
+ *         r->seen = true;
  *     ...
- *     db_files_mark_missing(db, &t, unreadable, n_unreadable, &n, &err);    // those not seen;
- * keeps the rows db_file_table_release(&t);
+ *     // those not seen; their rows are kept
+ *     db_files_mark_missing(db, &t, unreadable, n_unreadable, &n, &err);
+ *     db_file_table_release(&t);
  *
  * A file row says where a content (images.h) was found. A row is never deleted by a scan: a missing
  * file keeps its content and vector until db_forget or db_prune. */
@@ -32,11 +33,11 @@ enum status db_root_scanned(struct db *db, int64_t root, struct error *err); /* 
 enum status db_roots_each(struct db *db, enum status (*each)(void *ctx, const struct db_root *r),
                           void *ctx, struct error *err);
 
-enum db_file_status { /* persisted */
-                      DB_FILE_PRESENT = 1,
-                      DB_FILE_MISSING = 2, /* not seen by the last scan of a root above it */
-                      DB_FILE_FAILED = 3,  /* could not be read or decoded: see errors; not retried
-                                              while unchanged */
+/* Persisted. */
+enum db_file_status {
+    DB_FILE_PRESENT = 1,
+    DB_FILE_MISSING = 2, /* not seen by the last scan of a root above it */
+    DB_FILE_FAILED = 3,  /* not read or decoded: see errors; not retried while unchanged */
 };
 
 struct db_file {

@@ -1,8 +1,9 @@
 /* Models and their vectors: f32 rows of unit length, one for each (model, image).
  *
  *     db_model_put(db, info->id, info->name, info->dim, &model, &err);
- *     db_vector_put(db, model, &(struct db_vector){.image = id, .v = v, .precision = DB_PREC_F32},
- * &err); db_vectors_each(db, model, 0, each, ctx, &err);        // in the order of their generation
+ *     struct db_vector row = {.image = id, .v = v, .precision = DB_PREC_F32};
+ *     db_vector_put(db, model, &row, &err);
+ *     db_vectors_each(db, model, 0, each, ctx, &err);        // in the order of their generation
  *
  * Generations: every vector put or removed takes the model's next number, so a cache that holds
  * everything up to generation g catches up with db_removals_each(g) and db_vectors_each(g), and

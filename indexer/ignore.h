@@ -1,8 +1,9 @@
 /* .eideticignore files, in gitignore's syntax.
  *
  *     struct ignore *ig = NULL;                          // nothing ignored
- *     ignore_push(&ig, "/photos", &err);                 // reads /photos/.eideticignore where
- * there is one if (ignore_matches(ig, "/photos/raw/a.jpg", false)) ... ignore_pop(&ig);
+ *     ignore_push(&ig, "/photos", &err);                 // /photos/.eideticignore, if there is one
+ *     if (ignore_matches(ig, "/photos/raw/a.jpg", false)) ...
+ *     ignore_pop(&ig);
  *
  * Rules as `man gitignore`: "#" comments, "!" takes back, a trailing "/" means folders only, a "/"
  * elsewhere anchors to the folder of the file, "*", "?", "[a-z]" stay within one name, "**" spans

@@ -2,10 +2,9 @@
  * plain data.
  *
  *     struct pk *root;
- *     if (pickle_load(p, size, &used, &arena, &root, &notes, label, &err)) ...   // values live in
- * the arena
- *     ckpt_collect(w, root, &notes, storage_bytes, ctx, &err);                   // tensors go to
- * weights_add
+ *     // the values live in the arena
+ *     if (pickle_load(p, size, &used, &arena, &root, &notes, label, &err)) ...
+ *     ckpt_collect(w, root, &notes, storage_bytes, ctx, &err); // tensors go to weights_add
  *
  * Nothing is executed: a global is a name. The few names that torch.save needs have a meaning here,
  * any other becomes an opaque object that holds nothing. Strings point into the file. */

@@ -1,7 +1,6 @@
 /* Vector forms of the 16-bit conversions, for quant.c alone.
  *
- *     int64_t i = fast ? quant_f16_to_f32_avx2(h, n, out) : 0;   // then go on from i, value by
- * value
+ *     int64_t i = fast ? quant_f16_to_f32_avx2(h, n, out) : 0; // from i on, value by value
  *
  * Each returns how many of the n values it converted (a multiple of 8), with exactly the bits of
  * nn/tensor.h's scalar functions. */

@@ -1,8 +1,8 @@
 /* Between weights.c and the readers of each file format; nobody else includes it but nn/ and its
  * tests.
  *
- *     const struct weights_reader weights_reader_x = {"x", probe_x, read_x};   // ends the format's
- * file
+ *     // the last line of the format's file
+ *     const struct weights_reader weights_reader_x = {"x", probe_x, read_x};
  *
  * A reader finds the bytes in w->data and hands each tensor to weights_add, which checks name,
  * shape and alignment once for all formats. Whatever a reader adds must stay inside w->data or
@@ -36,8 +36,8 @@ struct weights {
     const char *path;
     char label[128]; /* path for messages: escaped, its end when long */
     const char *format;
-    struct arena
-        mem; /* names, metadata, copies of tensors that the file holds unaligned or strided */
+    /* names, metadata, copies of tensors that the file holds unaligned or strided */
+    struct arena mem;
     struct weights_entry *e;
     size_t n, cap;
     struct weights_pair *meta;

@@ -5,8 +5,10 @@
  *     if (search_open(&s, db, model, &(struct search_opts){.threads = 2}, &err)) return err.code;
  *     struct search_result r = {0};
  *     search_topk(s, query, &(struct db_filter){.folder = "/photos/2019"}, 10, &r, &err);
- *     for (size_t i = 0; i < r.n; i++) printf("%.3f %lld\n", r.hits[i].score, (long
- * long)r.hits[i].image); search_result_release(&r); search_close(s);
+ *     for (size_t i = 0; i < r.n; i++)
+ *         printf("%.3f %lld\n", r.hits[i].score, (long long)r.hits[i].image);
+ *     search_result_release(&r);
+ *     search_close(s);
  *
  * search_open maps the caches in the library's folder (docs/FILE-FORMATS-LIBRARY.md) and takes from
  * SQLite what they lack: vectors-<model>.bin is brought up to date on the disk where nobody else is
@@ -30,9 +32,9 @@ struct search;
 struct search_opts {
     int threads;          /* 0 = cpu_count() */
     uint64_t exact_below; /* rows under which all are scanned; 0 = 50,000 */
-    uint64_t
-        memory;   /* bytes the FAISS index may take; 0 = 1 GiB. f32 rows where they fit, else f16 */
-    float recall; /* wanted recall@10; 0 = 0.98 */
+    /* Bytes the FAISS index may take; 0 = 1 GiB. f32 rows where they fit, else f16. */
+    uint64_t memory;
+    float recall;          /* wanted recall@10; 0 = 0.98 */
     bool caches_read_only; /* write nothing into the library's folder */
     bool no_index;         /* scan all, whatever the size */
     /* Real query vectors (unit rows of dim) on which search_maintain measures recall beside its own

@@ -1,7 +1,6 @@
 /* Stacks of transformer layers, shared by the families.
  *
- *     struct clip_transformer t = {.width = 768, .heads = 12, .layers = 12, .hidden = 3072, .eps =
- * 1e-5f, ...};
+ *     struct clip_transformer t = {.width = 768, .heads = 12, .layers = 12, .hidden = 3072, ...};
  *     ... fill t.layer[i] ...
  *     if (clip_transformer_run(r, &t, &x, NULL)) return r->status;    // x [B,T,D], in place
  *

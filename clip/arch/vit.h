@@ -1,10 +1,10 @@
 /* CLIP's two transformer towers, whatever the file calls their tensors. hf_clip.c and open_clip.c
  * fill them.
  *
- *     image: patches -> + class token -> + positions -> [ln_pre] -> layers -> pool and ln_post ->
- * projection
- *     text:  tokens -> + positions -> causal layers -> ln_final -> the end token's state ->
- * projection */
+ *     image: patches -> + class token -> + positions -> [ln_pre] -> layers
+ *            -> pool and ln_post -> projection
+ *     text:  tokens -> + positions -> causal layers -> ln_final
+ *            -> the end token's state -> projection */
 #ifndef EIDETIC_CLIP_ARCH_VIT_H
 #define EIDETIC_CLIP_ARCH_VIT_H
 

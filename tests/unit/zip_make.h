@@ -1,8 +1,7 @@
 /* Zip archives put together by hand, for tests and fuzz targets that need broken or hostile ones.
  *
  *     struct zip_file f[] = {{"a/data.pkl", pickle, n, 0}};
- *     struct buf b = zip_make(f, 1);            // stored, checksums right unless a flag says
- * otherwise
+ *     struct buf b = zip_make(f, 1); // stored, checksums right unless a fault is asked for
  */
 #ifndef EIDETIC_TESTS_ZIP_MAKE_H
 #define EIDETIC_TESTS_ZIP_MAKE_H
