@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SIGKILL at random moments of indexing: the library stays sound, nothing committed is lost or embedded
-# twice, and the photographs are untouched. 20 kills; 200 with scripts/test --full. SEED repeats a run.
+# twice, and the photographs are untouched. 20 that meet a running index; 200 with scripts/test --full. SEED repeats a run.
 # shellcheck source=tests/e2e/lib.sh
 . "${EIDETIC_SOURCE:-$(dirname "$0")/../..}/tests/e2e/lib.sh"
 command -v sqlite3 >/dev/null || skip_all "sqlite3 is not installed"
@@ -33,11 +33,12 @@ landed=0 partial=0 have=0
 rm -rf "$EIDETIC_LIBRARY"
 : >"$TMP/known"
 t "after each of $kills kills the library is sound and keeps what it had"
-for ((k = 1; k <= kills; k++)); do
+for ((k = 1; landed < kills; k++)); do
+    [ $k -le $((kills * 5)) ] || fail "only $landed of $k kills met a running index"
     "$EIDETIC" index --quiet --batch-size 4 "$photos" >/dev/null 2>&1 &
     pid=$!
     delay=$((RANDOM * 32768 + RANDOM))
-    delay=$((delay % (whole * (n - have) / n + whole / 10))) # what is left, and a little more
+    delay=$((delay % (whole * (n - have) / n + whole / 20))) # what is left, and a little more
     sleep "$(printf '%d.%03d' $((delay / 1000)) $((delay % 1000)))"
     if kill -KILL $pid 2>/dev/null; then landed=$((landed + 1)); fi
     wait $pid 2>/dev/null
@@ -63,8 +64,7 @@ for ((k = 1; k <= kills; k++)); do
     fi
     [ "$(tree_hash "$photos")" = "$before" ] || fail "kill $k: the photographs changed"
 done
-printf '%s of %s kills met a running index, %s of them left a part\n' "$landed" "$kills" "$partial"
-assert_true test $landed -ge $((kills / 2))
+printf '%s kills met a running index (of %s tried), %s of them left a part\n' "$landed" "$((k - 1))" "$partial"
 
 t "the next run completes it"
 eidetic index --json "$photos"
