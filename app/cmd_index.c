@@ -2,6 +2,7 @@
 #include "app/app.h"
 #include "core/file.h"
 #include "core/progress.h"
+#include "image/image.h"
 #include "indexer/indexer.h"
 #include "search/search.h"
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct index_args {
     struct option_list exclude;
@@ -107,6 +109,15 @@ static int print_report(struct app *a, const struct index_report *r)
     return 0;
 }
 
+static void warn_left_out(const char *arg)
+{
+    struct buf b;
+    buf_init(&b, 1 << 16);
+    buf_path_quoted(&b, arg);
+    log_warn("%s is left out: neither a folder nor named like a picture", b.data ? b.data : "?");
+    buf_release(&b);
+}
+
 /* Absolute roots of the plain arguments; *roots is the caller's, each string too. */
 static int collect_roots(struct app *a, char ***roots)
 {
@@ -120,6 +131,9 @@ static int collect_roots(struct app *a, char ***roots)
             error_errno(&a->err, errno, "%s", arg);
             return app_fail(a, APP_LIBRARY);
         }
+        struct stat sb;
+        if (!image_name_supported(arg) && !stat(arg, &sb) && S_ISREG(sb.st_mode))
+            warn_left_out(arg);
     }
     if (*roots)
         return 0;

@@ -140,8 +140,11 @@ static enum status show_error(void *ctx, const struct db_error *e)
         set_time(o, "when", e->when);
         return app_print_json(v->app, o) ? ST_IO : ST_OK;
     }
-    size_t n = strlen(e->path); /* most sentences begin with the path, which is said already */
-    bool named = !strncmp(e->text, e->path, n) && !strncmp(e->text + n, ": ", 2);
+    buf_init(&b, 1 << 16);
+    buf_text_safe(&b, e->path);
+    size_t n = b.data ? strlen(b.data) : 0; /* most sentences begin with the path, said already */
+    bool named = n && !strncmp(e->text, b.data, n) && !strncmp(e->text + n, ": ", 2);
+    buf_release(&b);
     buf_init(&b, 1 << 16);
     buf_text_safe(&b, named ? e->text + n + 2 : e->text);
     print_path(stdout, e->path);

@@ -39,6 +39,11 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && !strcmp(argv[1], DECODER_WORKER_ARG))
         return decoder_worker_main(argc, argv);
+    char help[] = "--help";
+    if (argc == 3 && !strcmp(argv[1], "help")) { /* as COMMAND --help */
+        argv[1] = argv[2];
+        argv[2] = help;
+    }
     if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
         !strcmp(argv[1], "help")) {
         print_usage(argc < 2 ? stderr : stdout);

@@ -48,6 +48,15 @@ assert_exit 2
 eidetic --json index
 assert_exit 2
 assert_err "behind the command"
+echo words >"$TMP/notes.txt"
+eidetic index "$TMP/notes.txt"
+assert_exit 0
+assert_err "left out"
+eidetic help search
+assert_exit 0
+assert_out "usage: eidetic search"
+eidetic help no-such-command
+assert_exit 2
 mkdir "$TMP/left" && cd "$TMP/left" && rmdir "$TMP/left"
 eidetic index .
 assert_exit 2
