@@ -2,7 +2,8 @@
  * structs, and one line in arch_list.c. docs/ADDING-A-MODEL.md walks through it.
  *
  *     const struct clip_arch clip_arch_mine = {
- *         .name = "my vit", .probe = probe, .open = open_model, .image = image, .text = text, .states = states};
+ *         .name = "my vit", .probe = probe, .open = open_model,
+ *         .image = image, .text = text, .states = states};
  *
  * A family maps names and config onto tensors in open(), and computes towers with ops in
  * image()/text(); files, tokenizing, batching, normalising to unit length, ids and errors around it
@@ -45,9 +46,9 @@ struct clip_model {
     const char *license;           /* borrowed from the weights' metadata, or NULL */
     const char *note;              /* what was guessed ("gelu by default"), or NULL; static */
     const char *trait;             /* metadata that a copy needs, as its value is "true", or NULL */
-    char
-        recipe[128]; /* what else than weights and preprocessing changes a vector; part of the id */
-    int input_side;  /* image() gets only this many rows and columns, from the top left; 0 = all */
+    /* What else than weights and preprocessing changes a vector; part of the id. */
+    char recipe[128];
+    int input_side; /* image() gets only this many rows and columns, from the top left; 0 = all */
     int image_batch, text_batch; /* how many the towers like at a time; 0 = 8 and 32 */
 };
 
