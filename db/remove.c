@@ -49,8 +49,22 @@ static enum status forget_rows(struct db *db, const struct path_range *r, struct
     return rc;
 }
 
-enum status db_forget(struct db *db, const char *path, struct db_removed *removed,
-                      struct error *err)
+static enum status prune_rows(struct db *db, const struct path_range *r, struct db_removed *n,
+                              struct error *err)
+{
+    enum status rc = sql_run(
+        db, err, "DELETE FROM files WHERE status = 2 AND (path = ? OR (path >= ? AND path < ?))",
+        "bbb", r->self, strlen(r->self), r->lo, strlen(r->lo), r->hi, strlen(r->hi));
+    n->files = sqlite3_changes64(db->h);
+    return rc;
+}
+
+/* Rows at or below path, by one of the two above, then the contents that no row refers to any more:
+ * all or nothing. */
+static enum status remove_below(struct db *db, const char *path,
+                                enum status (*rows)(struct db *, const struct path_range *,
+                                                    struct db_removed *, struct error *),
+                                struct db_removed *removed, struct error *err)
 {
     struct db_removed n = {0};
     struct path_range range;
@@ -59,7 +73,7 @@ enum status db_forget(struct db *db, const char *path, struct db_removed *remove
     if (rc)
         return rc;
     if (path_range_init(&range, path)) {
-        rc = forget_rows(db, &range, &n, err);
+        rc = rows(db, &range, &n, err);
         path_range_release(&range);
     } else {
         rc = error_set(err, ST_NOMEM, "out of memory");
@@ -74,31 +88,14 @@ enum status db_forget(struct db *db, const char *path, struct db_removed *remove
     return rc;
 }
 
+enum status db_forget(struct db *db, const char *path, struct db_removed *removed,
+                      struct error *err)
+{
+    return remove_below(db, path, forget_rows, removed, err);
+}
+
 enum status db_prune(struct db *db, const char *folder, struct db_removed *removed,
                      struct error *err)
 {
-    struct db_removed n = {0};
-    struct path_range r;
-    bool own;
-    enum status rc = db_auto_begin(db, &own, err);
-    if (rc)
-        return rc;
-    if (path_range_init(&r, folder ? folder : "/")) {
-        rc =
-            sql_run(db, err,
-                    "DELETE FROM files WHERE status = 2 AND (path = ? OR (path >= ? AND path < ?))",
-                    "bbb", r.self, strlen(r.self), r.lo, strlen(r.lo), r.hi, strlen(r.hi));
-        n.files = sqlite3_changes64(db->h);
-        path_range_release(&r);
-    } else {
-        rc = error_set(err, ST_NOMEM, "out of memory");
-    }
-    if (!rc)
-        rc = remove_orphans(db, &n, err);
-    rc = db_auto_end(db, own, rc, err);
-    if (rc)
-        n = (struct db_removed){0};
-    if (removed)
-        *removed = n;
-    return rc;
+    return remove_below(db, folder ? folder : "/", prune_rows, removed, err);
 }

@@ -233,4 +233,19 @@ static inline int64_t odd_size(struct harness *h, int64_t max)
     return n;
 }
 
+/* cmocka's group fixture: *state is the harness. */
+static inline int harness_setup(void **state)
+{
+    static struct harness h;
+    harness_open(&h);
+    *state = &h;
+    return 0;
+}
+
+static inline int harness_teardown(void **state)
+{
+    harness_close(*state);
+    return 0;
+}
+
 #endif

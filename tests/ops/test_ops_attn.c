@@ -102,20 +102,6 @@ static void attention_survives_large_and_growing_scores(void **state)
     guarded_free(&gv, "v");
 }
 
-static int setup(void **state)
-{
-    static struct harness h;
-    harness_open(&h);
-    *state = &h;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    harness_close(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,5 +109,5 @@ int main(void)
         cmocka_unit_test(attention_matches_reference_over_many_blocks),
         cmocka_unit_test(attention_survives_large_and_growing_scores),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, harness_setup, harness_teardown);
 }

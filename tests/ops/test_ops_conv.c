@@ -103,20 +103,6 @@ static void depthwise_matches_reference(void **state)
                                           .stride = 1 + (int)rng_below(&h->rng, 3)});
 }
 
-static int setup(void **state)
-{
-    static struct harness h;
-    harness_open(&h);
-    *state = &h;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    harness_close(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,5 +110,5 @@ int main(void)
         cmocka_unit_test(pointwise_convolution_matches_reference),
         cmocka_unit_test(depthwise_matches_reference),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, harness_setup, harness_teardown);
 }

@@ -205,20 +205,6 @@ static void pictures_become_patches(void **state)
     }
 }
 
-static int setup(void **state)
-{
-    static struct harness h;
-    harness_open(&h);
-    *state = &h;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    harness_close(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,5 +216,5 @@ int main(void)
         cmocka_unit_test(narrowing_matches_the_scalar_conversions),
         cmocka_unit_test(pictures_become_patches),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, harness_setup, harness_teardown);
 }

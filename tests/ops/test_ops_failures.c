@@ -120,20 +120,6 @@ static void every_activation_has_a_name(void **state)
     assert_string_equal(act_name(ACT_COUNT), "unknown");
 }
 
-static int setup(void **state)
-{
-    static struct harness h;
-    harness_open(&h);
-    *state = &h;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    harness_close(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,5 +129,5 @@ int main(void)
         cmocka_unit_test(a_failed_scratch_is_kept_and_reported_once),
         cmocka_unit_test(every_activation_has_a_name),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, harness_setup, harness_teardown);
 }

@@ -138,20 +138,6 @@ static void rows_of_a_product_do_not_depend_on_the_batch(void **state)
     guarded_free(&gw, "w");
 }
 
-static int setup(void **state)
-{
-    static struct harness h;
-    harness_open(&h);
-    *state = &h;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    harness_close(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,5 +147,5 @@ int main(void)
         cmocka_unit_test(matmul_matches_reference),
         cmocka_unit_test(rows_of_a_product_do_not_depend_on_the_batch),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, harness_setup, harness_teardown);
 }

@@ -85,20 +85,6 @@ static void l2norm_of_zeros_is_zeros(void **state)
     check_op(h, "l2norm of zeros", run_norm, &c, NULL, 33, tolerance(0, 0));
 }
 
-static int setup(void **state)
-{
-    static struct harness h;
-    harness_open(&h);
-    *state = &h;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    harness_close(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,5 +93,5 @@ int main(void)
         cmocka_unit_test(softmax_takes_minus_infinity_and_large_values),
         cmocka_unit_test(l2norm_of_zeros_is_zeros),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, harness_setup, harness_teardown);
 }

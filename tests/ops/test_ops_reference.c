@@ -234,20 +234,6 @@ static void values_worked_out_by_hand(void **state)
     for_all(*state, check_by_hand);
 }
 
-static int setup(void **state)
-{
-    static struct harness h;
-    harness_open(&h);
-    *state = &h;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    harness_close(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,5 +246,5 @@ int main(void)
         cmocka_unit_test(patches_times_a_convolution_weight_are_the_convolution),
         cmocka_unit_test(mean_tokens_matches_torch),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, harness_setup, harness_teardown);
 }
