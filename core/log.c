@@ -10,11 +10,6 @@ void log_set_level(enum log_level l)
     level = l;
 }
 
-enum log_level log_get_level(void)
-{
-    return level;
-}
-
 static void put(enum log_level l, const char *prefix, const char *fmt, va_list ap)
 {
     if (l > level)

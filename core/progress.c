@@ -17,11 +17,6 @@ void progress_init(struct progress *p, FILE *out, const char *what, uint64_t tot
     p->on = enabled && isatty(fileno(out));
 }
 
-void progress_set_total(struct progress *p, uint64_t total)
-{
-    p->total = total;
-}
-
 static void draw_eta(struct progress *p, double rate)
 {
     uint64_t left = (uint64_t)((double)(p->total - p->done) / rate + 0.5);

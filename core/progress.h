@@ -22,7 +22,6 @@ struct progress {
 };
 
 void progress_init(struct progress *p, FILE *out, const char *what, uint64_t total, bool enabled);
-void progress_set_total(struct progress *p, uint64_t total);
 void progress_update(struct progress *p, uint64_t done);
 void progress_clear(struct progress *p); /* take the line away, to print something else */
 void progress_finish(struct progress *p);

@@ -250,11 +250,6 @@ const char *db_library(const struct db *db)
     return db->library;
 }
 
-bool db_writable(const struct db *db)
-{
-    return db->writable;
-}
-
 bool db_is_wal(const struct db *db)
 {
     return db->wal;

@@ -53,7 +53,6 @@ enum status db_open(struct db **db, const char *library, const struct db_opts *o
 void db_close(struct db *db); /* takes NULL; rolls an open transaction back */
 
 const char *db_library(const struct db *db); /* the folder, absolute */
-bool db_writable(const struct db *db);
 bool db_is_wal(const struct db *db);
 
 enum status db_begin(struct db *db, struct error *err); /* to write; must not be nested */

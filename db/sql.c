@@ -130,17 +130,25 @@ enum status sql_step(struct db *db, sqlite3_stmt *st, bool *row, struct error *e
     return sql_error(db->h, db->path, err);
 }
 
+static enum status open_bound(struct db *db, const char *sql, sqlite3_stmt **st, const char *format,
+                              va_list ap, struct error *err)
+{
+    enum status rc = sql_open(db, sql, st, err);
+    if (!rc)
+        bind_list(*st, format, ap);
+    return rc;
+}
+
 enum status sql_run(struct db *db, struct error *err, const char *sql, const char *format, ...)
 {
     sqlite3_stmt *st;
-    enum status rc = sql_open(db, sql, &st, err);
-    if (rc)
-        return rc;
+    bool row;
     va_list ap;
     va_start(ap, format);
-    bind_list(st, format, ap);
+    enum status rc = open_bound(db, sql, &st, format, ap, err);
     va_end(ap);
-    bool row;
+    if (rc)
+        return rc;
     do
         rc = sql_step(db, st, &row, err);
     while (!rc && row);
@@ -152,14 +160,13 @@ enum status sql_int(struct db *db, struct error *err, int64_t *value, const char
                     const char *format, ...)
 {
     sqlite3_stmt *st;
-    enum status rc = sql_open(db, sql, &st, err);
-    if (rc)
-        return rc;
+    bool row;
     va_list ap;
     va_start(ap, format);
-    bind_list(st, format, ap);
+    enum status rc = open_bound(db, sql, &st, format, ap, err);
     va_end(ap);
-    bool row;
+    if (rc)
+        return rc;
     rc = sql_step(db, st, &row, err);
     if (!rc && row)
         *value = sqlite3_column_int64(st, 0);

@@ -19,17 +19,7 @@ static void every_dtype_is_read(void **state)
 {
     (void)state;
     struct weights *w = open_file(FILES "state.safetensors");
-    expect_tensor(w, "a.f32", DT_F32, 2, (int64_t[]){3, 5});
-    expect_tensor(w, "a.f16", DT_F16, 3, (int64_t[]){2, 3, 4});
-    expect_tensor(w, "a.bf16", DT_BF16, 1, (int64_t[]){7});
-    expect_tensor(w, "a.f64", DT_F64, 2, (int64_t[]){2, 2});
-    expect_tensor(w, "b.i64", DT_I64, 1, (int64_t[]){4});
-    expect_tensor(w, "b.i32", DT_I32, 1, (int64_t[]){4});
-    expect_tensor(w, "b.i8", DT_I8, 1, (int64_t[]){3});
-    expect_tensor(w, "b.u8", DT_U8, 1, (int64_t[]){3});
-    expect_tensor(w, "b.bool", DT_BOOL, 1, (int64_t[]){5});
-    expect_tensor(w, "scalar", DT_F32, 0, NULL);
-    expect_tensor(w, "empty", DT_F32, 2, (int64_t[]){0, 3});
+    expect_plain_tensors(w);
     assert_int_equal(weights_count(w), 11);
     for (int i = 1; i < weights_count(w); i++)
         assert_true(strcmp(weights_name(w, i - 1), weights_name(w, i)) < 0);
