@@ -18,6 +18,9 @@ struct op_table {
                    const struct tensor *w);
     void (*layernorm)(struct backend *be, struct tensor *y, const struct tensor *x,
                       const struct tensor *w, const struct tensor *b, float eps);
+    void (*groupnorm)(struct backend *be, struct tensor *y, const struct tensor *x,
+                      const struct tensor *e, const struct tensor *w, const struct tensor *b,
+                      const struct groupnorm_opts *o);
     void (*l2norm)(struct backend *be, struct tensor *y, const struct tensor *x, float eps);
     void (*softmax)(struct backend *be, struct tensor *y, const struct tensor *x, float scale);
     void (*act)(struct backend *be, struct tensor *y, const struct tensor *x, enum act act);
@@ -39,6 +42,9 @@ struct op_table {
     void (*normalize_u8)(struct backend *be, struct tensor *y, const struct tensor *x, float alpha,
                          const float mean[3], const float std[3]);
     void (*patchify)(struct backend *be, struct tensor *y, const struct tensor *x, int p);
+    void (*upsample2x)(struct backend *be, struct tensor *y, const struct tensor *x);
+    void (*concat)(struct backend *be, struct tensor *y, const struct tensor *a,
+                   const struct tensor *b);
     void (*convert)(struct backend *be, struct tensor *y, const struct tensor *x);
 };
 

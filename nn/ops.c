@@ -93,6 +93,17 @@ void op_layernorm(struct backend *be, struct tensor *y, const struct tensor *x,
     be->ops->layernorm(be, y, x, w, b, eps);
 }
 
+void op_groupnorm(struct backend *be, struct tensor *y, const struct tensor *x,
+                  const struct tensor *e, const struct tensor *w, const struct tensor *b,
+                  const struct groupnorm_opts *o)
+{
+    int64_t c = tensor_cols(x);
+    assert(is_pair(y, x) && x->ndim >= 2 && w && b && is_vector(w, c) && is_vector(b, c));
+    assert(is_vector(e, x->dim[0] * c) && o->groups > 0 && c % o->groups == 0);
+    assert((unsigned)o->act < ACT_COUNT);
+    be->ops->groupnorm(be, y, x, e, w, b, o);
+}
+
 void op_l2norm(struct backend *be, struct tensor *y, const struct tensor *x, float eps)
 {
     assert(is_pair(y, x));
@@ -189,6 +200,22 @@ void op_patchify(struct backend *be, struct tensor *y, const struct tensor *x, i
     assert(x->dim[1] % p == 0 && x->dim[2] % p == 0 && y->data != x->data);
     assert(tensor_count(y) == tensor_count(x) && tensor_cols(y) == 3 * (int64_t)p * p);
     be->ops->patchify(be, y, x, p);
+}
+
+void op_upsample2x(struct backend *be, struct tensor *y, const struct tensor *x)
+{
+    assert(is_f32(y) && is_f32(x) && x->ndim == 4 && y->ndim == 4 && y->data != x->data);
+    assert(y->dim[0] == x->dim[0] && y->dim[1] == 2 * x->dim[1] && y->dim[2] == 2 * x->dim[2]);
+    assert(y->dim[3] == x->dim[3]);
+    be->ops->upsample2x(be, y, x);
+}
+
+void op_concat(struct backend *be, struct tensor *y, const struct tensor *a, const struct tensor *b)
+{
+    assert(is_f32(y) && is_f32(a) && is_f32(b) && y->data != a->data && y->data != b->data);
+    assert(tensor_rows(a) == tensor_rows(y) && tensor_rows(b) == tensor_rows(y));
+    assert(tensor_cols(y) == tensor_cols(a) + tensor_cols(b));
+    be->ops->concat(be, y, a, b);
 }
 
 void op_convert(struct backend *be, struct tensor *y, const struct tensor *x)

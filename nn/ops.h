@@ -45,6 +45,18 @@ void op_matmul(struct backend *be, struct tensor *y, const struct tensor *x,
 void op_layernorm(struct backend *be, struct tensor *y, const struct tensor *x,
                   const struct tensor *w, const struct tensor *b, float eps);
 
+struct groupnorm_opts {
+    int groups; /* C % groups == 0; a group is C / groups neighbouring channels */
+    float eps;
+    enum act act;
+};
+/* x [B,...,C] -> y = act((x + e - mean) / sqrt(var + eps) * w[C] + b[C]); mean and biased variance
+ * over a group of one of the B. e [B,C] is added everywhere first (a time embedding), or NULL.
+ * torch.nn.GroupNorm, channels last. */
+void op_groupnorm(struct backend *be, struct tensor *y, const struct tensor *x,
+                  const struct tensor *e, const struct tensor *w, const struct tensor *b,
+                  const struct groupnorm_opts *o);
+
 /* Over the last dim: y = x / max(||x||_2, eps). torch.nn.functional.normalize. */
 void op_l2norm(struct backend *be, struct tensor *y, const struct tensor *x, float eps);
 
@@ -103,6 +115,14 @@ void op_normalize_u8(struct backend *be, struct tensor *y, const struct tensor *
 /* y [B, (H/p)*(W/p), 3*p*p] from x f32 [B,H,W,3]: each patch flattened in (c, py, px) order, so
  * that a ViT's conv1 weight [D,3,p,p] is used as a [D, 3*p*p] matrix unchanged. */
 void op_patchify(struct backend *be, struct tensor *y, const struct tensor *x, int p);
+
+/* y [B,2H,2W,C] from x [B,H,W,C]: each pixel four times. Not in place. torch's interpolate,
+ * nearest, scale_factor 2. */
+void op_upsample2x(struct backend *be, struct tensor *y, const struct tensor *x);
+/* y [...,A+B]: a's rows [...,A], each followed by b's [...,B]. Not in place. torch.cat over
+ * channels. */
+void op_concat(struct backend *be, struct tensor *y, const struct tensor *a,
+               const struct tensor *b);
 
 /* Copies and converts x to y's dtype (to f32 from any weight type; f32 -> f16, bf16). */
 void op_convert(struct backend *be, struct tensor *y, const struct tensor *x);

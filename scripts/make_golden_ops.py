@@ -77,3 +77,10 @@ put("patches", x=nhwc(x), w=w, y=y)
 
 x = torch.randn(2, 5, 9)
 put("mean_tokens", x=x, y=torch.stack([x[0].mean(0), x[1, :3].mean(0)]))
+
+# Group norm with a time embedding added first, then SiLU; torch wants channels first.
+x, e, w, b = torch.randn(2, 12, 5, 3) * 2 + 3, torch.randn(2, 12), torch.randn(12), torch.randn(12)
+y = F.silu(F.group_norm(x + e[:, :, None, None], 4, w, b, 1e-5))
+put("groupnorm", x=nhwc(x), e=e, w=w, b=b, y=nhwc(y))
+x = torch.randn(1, 4, 3, 2)
+put("upsample2x", x=nhwc(x), y=nhwc(F.interpolate(x, scale_factor=2.0, mode="nearest")))

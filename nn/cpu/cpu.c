@@ -11,6 +11,7 @@ static const struct op_table cpu_ops = {
     .linear = cpu_linear,
     .matmul = cpu_matmul,
     .layernorm = cpu_layernorm,
+    .groupnorm = cpu_groupnorm,
     .l2norm = cpu_l2norm,
     .softmax = cpu_softmax,
     .act = cpu_act,
@@ -24,6 +25,8 @@ static const struct op_table cpu_ops = {
     .mean_tokens = cpu_mean_tokens,
     .normalize_u8 = cpu_normalize_u8,
     .patchify = cpu_patchify,
+    .upsample2x = cpu_upsample2x,
+    .concat = cpu_concat,
     .convert = cpu_convert,
 };
 
@@ -86,6 +89,7 @@ static enum status cpu_open(struct backend **be, const char *variant, int thread
     snprintf(c->base.name, sizeof c->base.name, "cpu:%s", blas ? "blas" : cpu_level_name(level));
     cpu_fill_gemm(&c->k, level, blas);
     cpu_fill_norm(&c->k, level);
+    cpu_fill_gnorm(&c->k, level);
     cpu_fill_act(&c->k, level);
     cpu_fill_elem(&c->k, level);
     cpu_fill_attn(&c->k, level);

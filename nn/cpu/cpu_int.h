@@ -62,6 +62,11 @@ struct cpu_kernels {
                       int64_t rows, int64_t d);
     void (*l2norm)(float *y, const float *x, float eps, int64_t rows, int64_t d);
     void (*softmax)(float *y, const float *x, float scale, int64_t rows, int64_t d);
+    /* gnorm: sums over rows of x[c] - the first row's, and of its squares; y = act(x * scale +
+     * shift) by channel, y may be x. */
+    void (*gnorm_sums)(double *sum, double *square, const float *x, int64_t rows, int64_t c);
+    void (*gnorm_apply)(float *y, const float *x, const float *scale, const float *shift,
+                        int64_t rows, int64_t c, enum act act);
     /* act: y may be x. */
     void (*act)(float *y, const float *x, int64_t n, enum act act);
     /* elem: y may be x. */
@@ -128,6 +133,7 @@ size_t attn_scratch(int tk, int dh);
 
 void cpu_fill_gemm(struct cpu_kernels *k, enum cpu_level level, bool blas);
 void cpu_fill_norm(struct cpu_kernels *k, enum cpu_level level);
+void cpu_fill_gnorm(struct cpu_kernels *k, enum cpu_level level);
 void cpu_fill_act(struct cpu_kernels *k, enum cpu_level level);
 void cpu_fill_elem(struct cpu_kernels *k, enum cpu_level level);
 void cpu_fill_attn(struct cpu_kernels *k, enum cpu_level level);
@@ -141,6 +147,9 @@ void cpu_matmul(struct backend *be, struct tensor *y, const struct tensor *x,
                 const struct tensor *w);
 void cpu_layernorm(struct backend *be, struct tensor *y, const struct tensor *x,
                    const struct tensor *w, const struct tensor *b, float eps);
+void cpu_groupnorm(struct backend *be, struct tensor *y, const struct tensor *x,
+                   const struct tensor *e, const struct tensor *w, const struct tensor *b,
+                   const struct groupnorm_opts *o);
 void cpu_l2norm(struct backend *be, struct tensor *y, const struct tensor *x, float eps);
 void cpu_softmax(struct backend *be, struct tensor *y, const struct tensor *x, float scale);
 void cpu_act(struct backend *be, struct tensor *y, const struct tensor *x, enum act act);
@@ -160,6 +169,9 @@ void cpu_mean_tokens(struct backend *be, struct tensor *y, const struct tensor *
 void cpu_normalize_u8(struct backend *be, struct tensor *y, const struct tensor *x, float alpha,
                       const float mean[3], const float std[3]);
 void cpu_patchify(struct backend *be, struct tensor *y, const struct tensor *x, int p);
+void cpu_upsample2x(struct backend *be, struct tensor *y, const struct tensor *x);
+void cpu_concat(struct backend *be, struct tensor *y, const struct tensor *a,
+                const struct tensor *b);
 void cpu_convert(struct backend *be, struct tensor *y, const struct tensor *x);
 
 #endif

@@ -154,6 +154,19 @@ static void check_mean(struct backend *be)
     release(t, 3);
 }
 
+static void check_pictures(struct backend *be)
+{
+    struct tensor t[] = {golden("groupnorm/x"),  golden("groupnorm/e"),  golden("groupnorm/w"),
+                         golden("groupnorm/b"),  golden("groupnorm/y"),  golden("groupnorm/y"),
+                         golden("upsample2x/x"), golden("upsample2x/y"), golden("upsample2x/y")};
+    op_groupnorm(be, &t[5], &t[0], &t[1], &t[2], &t[3],
+                 &(struct groupnorm_opts){.groups = 4, .eps = 1e-5f, .act = ACT_SILU});
+    expect(be, "groupnorm", &t[5], &t[4]);
+    op_upsample2x(be, &t[8], &t[6]);
+    expect(be, "upsample2x", &t[8], &t[7]);
+    release(t, 9);
+}
+
 static void linear_matches_torch(void **state)
 {
     for_all(*state, check_linear);
@@ -181,6 +194,11 @@ static void patches_times_a_convolution_weight_are_the_convolution(void **state)
 static void mean_tokens_matches_torch(void **state)
 {
     for_all(*state, check_mean);
+}
+
+static void groupnorm_and_upsampling_match_torch(void **state)
+{
+    for_all(*state, check_pictures);
 }
 
 static struct tensor row(float *x, int64_t n)
@@ -245,6 +263,7 @@ int main(void)
         cmocka_unit_test(convolutions_match_torch),
         cmocka_unit_test(patches_times_a_convolution_weight_are_the_convolution),
         cmocka_unit_test(mean_tokens_matches_torch),
+        cmocka_unit_test(groupnorm_and_upsampling_match_torch),
     };
     return cmocka_run_group_tests(tests, harness_setup, harness_teardown);
 }
