@@ -205,8 +205,8 @@ void op_patchify(struct backend *be, struct tensor *y, const struct tensor *x, i
 void op_upsample2x(struct backend *be, struct tensor *y, const struct tensor *x)
 {
     assert(is_f32(y) && is_f32(x) && x->ndim == 4 && y->ndim == 4 && y->data != x->data);
-    assert(y->dim[0] == x->dim[0] && y->dim[1] == 2 * x->dim[1] && y->dim[2] == 2 * x->dim[2]);
-    assert(y->dim[3] == x->dim[3]);
+    assert(y->dim[0] == x->dim[0] && y->dim[3] == x->dim[3]);
+    assert((y->dim[1] + 1) / 2 == x->dim[1] && (y->dim[2] + 1) / 2 == x->dim[2]);
     be->ops->upsample2x(be, y, x);
 }
 

@@ -116,8 +116,8 @@ void op_normalize_u8(struct backend *be, struct tensor *y, const struct tensor *
  * that a ViT's conv1 weight [D,3,p,p] is used as a [D, 3*p*p] matrix unchanged. */
 void op_patchify(struct backend *be, struct tensor *y, const struct tensor *x, int p);
 
-/* y [B,2H,2W,C] from x [B,H,W,C]: each pixel four times. Not in place. torch's interpolate,
- * nearest, scale_factor 2. */
+/* y [B,2H,2W,C] from x [B,H,W,C]: each pixel four times; y may lack the last row, the last column
+ * or both. Not in place. torch's interpolate, nearest, to y's size. */
 void op_upsample2x(struct backend *be, struct tensor *y, const struct tensor *x);
 /* y [...,A+B]: a's rows [...,A], each followed by b's [...,B]. Not in place. torch.cat over
  * channels. */

@@ -1,8 +1,7 @@
 /* Hugging Face CLIPModel folders: config.json and transformers' names. Surprising: configs from
  * before transformers 4.30 say eos_token_id 2, and then the end token is found as the largest id.
  */
-#include "clip/arch/vit.h"
-#include "clip/config.h"
+#include "clip/arch/hf_clip.h"
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/path.h"
@@ -71,11 +70,9 @@ static enum status read_config(struct clip_model *m, struct clip_vit *v,
     const json_t *vision = section(&g, src->config, "vision_config");
     m->dim = clip_config_int(&g, src->config, "projection_dim", 512, 1, CLIP_MAX_DIM);
     m->vocab = clip_config_int(&g, text, "vocab_size", 49408, 1, CLIP_MAX_VOCAB);
-    m->context = clip_config_int(&g, text, "max_position_embeddings", 77, 2, CLIP_MAX_CONTEXT);
-    read_transformer(&g, text, 512, 2048, 8, &v->text.t);
+    clip_hf_read_text(&g, text, &v->text);
     read_transformer(&g, vision, 768, 3072, 12, &v->image.t);
-    v->text.t.causal = true;
-    v->text.context = m->context;
+    m->context = v->text.context;
     v->text.eos = clip_config_int(&g, text, "eos_token_id", 49407, 0, CLIP_MAX_VOCAB);
     v->text.pool = v->text.eos == 2 ? CLIP_POOL_ARGMAX : CLIP_POOL_EOS;
     v->image.pool = CLIP_POOL_FIRST;
@@ -91,6 +88,13 @@ static enum status read_config(struct clip_model *m, struct clip_vit *v,
     return g.status;
 }
 
+void clip_hf_read_text(struct clip_config *g, const json_t *o, struct clip_vit_text *v)
+{
+    read_transformer(g, o, 512, 2048, 8, &v->t);
+    v->t.causal = true;
+    v->context = clip_config_int(g, o, "max_position_embeddings", 77, 2, CLIP_MAX_CONTEXT);
+}
+
 static void load_layers(struct clip_loader *l, struct clip_transformer *t, const char *tower)
 {
     if (clip_transformer_init(t, l))
@@ -99,7 +103,7 @@ static void load_layers(struct clip_loader *l, struct clip_transformer *t, const
     for (int i = 0; i < t->layers && !l->status; i++) {
         struct clip_layer *y = &t->layer[i];
         char p[64];
-        snprintf(p, sizeof p, "%s.encoder.layers.%d", tower, i);
+        snprintf(p, sizeof p, "%sencoder.layers.%d", tower, i);
         y->ln1 = clip_load_norm(l, d, "%s.layer_norm1", p);
         y->ln2 = clip_load_norm(l, d, "%s.layer_norm2", p);
         y->q = clip_load_linear(l, d, d, true, "%s.self_attn.q_proj", p);
@@ -120,21 +124,20 @@ static void load_image(struct clip_loader *l, struct clip_vit_image *v, int dim)
     v->positions = clip_load_small(l, 2, (int64_t[]){tokens, d},
                                    "vision_model.embeddings.position_embedding.weight");
     v->ln_pre = clip_load_norm(l, d, "vision_model.pre_layrnorm"); /* sic */
-    load_layers(l, &v->t, "vision_model");
+    load_layers(l, &v->t, "vision_model.");
     v->ln_post = clip_load_norm(l, d, "vision_model.post_layernorm");
     v->proj = clip_load_linear(l, dim, d, false, "visual_projection");
 }
 
-static void load_text(struct clip_loader *l, struct clip_vit_text *v, int vocab, int dim)
+void clip_hf_load_text(struct clip_loader *l, struct clip_vit_text *v, int vocab, const char *stem)
 {
     int64_t d = v->t.width;
-    v->tokens = clip_load_matrix(l, 2, (int64_t[]){vocab, d},
-                                 "text_model.embeddings.token_embedding.weight");
+    v->tokens =
+        clip_load_matrix(l, 2, (int64_t[]){vocab, d}, "%sembeddings.token_embedding.weight", stem);
     v->positions = clip_load_small(l, 2, (int64_t[]){v->context, d},
-                                   "text_model.embeddings.position_embedding.weight");
-    load_layers(l, &v->t, "text_model");
-    v->ln_final = clip_load_norm(l, d, "text_model.final_layer_norm");
-    v->proj = clip_load_linear(l, dim, d, false, "text_projection");
+                                   "%sembeddings.position_embedding.weight", stem);
+    load_layers(l, &v->t, stem);
+    v->ln_final = clip_load_norm(l, d, "%sfinal_layer_norm", stem);
 }
 
 /* Every CLIPModel so far has OpenAI's vocabulary, so that a folder without tokenizer files is still
@@ -169,8 +172,10 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
         return st;
     if (!o->no_image)
         load_image(&l, &v->image, m->dim);
-    if (!o->no_text)
-        load_text(&l, &v->text, m->vocab, m->dim);
+    if (!o->no_text) {
+        clip_hf_load_text(&l, &v->text, m->vocab, "text_model.");
+        v->text.proj = clip_load_linear(&l, m->dim, v->text.t.width, false, "text_projection");
+    }
     m->logit_scale = expf(clip_load_number(&l, 0.0f, "logit_scale"));
     m->tokenizer = TOKENIZER_CLIP_HF;
     m->tokenizer_dir = has_tokenizer(src->dir) ? src->dir : NULL;

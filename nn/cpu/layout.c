@@ -8,27 +8,28 @@ struct move {
     int64_t ca, cb; /* floats of a and of b that stand together */
 };
 
-/* One row of the picture becomes two. */
+struct enlarge {
+    const struct tensor *y, *x;
+};
+
 static void upsample_rows(void *ctx, int64_t i0, int64_t i1, int thread)
 {
     (void)thread;
-    const struct move *m = ctx;
-    int64_t width = m->cb, c = m->ca;
+    const struct enlarge *e = ctx;
+    int64_t h = e->y->dim[1], w = e->y->dim[2], c = e->y->dim[3];
     for (int64_t i = i0; i < i1; i++) {
-        const float *x = m->a + i * width * c;
-        float *y = m->y + i * 4 * width * c;
-        for (int64_t j = 0; j < width; j++) {
-            memcpy(y + 2 * j * c, x + j * c, (size_t)c * sizeof *y);
-            memcpy(y + (2 * j + 1) * c, x + j * c, (size_t)c * sizeof *y);
-        }
-        memcpy(y + 2 * width * c, y, (size_t)(2 * width * c) * sizeof *y);
+        const float *x =
+            (const float *)e->x->data + (i / h * e->x->dim[1] + i % h / 2) * e->x->dim[2] * c;
+        float *y = (float *)e->y->data + i * w * c;
+        for (int64_t j = 0; j < w; j++)
+            memcpy(y + j * c, x + j / 2 * c, (size_t)c * sizeof *y);
     }
 }
 
 void cpu_upsample2x(struct backend *be, struct tensor *y, const struct tensor *x)
 {
-    struct move m = {.y = y->data, .a = x->data, .ca = x->dim[3], .cb = x->dim[2]};
-    cpu_split((struct cpu *)be, x->dim[0] * x->dim[1], 1, upsample_rows, &m);
+    struct enlarge e = {y, x};
+    cpu_split((struct cpu *)be, y->dim[0] * y->dim[1], 2, upsample_rows, &e);
 }
 
 static void concat_rows(void *ctx, int64_t i0, int64_t i1, int thread)

@@ -1,0 +1,94 @@
+/* Opening a checkpoint of either layout, and what holds for both. */
+#include "core/file.h"
+#include "core/mem.h"
+#include "core/path.h"
+#include "sampler/checkpoint_int.h"
+#include <string.h>
+
+static void fill_sigmas(struct checkpoint *c, const struct checkpoint_numbers *n)
+{
+    double alphas[SIGMA_STEPS], product = 1;
+    if (!n->linear) {
+        sigma_table_scaled_linear(&c->sigmas, n->beta_first, n->beta_last);
+        return;
+    }
+    for (int i = 0; i < SIGMA_STEPS; i++) {
+        double share = i / (double)(SIGMA_STEPS - 1);
+        product *= 1 - (n->beta_first + (n->beta_last - n->beta_first) * share);
+        alphas[i] = product;
+    }
+    sigma_table_alphas(&c->sigmas, alphas);
+}
+
+/* Do the parts fit each other? Each is sound in itself already. */
+static enum status check_parts(const struct checkpoint *c, const char *path, struct error *err)
+{
+    if (c->unet.context != c->text.v.t.width)
+        return error_set(err, ST_FORMAT,
+                         "%s: the unet attends to states %d wide, its text tower gives %d", path,
+                         c->unet.context, c->text.v.t.width);
+    if (c->unet.out != c->vae.latent)
+        return error_set(err, ST_FORMAT, "%s: the unet gives %d channels, its autoencoder takes %d",
+                         path, c->unet.out, c->vae.latent);
+    if (c->unet.in != c->unet.out)
+        return error_set(err, ST_UNSUPPORTED,
+                         "%s: the unet takes %d channels for %d: a model for inpainting needs a "
+                         "picture and a mask, which are not read",
+                         path, c->unet.in, c->unet.out);
+    if (tokenizer_eos(c->tokenizer) >= c->text.vocab || tokenizer_bos(c->tokenizer) < 0)
+        return error_set(err, ST_FORMAT, "%s: the text tower has %d tokens, its tokenizer %d", path,
+                         c->text.vocab, tokenizer_vocab_size(c->tokenizer));
+    return ST_OK;
+}
+
+static char *name_of(const char *path)
+{
+    char *whole = path_absolute(path);
+    const char *base = whole ? path_base(whole) : "", *ext = path_ext(base);
+    bool file = !file_is_dir(path) && *ext;
+    char *name = mem_strndup(base, file ? (size_t)(ext - base) - 1 : strlen(base));
+    mem_free(whole);
+    return name;
+}
+
+enum status checkpoint_open(struct checkpoint **out, const char *path,
+                            const struct checkpoint_opts *o, struct error *err)
+{
+    struct checkpoint_numbers n = {
+        .latent_scale = 0.18215, .beta_first = 0.00085, .beta_last = 0.012};
+    *out = NULL;
+    if (!file_exists(path))
+        return error_set(err, ST_NOT_FOUND, "%s: no such checkpoint", path);
+    struct checkpoint *c = mem_zalloc(sizeof *c);
+    if (!c || !(c->name = name_of(path))) {
+        checkpoint_close(c);
+        return error_set(err, ST_NOMEM, "%s: out of memory", path);
+    }
+    enum status st = file_is_dir(path) ? checkpoint_open_folder(c, &n, path, err)
+                                       : checkpoint_open_file(c, &n, path, err);
+    if (!st)
+        st = check_parts(c, path, err);
+    if (st) {
+        checkpoint_close(c);
+        return st;
+    }
+    c->prediction = o && o->prediction ? o->prediction : n.prediction;
+    if (c->prediction == PREDICT_AUTO)
+        c->prediction = PREDICT_NOISE;
+    c->latent_scale = n.latent_scale;
+    fill_sigmas(c, &n);
+    *out = c;
+    return ST_OK;
+}
+
+void checkpoint_close(struct checkpoint *c)
+{
+    if (!c)
+        return;
+    tokenizer_close(c->tokenizer);
+    arena_release(&c->model.arena);
+    for (int i = 0; i < 3; i++)
+        weights_close(c->weights[i]);
+    mem_free(c->name);
+    mem_free(c);
+}

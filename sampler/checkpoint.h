@@ -1,0 +1,52 @@
+/* A Stable Diffusion 1.x checkpoint: its networks, tokenizer and noise levels, from one file or a
+ * diffusers folder.
+ *
+ *     struct checkpoint *c = NULL;
+ *     if (checkpoint_open(&c, "dreamshaper.safetensors", NULL, &err)) return err.code;
+ *     c->unet, c->vae, c->text ...             // sampler.h runs them
+ *     checkpoint_close(c);
+ *
+ * Single files (.safetensors, .ckpt, by content) have CompVis' names (model.diffusion_model.*,
+ * first_stage_model.*, cond_stage_model.transformer.*) and no config: heads, prediction and betas
+ * are Stable Diffusion 1's, unless a <stem>.yaml beside the file says otherwise (num_heads,
+ * parameterization, linear_start, linear_end, scale_factor, as AUTOMATIC1111 reads it). Folders
+ * have unet/, vae/, text_encoder/, tokenizer/ and scheduler/ with configs. What is missing or
+ * unsupported is one sentence. Thread rule: immutable after open, shared by threads. */
+#ifndef EIDETIC_SAMPLER_CHECKPOINT_H
+#define EIDETIC_SAMPLER_CHECKPOINT_H
+
+#include "clip/tokenizer.h"
+#include "sampler/nets/text.h"
+#include "sampler/nets/unet.h"
+#include "sampler/nets/vae.h"
+#include "sampler/schedule.h"
+
+enum prediction {
+    PREDICT_AUTO = 0, /* what the file says, else noise */
+    PREDICT_NOISE,    /* "epsilon" */
+    PREDICT_V,        /* "v": Salimans and Ho 2022 */
+};
+
+struct checkpoint_opts {
+    enum prediction prediction;
+};
+
+struct checkpoint {
+    const char *layout; /* "single file", "diffusers folder" */
+    char *name;         /* for people: the file's stem or the folder's name */
+    enum prediction prediction;
+    double latent_scale;
+    struct sigma_table sigmas;
+    struct net_unet unet;
+    struct net_vae vae;
+    struct net_text text;
+    struct tokenizer *tokenizer;
+    struct clip_model model;    /* its arena holds what is copied */
+    struct weights *weights[3]; /* UNet, autoencoder, text; a single file is the first */
+};
+
+enum status checkpoint_open(struct checkpoint **c, const char *path,
+                            const struct checkpoint_opts *o, struct error *err);
+void checkpoint_close(struct checkpoint *c);
+
+#endif

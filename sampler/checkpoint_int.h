@@ -1,0 +1,21 @@
+/* What the two layouts are read by; checkpoint.c chooses. */
+#ifndef EIDETIC_SAMPLER_CHECKPOINT_INT_H
+#define EIDETIC_SAMPLER_CHECKPOINT_INT_H
+
+#include "sampler/checkpoint.h"
+
+/* What stands in configs, with Stable Diffusion 1's values before they are read. */
+struct checkpoint_numbers {
+    struct net_unet_config unet;
+    struct net_vae_config vae;
+    enum prediction prediction;
+    double latent_scale, beta_first, beta_last;
+    bool linear; /* betas linear themselves, not their roots */
+};
+
+enum status checkpoint_open_file(struct checkpoint *c, struct checkpoint_numbers *n,
+                                 const char *path, struct error *err);
+enum status checkpoint_open_folder(struct checkpoint *c, struct checkpoint_numbers *n,
+                                   const char *path, struct error *err);
+
+#endif
