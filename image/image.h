@@ -31,7 +31,7 @@ enum status image_alloc(struct image *img, int width, int height, struct error *
 
 struct image_opts {
     int min_side; /* 0 = full decode; else JPEG may be decoded at 1/2, 1/4, 1/8 while the short side
-                     stays >= this */
+                     stays >= this (for 1/8: three quarters of this) */
     uint64_t max_pixels; /* 0 = IMAGE_MAX_PIXELS; refuses bombs before decoding */
     uint64_t max_bytes;  /* of the file; 0 = 1 GiB */
     bool ignore_orientation;
