@@ -7,8 +7,8 @@
  * 1 it is processor time, which a busy machine distorts little. "peak" is the share of what this
  * machine was measured to reach just before: multiply-adds in registers for compute, a copy from
  * memory for ops that only move data (which may exceed 1 out of cache). */
-#include "bench_ops_peak.h"
 #include "core/mem.h"
+#include "core/peak.h"
 #include "core/progress.h"
 #include "core/rng.h"
 #include "nn/ops.h"
@@ -52,9 +52,9 @@ static double best(const struct bench *b, void (*run)(struct backend *be, void *
     double fastest = 1e9, end = time_now() + b->seconds;
     int runs = 0;
     do {
-        double t = bench_clock(backend_pool(b->be));
+        double t = peak_clock(backend_pool(b->be));
         run(b->be, ctx);
-        t = bench_clock(backend_pool(b->be)) - t;
+        t = peak_clock(backend_pool(b->be)) - t;
         fastest = t < fastest ? t : fastest;
     } while (++runs < 3 || time_now() < end);
     return fastest;
@@ -372,7 +372,7 @@ static int bench_backend(struct bench *b, const char *name, int threads)
         fprintf(stderr, "bench_ops: %s\n", err.text);
         return 2;
     }
-    peak_measure(&b->peak, backend_pool(b->be), name);
+    peak_measure(&b->peak, backend_pool(b->be), strstr(name, "avx2") ? CPU_AVX2 : cpu_level_max());
     printf("%s (%s), %d threads: peak %.1f GFLOP/s, copy %.1f GB/s\n", name, backend_name(b->be),
            backend_threads(b->be), b->peak.flops * 1e-9, b->peak.bytes * 1e-9);
     bench_all(b);

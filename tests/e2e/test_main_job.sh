@@ -145,8 +145,17 @@ assert_json '.license != null and .dim > 0 and (.tokenizer | length) > 0'
 eidetic model list
 assert_out starter
 
+t "bench times each stage and leaves nothing behind"
+mkdir "$TMP/tmp"
+TMPDIR="$TMP/tmp" eidetic bench --json -n 3 "$photos"
+assert_exit 0
+assert_json '[.stages[].name] == ["read", "decode", "resize", "tower", "write"] and all(.stages[]; .ms > 0) and .pictures == 3 and .images_per_second > 0 and .limit_gflops > 0'
+assert_eq "$(find "$TMP/tmp" -mindepth 1)" ""
+eidetic bench "$TMP/tmp"
+assert_exit 2
+
 t "every command has help with an example, and wrong usage exits 2"
-for c in index search similar info tokenize embed stats errors check forget doctor model; do
+for c in index search similar info tokenize embed stats errors check forget bench doctor model; do
     eidetic $c --help
     assert_exit 0
     assert_out "eidetic $c"

@@ -1,0 +1,146 @@
+/* eidetic bench: what this machine does, stage by stage. */
+#include "app/bench_app.h"
+#include "core/file.h"
+#include <stdio.h>
+
+struct bench_args {
+    int pictures;
+};
+
+static const struct option_def defs[] = {{"pictures", 'n', OPT_INT,
+                                          offsetof(struct bench_args, pictures), "N",
+                                          "measure with at most N pictures (64)"},
+                                         {0}};
+
+static bool is_tower(int stage)
+{
+    return stage == BENCH_TOWER;
+}
+
+static double gflops(const struct bench *b)
+{
+    return b->tower_flops / b->seconds[BENCH_TOWER] * 1e-9;
+}
+
+static json_t *stage_json(const struct bench *b, int stage)
+{
+    double s = b->seconds[stage];
+    json_t *o = json_pack("{s:s s:i s:o s:o}", "name", bench_stage_names[stage], "threads",
+                          is_tower(stage) ? b->app->threads : 1, "ms", json_real6(s * 1e3),
+                          "images_per_second", json_real6(1 / s));
+    if (is_tower(stage) && b->tower_flops > 0) {
+        json_object_set_new(o, "gflops", json_real6(gflops(b)));
+        json_object_set_new(o, "share_of_limit", json_real6(gflops(b) * 1e9 / b->peak.flops));
+    }
+    return o;
+}
+
+static int print_json(const struct bench *b)
+{
+    struct app *a = b->app;
+    json_t *stages = json_array();
+    for (int s = 0; s < BENCH_STAGES; s++)
+        json_array_append_new(stages, stage_json(b, s));
+    return app_print_json(a, json_pack("{s:o s:s s:s s:i s:I s:o s:o s:o s:o s:o}", "model",
+                                       json_text(clip_info(a->clip)->name), "precision", "f32",
+                                       "processor", cpu_level_name(cpu_level_max()), "threads",
+                                       a->threads, "pictures", (json_int_t)b->n, "mean_bytes",
+                                       json_real6(b->bytes / (double)b->n), "limit_gflops",
+                                       json_real6(b->peak.flops * 1e-9), "copy_gb_per_second",
+                                       json_real6(b->peak.bytes * 1e-9), "stages", stages,
+                                       "images_per_second", json_real6(b->together)));
+}
+
+static int print_table(const struct bench *b)
+{
+    struct app *a = b->app;
+    struct buf name;
+    buf_init(&name, 1 << 16);
+    buf_text_safe(&name, clip_info(a->clip)->name);
+    printf("%s in f32 on %s, %d threads; %zu pictures of %.2f MB in the mean\n",
+           name.data ? name.data : "?", cpu_level_name(cpu_level_max()), a->threads, b->n,
+           b->bytes / (double)b->n * 1e-6);
+    printf("limits: %.0f GFLOP/s in f32, copies at %.1f GB/s\n\n", b->peak.flops * 1e-9,
+           b->peak.bytes * 1e-9);
+    printf("%-10s %8s %12s %10s\n", "stage", "threads", "ms/picture", "pictures/s");
+    for (int s = 0; s < BENCH_STAGES; s++) {
+        printf("%-10s %8d %12.3f %10.1f", bench_stage_names[s], is_tower(s) ? a->threads : 1,
+               b->seconds[s] * 1e3, 1 / b->seconds[s]);
+        if (s == BENCH_READ)
+            printf("   %.2f GB/s from the disk's cache",
+                   b->bytes / (double)b->n / b->seconds[s] * 1e-9);
+        if (is_tower(s) && b->tower_flops > 0)
+            printf("   %.0f GFLOP/s, %.0f %% of the limit", gflops(b),
+                   gflops(b) * 1e11 / b->peak.flops);
+        putchar('\n');
+    }
+    printf("%-10s %8d %12.3f %10.1f   as index does it, all at once\n", "together", a->threads,
+           1e3 / b->together, b->together);
+    buf_release(&name);
+    return app_check_stdout(a);
+}
+
+static int collect(struct bench *b)
+{
+    struct app *a = b->app;
+    const char *samples = EIDETIC_SAMPLES_SOURCE;
+    int bad = 0;
+    if (!a->rest.n) {
+        if (!file_is_dir(samples))
+            return app_usage(a, "name a folder of pictures: the samples are not installed here");
+        return bench_collect(b, &samples, 1);
+    }
+    char **roots = mem_zarray(a->rest.n, sizeof *roots);
+    for (size_t i = 0; roots && i < a->rest.n && !bad; i++)
+        bad = !(roots[i] = path_absolute(a->rest.item[i].value));
+    if (!roots || bad) {
+        error_set(&a->err, ST_NOMEM, "out of memory");
+        bad = app_fail(a, APP_FILE);
+    } else {
+        bad = bench_collect(b, (const char *const *)roots, a->rest.n);
+    }
+    for (size_t i = 0; roots && i < a->rest.n; i++)
+        mem_free(roots[i]);
+    mem_free(roots);
+    return bad;
+}
+
+static int run(struct app *a, int argc, char **argv)
+{
+    struct bench_args args = {.pictures = 64};
+    if (app_begin(a, &cmd_bench, defs, &args, argc, argv))
+        return a->exit;
+    if (args.pictures < 1 || args.pictures > 10000)
+        return app_usage(a, "--pictures is 1 to 10000"), a->exit;
+    struct bench b = {.app = a, .limit = (size_t)args.pictures};
+    if (!collect(&b) && !bench_stages(&b) && !bench_together(&b)) {
+        if (a->json)
+            print_json(&b);
+        else
+            print_table(&b);
+    }
+    bench_release(&b);
+    return a->exit;
+}
+
+const struct command cmd_bench = {
+    "bench", "how fast this machine indexes, stage by stage",
+    "usage: eidetic bench [DIR...]\n\n"
+    "Times what index does with a picture: reading the file (from the disk's cache), decoding, "
+    "resizing,\n"
+    "the network's image tower and writing to a library, then all of it together. It uses the "
+    "first\n"
+    "pictures found below each DIR (without DIR: the sample photographs), writes only to a "
+    "temporary "
+    "folder\n"
+    "in $TMPDIR and takes some ten seconds. All but the tower is timed on one thread; index runs "
+    "it "
+    "in as\n"
+    "many processes as there are threads. The limit is what this machine's multiply-adds reach "
+    "when "
+    "nothing\n"
+    "is read from memory.\n\n"
+    "  eidetic bench\n"
+    "  eidetic bench --model ~/models/ViT-B-32 ~/Pictures\n"
+    "  eidetic bench --json --threads 1",
+    run};

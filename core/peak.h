@@ -1,0 +1,27 @@
+/* What this machine can do at most, measured: multiply-adds held in registers, and a copy that no
+ * cache holds, each on all threads of a pool.
+ *
+ *     struct peak p;
+ *     peak_measure(&p, pool, cpu_level_max());
+ *     printf("%.0f GFLOP/s\n", p.flops * 1e-9);
+ *
+ * The best of some rounds, within about a second. flops is 1 below AVX2, where nothing is measured.
+ * Thread rule: as the pool's. */
+#ifndef EIDETIC_CORE_PEAK_H
+#define EIDETIC_CORE_PEAK_H
+
+#include "core/cpu.h"
+#include "core/threads.h"
+
+struct peak {
+    double flops, bytes; /* a second; flops in f32, a multiply-add counts as two */
+};
+
+/* level: whose vectors may be used; no more than cpu_level_max(). */
+void peak_measure(struct peak *peak, struct pool *pool, enum cpu_level level);
+
+/* Seconds on a clock that goes with the pool: processor time for one thread, else wall-clock time.
+ */
+double peak_clock(const struct pool *pool);
+
+#endif
