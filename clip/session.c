@@ -4,10 +4,18 @@
 #include "core/mem.h"
 #include <math.h>
 
-struct clip_session {
-    const struct clip *c;
+/* What one thread needs to run a tower alone. */
+struct lane {
     struct backend *be;
     struct arena arena;
+    struct error err;
+};
+
+struct clip_session {
+    const struct clip *c;
+    struct backend *be; /* all threads for one batch at a time */
+    struct arena arena;
+    struct lane *lane; /* [backend_threads(be)] one thread each, opened at their first use */
     clip_trace_fn *trace;
     void *trace_ctx;
 };
@@ -21,6 +29,8 @@ enum status clip_session_new(struct clip_session **out, const struct clip *c, co
         return error_set(err, ST_NOMEM, "out of memory for a session");
     s->c = c;
     enum status st = backend_open(&s->be, device ? device : "cpu", threads, err);
+    if (!st && !(s->lane = mem_zarray((size_t)backend_threads(s->be), sizeof *s->lane)))
+        st = error_set(err, ST_NOMEM, "out of memory for a session");
     if (st)
         clip_session_free(s);
     else
@@ -32,6 +42,11 @@ void clip_session_free(struct clip_session *s)
 {
     if (!s)
         return;
+    for (int i = 0; s->lane && i < backend_threads(s->be); i++) {
+        backend_close(s->lane[i].be);
+        arena_release(&s->lane[i].arena);
+    }
+    mem_free(s->lane);
     backend_close(s->be);
     arena_release(&s->arena);
     mem_free(s);
@@ -43,11 +58,14 @@ void clip_session_trace(struct clip_session *s, clip_trace_fn *fn, void *ctx)
     s->trace_ctx = ctx;
 }
 
-static struct clip_run run_begin(struct clip_session *s, const char *tower, struct error *err)
+/* With all threads, or with those of a lane. */
+static struct clip_run run_begin(struct clip_session *s, struct lane *lane, const char *tower,
+                                 struct error *err)
 {
-    arena_rewind(&s->arena, 0);
-    return (struct clip_run){.be = s->be,
-                             .arena = &s->arena,
+    struct arena *arena = lane ? &lane->arena : &s->arena;
+    arena_rewind(arena, 0);
+    return (struct clip_run){.be = lane ? lane->be : s->be,
+                             .arena = arena,
                              .trace = s->trace,
                              .trace_ctx = s->trace_ctx,
                              .tower = tower,
@@ -57,8 +75,8 @@ static struct clip_run run_begin(struct clip_session *s, const char *tower, stru
 /* Unit rows of y, checked: weights that hold NaN or 0 give vectors that compare with nothing. */
 static enum status finish(struct clip_session *s, struct clip_run *r, struct tensor *y)
 {
-    op_l2norm(s->be, y, y, 1e-12f);
-    enum status st = backend_sync(s->be, r->err);
+    op_l2norm(r->be, y, y, 1e-12f);
+    enum status st = backend_sync(r->be, r->err);
     if (st)
         return st;
     clip_run_trace(r, "vector", -1, y);
@@ -74,11 +92,12 @@ static enum status finish(struct clip_session *s, struct clip_run *r, struct ten
     return ST_OK;
 }
 
-static enum status image_batch(struct clip_session *s, const uint8_t *const *pixels, int64_t n,
-                               float *out, struct error *err)
+static enum status image_batch(struct clip_session *s, struct lane *lane,
+                               const uint8_t *const *pixels, int64_t n, float *out,
+                               struct error *err)
 {
     const struct clip_model *m = &s->c->model;
-    struct clip_run r = run_begin(s, "image", err);
+    struct clip_run r = run_begin(s, lane, "image", err);
     int64_t size = m->pre.prep.size, side = m->input_side > 0 ? m->input_side : size;
     struct tensor y = clip_run_tensor(&r, 2, (int64_t[]){n, m->dim});
     struct tensor x = clip_run_tensor(&r, 4, (int64_t[]){n, side, side, 3});
@@ -89,7 +108,7 @@ static enum status image_batch(struct clip_session *s, const uint8_t *const *pix
     for (int64_t i = 0; i < n * side; i++)
         memcpy((uint8_t *)u8.data + i * side * 3, pixels[i / side] + i % side * size * 3,
                (size_t)side * 3);
-    op_normalize_u8(s->be, &x, &u8, m->pre.rescale, m->pre.mean, m->pre.std);
+    op_normalize_u8(r.be, &x, &u8, m->pre.rescale, m->pre.mean, m->pre.std);
     arena_rewind(r.arena, mark);
     clip_run_trace(&r, "pixels", -1, &x);
     enum status st = s->c->arch->image(m, &r, &x, &y);
@@ -100,15 +119,53 @@ static enum status image_batch(struct clip_session *s, const uint8_t *const *pix
     return st;
 }
 
+struct each {
+    struct clip_session *s;
+    const uint8_t *const *pixels;
+    float *out;
+};
+
+static void image_alone(void *ctx, int i, int thread)
+{
+    const struct each *e = ctx;
+    struct lane *lane = &e->s->lane[thread];
+    if (lane->err.code == ST_OK)
+        image_batch(e->s, lane, e->pixels + i, 1, e->out + (size_t)i * (size_t)e->s->c->model.dim,
+                    &lane->err);
+}
+
+/* A picture a thread: the maps of a convolutional tower stay in its processor's own cache. */
+static enum status image_each(struct clip_session *s, const uint8_t *const *pixels, int n,
+                              float *out, struct error *err)
+{
+    int lanes = backend_threads(s->be);
+    for (int i = 0; i < lanes; i++) {
+        struct lane *lane = &s->lane[i];
+        lane->err = (struct error){0};
+        enum status st = lane->be ? ST_OK : backend_open(&lane->be, backend_name(s->be), 1, err);
+        if (st)
+            return st;
+    }
+    pool_for(backend_pool(s->be), n, image_alone, &(struct each){s, pixels, out});
+    for (int i = 0; i < lanes; i++)
+        if (s->lane[i].err.code != ST_OK)
+            return error_set(err, s->lane[i].err.code, "%s", s->lane[i].err.text);
+    return ST_OK;
+}
+
 enum status clip_encode_images(struct clip_session *s, const uint8_t *const *pixels, int n,
                                float *out, struct error *err)
 {
-    int step = s->c->model.image_batch > 0 ? s->c->model.image_batch : 8;
+    const struct clip_model *m = &s->c->model;
+    bool alone = m->image_alone && !s->trace; /* traced tensors show the whole batch */
+    int step = alone ? 1 : m->image_batch > 0 ? m->image_batch : 8;
     enum status st = ST_OK;
     if (s->c->opts.no_image)
         return error_set(err, ST_USAGE, "%s: was opened without its image tower", s->c->src.path);
+    if (alone && n > 1 && backend_threads(s->be) > 1)
+        return image_each(s, pixels, n, out, err);
     for (int i = 0; i < n && !st; i += step)
-        st = image_batch(s, pixels + i, n - i < step ? n - i : step,
+        st = image_batch(s, NULL, pixels + i, n - i < step ? n - i : step,
                          out + (size_t)i * (size_t)s->c->model.dim, err);
     return st;
 }
@@ -147,7 +204,7 @@ static enum status text_batch(struct clip_session *s, const int32_t *all, const 
                               int n, float *out, struct error *err)
 {
     const struct clip_model *m = &s->c->model;
-    struct clip_run r = run_begin(s, "text", err);
+    struct clip_run r = run_begin(s, NULL, "text", err);
     size_t context = (size_t)m->context, dim = (size_t)m->dim;
     struct tensor y = clip_run_tensor(&r, 2, (int64_t[]){n, m->dim});
     int32_t *ids = clip_run_array(&r, (int64_t)n * m->context, sizeof *ids);
@@ -201,7 +258,7 @@ enum status clip_text_states(struct clip_session *s, const char *text, float *st
     const struct clip_model *m = &s->c->model;
     if (s->c->opts.no_text)
         return error_set(err, ST_USAGE, "%s: was opened without its text tower", s->c->src.path);
-    struct clip_run r = run_begin(s, "text", err);
+    struct clip_run r = run_begin(s, NULL, "text", err);
     struct tensor y = clip_run_tensor(&r, 3, (int64_t[]){1, m->context, m->text_width});
     int32_t len = 0, *ids = clip_run_array(&r, m->context, sizeof *ids);
     if (r.status)

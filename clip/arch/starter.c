@@ -285,7 +285,7 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
     m->text_width = s->text.t.width;
     m->tokenizer = TOKENIZER_WORDPIECE;
     m->tokenizer_dir = src->dir;
-    m->image_batch = 4; /* more falls out of the second-level cache */
+    m->image_alone = true;
     snprintf(m->recipe, sizeof m->recipe, "starter heads %d softmax %g eps %g,%g", s->image.heads,
              (double)s->image.softmax_scale, (double)s->image.eps, (double)s->text.eps);
     return l.status;
