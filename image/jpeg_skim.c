@@ -10,6 +10,7 @@
 enum {
     ONE_BITS = 9,
     SKIP_BITS = 12,
+    VALUE_BITS = 10,
     WINDOW = 32768,
     /* More than an MCU can take: 10 blocks of 64 symbols of 16 + 15 bits, and what refill reads. */
     MARGIN = 4096,
@@ -18,10 +19,11 @@ enum {
 };
 
 struct table {
-    uint16_t one[1 << ONE_BITS];   /* length << 8 | symbol; 0: a longer code */
-    uint16_t skip[1 << SKIP_BITS]; /* coefficients << 8 | EOB | bits; NO_SKIP: not even one */
-    int32_t max_code[18];          /* of each length, -1: none */
-    int32_t offset[18];            /* from code to symbol */
+    uint16_t one[1 << ONE_BITS];    /* length << 8 | symbol; 0: a longer code */
+    uint16_t skip[1 << SKIP_BITS];  /* coefficients << 8 | EOB | bits; NO_SKIP: not even one */
+    int32_t value[1 << VALUE_BITS]; /* value << 16 | coefficients << 8 | EOB | bits; 0: longer */
+    int32_t max_code[18];           /* of each length, -1: none */
+    int32_t offset[18];             /* from code to symbol */
     const uint8_t *symbols;
 };
 #define NO_SKIP (127u << 8)
@@ -136,12 +138,29 @@ static inline bool read_block(struct bits *b, const struct component *c, int *di
                               int32_t low[5])
 {
     refill(b);
-    int s = next_symbol(b, c->dc), k = 0;
-    if (s < 0 || s > 15)
-        return false;
-    *difference = s ? next_value(b, s) : 0;
+    int k = 0;
+    int32_t e = c->dc->value[b->buf >> (64 - VALUE_BITS)];
+    if (e) {
+        drop(b, e & 31);
+        *difference = e >> 16;
+    } else {
+        int s = next_symbol(b, c->dc);
+        if (s < 0 || s > 15)
+            return false;
+        *difference = s ? next_value(b, s) : 0;
+    }
     while (low && k < 4) {
         refill(b);
+        e = c->ac->value[b->buf >> (64 - VALUE_BITS)];
+        if (e) {
+            drop(b, e & 31);
+            if (e & EOB)
+                return true;
+            k += e >> 8 & 127;
+            if (k <= 4)
+                low[k] = e >> 16;
+            continue;
+        }
         int symbol = next_symbol(b, c->ac), size = symbol & 15;
         if (symbol < 0)
             return false;
@@ -163,11 +182,11 @@ static inline uint8_t sample(int32_t sum)
 
 /* Block (x, y) of the strip. The means of a block's quarters: the inverse DCT of its lowest 2 x 2
  * coefficients, each weighted by the mean of its cosine. */
-static inline bool put_block(struct skim *s, struct component *c, size_t x, size_t y)
+static inline bool put_block(struct bits *b, struct component *c, size_t x, size_t y)
 {
     int32_t low[5] = {0};
     int difference;
-    if (!read_block(&s->bits, c, &difference, c->n == 2 ? low : NULL))
+    if (!read_block(b, c, &difference, c->n == 2 ? low : NULL))
         return false;
     c->predicted = (int16_t)(c->predicted + difference);
     int32_t mean = c->predicted * c->q[0];
@@ -176,11 +195,11 @@ static inline bool put_block(struct skim *s, struct component *c, size_t x, size
         return true;
     }
     uint8_t *to = c->strip + 2 * y * c->stride + 2 * x;
-    int32_t a = low[1] * c->q[1], b = low[2] * c->q[2], d = low[4] * c->q[3];
-    to[0] = sample(mean + a + b + d);
-    to[1] = sample(mean - a + b - d);
-    to[c->stride] = sample(mean + a - b - d);
-    to[c->stride + 1] = sample(mean - a - b + d);
+    int32_t across = low[1] * c->q[1], down = low[2] * c->q[2], both = low[4] * c->q[3];
+    to[0] = sample(mean + across + down + both);
+    to[1] = sample(mean - across + down - both);
+    to[c->stride] = sample(mean + across - down - both);
+    to[c->stride + 1] = sample(mean - across - down + both);
     return true;
 }
 
@@ -272,6 +291,15 @@ static bool table_init(struct table *t, const JHUFF_TBL *h, bool ac)
         }
         t->skip[i] = (uint16_t)(used ? to << 8 | eob | used : NO_SKIP);
     }
+    for (uint32_t i = 0; i < 1u << VALUE_BITS; i++) {
+        struct bits b = {.buf = (uint64_t)i << (64 - VALUE_BITS), .n = VALUE_BITS};
+        int symbol = next_symbol(&b, t), size = ac ? symbol & 15 : symbol;
+        if (symbol < 0 || b.n < size)
+            continue;
+        int run = ac ? symbol >> 4 : 0, value = size ? next_value(&b, size) : 0;
+        bool end = ac && !size && symbol != 0xF0;
+        t->value[i] = value * 65536 + ((run + 1) << 8) + (end ? EOB : 0) + VALUE_BITS - b.n;
+    }
     return true;
 }
 
@@ -342,15 +370,18 @@ static bool skim_init(struct skim *s, const struct jpeg_decompress_struct *d, in
 static bool read_mcu(struct skim *s, size_t x)
 {
     struct source *src = &s->src;
+    struct bits b; /* a copy of one's own stays in registers */
     if (!src->at_marker && src->window + src->len - s->bits.p < MARGIN)
         source_fill(src, &s->bits);
+    b = s->bits;
     for (int i = 0; i < s->comps; i++) {
         struct component *c = &s->comp[i];
         for (int v = 0; v < c->v; v++)
             for (int h = 0; h < c->h; h++)
-                if (!put_block(s, c, x * (size_t)c->h + (size_t)h, (size_t)v))
+                if (!put_block(&b, c, x * (size_t)c->h + (size_t)h, (size_t)v))
                     return false;
     }
+    s->bits = b;
     return !src->at_marker || s->bits.p - s->bits.n / 8 <= src->window + src->len;
 }
 
