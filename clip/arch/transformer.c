@@ -96,19 +96,82 @@ static void layer_post(struct clip_run *r, const struct clip_transformer *t,
     clip_norm_run(r, x, x, &l->ln2, t->eps);
 }
 
+static void run_layers(struct clip_run *r, const struct clip_transformer *t, int layers,
+                       struct scratch *s, struct tensor *x, const int32_t *kv_len)
+{
+    for (int i = 0; i < layers; i++) {
+        if (t->post_norm)
+            layer_post(r, t, &t->layer[i], s, x, kv_len);
+        else
+            layer_pre(r, t, &t->layer[i], s, x, kv_len);
+        clip_run_trace(r, "block", i, x);
+    }
+}
+
 enum status clip_transformer_run(struct clip_run *r, const struct clip_transformer *t,
                                  struct tensor *x, const int32_t *kv_len)
 {
     struct scratch s;
     if (!scratch_take(&s, r, t, x))
         return r->status;
-    for (int i = 0; i < t->layers; i++) {
-        if (t->post_norm)
-            layer_post(r, t, &t->layer[i], &s, x, kv_len);
-        else
-            layer_pre(r, t, &t->layer[i], &s, x, kv_len);
-        clip_run_trace(r, "block", i, x);
+    run_layers(r, t, t->layers, &s, x, kv_len);
+    return ST_OK;
+}
+
+void clip_gather_run(struct clip_run *r, struct tensor *y, const struct tensor *x,
+                     const struct tensor *ids)
+{
+    struct tensor table =
+        tensor_view(x->data, DT_F32, 2, (int64_t[]){x->dim[0] * x->dim[1], x->dim[2]});
+    op_embedding(r->be, y, &table, ids);
+}
+
+/* layer_pre for the tokens ids [B] alone, one of each sequence; all others only lend their keys and
+ * values. kv_len: how many of them each may see. */
+static void layer_last(struct clip_run *r, const struct clip_transformer *t,
+                       const struct clip_layer *l, struct scratch *s, struct tensor *x,
+                       const struct tensor *ids, const int32_t *kv_len, struct tensor *y)
+{
+    int64_t b = x->dim[0], d = t->width;
+    struct tensor q = tensor_view(s->q.data, DT_F32, 2, (int64_t[]){b, d});
+    struct tensor q3 = tensor_view(s->q.data, DT_F32, 3, (int64_t[]){b, 1, d});
+    struct tensor y3 = tensor_view(y->data, DT_F32, 3, (int64_t[]){b, 1, d});
+    struct tensor sum = tensor_view(s->y.data, DT_F32, 2, (int64_t[]){b, d});
+    struct tensor h = tensor_view(s->h.data, DT_F32, 2, (int64_t[]){b, t->hidden});
+    struct attn_opts o = {.heads = t->heads, .kv_len = kv_len};
+    clip_norm_run(r, &s->y, x, &l->ln1, t->eps);
+    clip_linear_run(r, &s->k, &s->y, &l->k, ACT_NONE, NULL);
+    clip_linear_run(r, &s->v, &s->y, &l->v, ACT_NONE, NULL);
+    clip_gather_run(r, y, &s->y, ids);
+    clip_linear_run(r, &q, y, &l->q, ACT_NONE, NULL);
+    op_attention(r->be, &y3, &q3, &s->k, &s->v, &o);
+    clip_gather_run(r, &sum, x, ids);
+    add_back(r, &sum, y, &l->o, &l->ls1, &q);
+    clip_norm_run(r, y, &sum, &l->ln2, t->eps);
+    clip_linear_run(r, &h, y, &l->fc1, t->act, NULL);
+    add_back(r, &sum, &h, &l->fc2, &l->ls2, y);
+    op_convert(r->be, y, &sum);
+}
+
+enum status clip_transformer_pick(struct clip_run *r, const struct clip_transformer *t,
+                                  struct tensor *x, const int32_t *at, struct tensor *y)
+{
+    bool whole = r->trace || t->post_norm || t->layers == 0;
+    int64_t b = x->dim[0];
+    struct scratch s;
+    int32_t *flat = clip_run_array(r, b, sizeof *flat), *len = clip_run_array(r, b, sizeof *len);
+    if (r->status || !scratch_take(&s, r, t, x))
+        return r->status;
+    for (int64_t i = 0; i < b; i++) {
+        flat[i] = (int32_t)(i * x->dim[1]) + at[i];
+        len[i] = at[i] + 1;
     }
+    struct tensor ids = tensor_view(flat, DT_I32, 1, &b);
+    run_layers(r, t, t->layers - !whole, &s, x, NULL);
+    if (whole)
+        clip_gather_run(r, y, x, &ids);
+    else
+        layer_last(r, t, &t->layer[t->layers - 1], &s, x, &ids, t->causal ? len : NULL, y);
     return ST_OK;
 }
 

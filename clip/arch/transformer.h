@@ -35,7 +35,14 @@ enum status clip_transformer_init(struct clip_transformer *t, struct clip_loader
 /* x [B,T,D] in place; kv_len [B] as op_attention's, or NULL. Traces "block.<i>". */
 enum status clip_transformer_run(struct clip_run *r, const struct clip_transformer *t,
                                  struct tensor *x, const int32_t *kv_len);
+/* The same, of which only y [B,D] is wanted: the states of token at[b] of each sequence. The last
+ * layer is computed for these alone, unless a trace watches. x is used up. */
+enum status clip_transformer_pick(struct clip_run *r, const struct clip_transformer *t,
+                                  struct tensor *x, const int32_t *at, struct tensor *y);
 
+/* y [n, D] = the states of x [B,T,D] at flat token numbers ids [n]. */
+void clip_gather_run(struct clip_run *r, struct tensor *y, const struct tensor *x,
+                     const struct tensor *ids);
 void clip_linear_run(struct clip_run *r, struct tensor *y, const struct tensor *x,
                      const struct clip_linear *w, enum act act, const struct tensor *residual);
 void clip_norm_run(struct clip_run *r, struct tensor *y, const struct tensor *x,

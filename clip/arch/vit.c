@@ -26,38 +26,44 @@ static void embed_patches(struct clip_run *r, const struct clip_vit_image *v,
     op_add(r->be, y, y, &v->positions);
 }
 
-/* y [n, D] = the states of x [B,T,D] at flat token numbers ids[n]. */
-static void gather(struct clip_run *r, struct tensor *y, const struct tensor *x,
-                   const struct tensor *ids)
+/* The mean of all but the class token. */
+static enum status pool_mean(struct clip_run *r, const struct clip_vit_image *v, struct tensor *x,
+                             struct tensor *pooled)
 {
-    struct tensor table =
-        tensor_view(x->data, DT_F32, 2, (int64_t[]){x->dim[0] * x->dim[1], x->dim[2]});
-    op_embedding(r->be, y, &table, ids);
-}
-
-static void pool_image(struct clip_run *r, const struct clip_vit_image *v, struct tensor *x,
-                       struct tensor *spare, struct tensor *ids, struct tensor *pooled)
-{
-    int64_t b = x->dim[0], t = x->dim[1], d = x->dim[2];
-    int32_t *id = ids->data;
+    int64_t b = x->dim[0], t = x->dim[1], d = x->dim[2], count = b * (t - 1);
+    size_t mark = arena_mark(r->arena);
+    if (clip_transformer_run(r, &v->t, x, NULL))
+        return r->status;
+    arena_rewind(r->arena, mark);
+    struct tensor rest = clip_run_tensor(r, 3, (int64_t[]){b, t - 1, d});
+    struct tensor ids = tensor_view(clip_run_array(r, count, 4), DT_I32, 1, &count);
+    int32_t *id = ids.data;
+    if (r->status)
+        return r->status;
     if (!v->norm_after_pool)
         clip_norm_run(r, x, x, &v->ln_post, v->t.eps);
-    if (v->pool == CLIP_POOL_MEAN) {
-        struct tensor rest = tensor_view(spare->data, DT_F32, 3, (int64_t[]){b, t - 1, d});
-        struct tensor idx = tensor_view(id, DT_I32, 1, (int64_t[]){b * (t - 1)});
-        for (int64_t i = 0; i < b; i++)
-            for (int64_t j = 1; j < t; j++)
-                *id++ = (int32_t)(i * t + j);
-        gather(r, &rest, x, &idx);
-        op_mean_tokens(r->be, pooled, &rest, NULL);
-    } else {
-        struct tensor idx = tensor_view(id, DT_I32, 1, &b);
-        for (int64_t i = 0; i < b; i++)
-            id[i] = (int32_t)(i * t);
-        gather(r, pooled, x, &idx);
-    }
+    for (int64_t i = 0; i < b; i++)
+        for (int64_t j = 1; j < t; j++)
+            *id++ = (int32_t)(i * t + j);
+    clip_gather_run(r, &rest, x, &ids);
+    op_mean_tokens(r->be, pooled, &rest, NULL);
     if (v->norm_after_pool)
         clip_norm_run(r, pooled, pooled, &v->ln_post, v->t.eps);
+    return ST_OK;
+}
+
+/* The class token's state. */
+static enum status pool_first(struct clip_run *r, const struct clip_vit_image *v, struct tensor *x,
+                              struct tensor *pooled)
+{
+    int32_t *at = clip_run_array(r, x->dim[0], sizeof *at);
+    if (r->status)
+        return r->status;
+    memset(at, 0, (size_t)x->dim[0] * sizeof *at);
+    if (clip_transformer_pick(r, &v->t, x, at, pooled))
+        return r->status;
+    clip_norm_run(r, pooled, pooled, &v->ln_post, v->t.eps);
+    return ST_OK;
 }
 
 enum status clip_vit_run_image(const struct clip_model *m, struct clip_run *r,
@@ -80,13 +86,8 @@ enum status clip_vit_run_image(const struct clip_model *m, struct clip_run *r,
         clip_norm_run(r, &x, &x, &v->ln_pre, v->t.eps);
     clip_run_trace(r, "embed", -1, &x);
     arena_rewind(r->arena, mark);
-    if (clip_transformer_run(r, &v->t, &x, NULL))
+    if (v->pool == CLIP_POOL_MEAN ? pool_mean(r, v, &x, &pooled) : pool_first(r, v, &x, &pooled))
         return r->status;
-    arena_rewind(r->arena, mark);
-    struct tensor spare = clip_run_tensor(r, 3, (int64_t[]){b, g + 1, d});
-    if (r->status)
-        return r->status;
-    pool_image(r, v, &x, &spare, &ids, &pooled);
     clip_run_trace(r, "pooled", -1, &pooled);
     clip_linear_run(r, y, &pooled, &v->proj, ACT_NONE, NULL);
     return ST_OK;
@@ -114,9 +115,9 @@ static int pool_position(const struct clip_vit_text *v, const int32_t *ids)
     }
 }
 
-/* The states [n,T,D] behind ln_final of the first T tokens. */
-static enum status text_states(struct clip_run *r, const struct clip_vit_text *v,
-                               const struct clip_tokens *t, int64_t tokens, struct tensor *x)
+/* x [n,T,D]: the first T tokens, embedded. */
+static enum status embed_tokens(struct clip_run *r, const struct clip_vit_text *v,
+                                const struct clip_tokens *t, int64_t tokens, struct tensor *x)
 {
     int64_t count = t->n * tokens;
     struct tensor ids = tensor_view(clip_run_array(r, count, 4), DT_I32, 1, &count);
@@ -129,10 +130,6 @@ static enum status text_states(struct clip_run *r, const struct clip_vit_text *v
     op_embedding(r->be, x, &v->tokens, &ids);
     op_add(r->be, x, x, &positions);
     clip_run_trace(r, "embed", -1, x);
-    if (clip_transformer_run(r, &v->t, x, NULL))
-        return r->status;
-    clip_norm_run(r, x, x, &v->ln_final, v->t.eps);
-    clip_run_trace(r, "final", -1, x);
     return ST_OK;
 }
 
@@ -153,19 +150,15 @@ enum status clip_vit_run_text(const struct clip_model *m, struct clip_run *r,
         tokens = v->context;
     struct tensor x = clip_run_tensor(r, 3, (int64_t[]){n, tokens, d});
     struct tensor pooled = clip_run_tensor(r, 2, (int64_t[]){n, d});
-    if (r->status || text_states(r, v, t, tokens, &x))
+    if (!v->proj.w.data)
+        pooled.data = y->data;
+    if (r->status || embed_tokens(r, v, t, tokens, &x) ||
+        clip_transformer_pick(r, &v->t, &x, at, &pooled))
         return r->status;
-    for (int i = 0; i < t->n; i++)
-        at[i] += (int32_t)(i * tokens);
-    struct tensor idx = tensor_view(at, DT_I32, 1, &n);
-    if (!v->proj.w.data) {
-        gather(r, y, &x, &idx);
-        clip_run_trace(r, "pooled", -1, y);
-        return ST_OK;
-    }
-    gather(r, &pooled, &x, &idx);
+    clip_norm_run(r, &pooled, &pooled, &v->ln_final, v->t.eps);
     clip_run_trace(r, "pooled", -1, &pooled);
-    clip_linear_run(r, y, &pooled, &v->proj, ACT_NONE, NULL);
+    if (v->proj.w.data)
+        clip_linear_run(r, y, &pooled, &v->proj, ACT_NONE, NULL);
     return ST_OK;
 }
 
@@ -175,7 +168,10 @@ enum status clip_vit_run_states(const struct clip_model *m, struct clip_run *r,
 {
     const struct clip_vit_text *v = &((const struct clip_vit *)m->data)->text;
     memset(mask, 1, (size_t)v->context);
-    return text_states(r, v, t, v->context, y);
+    if (embed_tokens(r, v, t, v->context, y) || clip_transformer_run(r, &v->t, y, NULL))
+        return r->status;
+    clip_norm_run(r, y, y, &v->ln_final, v->t.eps);
+    return ST_OK;
 }
 
 static int batch_for(int64_t tokens, const struct clip_transformer *t, int most)
