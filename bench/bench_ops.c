@@ -373,8 +373,9 @@ static int bench_backend(struct bench *b, const char *name, int threads)
         return 2;
     }
     peak_measure(&b->peak, backend_pool(b->be), strstr(name, "avx2") ? CPU_AVX2 : cpu_level_max());
-    printf("%s (%s), %d threads: peak %.1f GFLOP/s, copy %.1f GB/s\n", name, backend_name(b->be),
-           backend_threads(b->be), b->peak.flops * 1e-9, b->peak.bytes * 1e-9);
+    printf("%s (%s), %d threads: peak %.1f GFLOP/s f32, %.1f bf16, %.1f int8; copy %.1f GB/s\n",
+           name, backend_name(b->be), backend_threads(b->be), b->peak.flops * 1e-9,
+           b->peak.bf16 * 1e-9, b->peak.int8 * 1e-9, b->peak.bytes * 1e-9);
     bench_all(b);
     enum status st = backend_sync(b->be, &err);
     if (st != ST_OK)
