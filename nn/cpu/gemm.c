@@ -1,6 +1,7 @@
 /* Matrix products: from tensors to struct linear_args, and the driver of the vector kernels. */
 #include "nn/cpu/gemm.h"
 #include <cblas.h>
+#include <string.h>
 
 void cpu_linear(struct backend *be, struct tensor *y, const struct tensor *x,
                 const struct tensor *w, const struct tensor *b, enum act act,
@@ -99,9 +100,32 @@ static void run_dot(void *ctx, int64_t n0, int64_t n1, int thread)
     s->c->k.dot(s->a, n0, n1);
 }
 
+/* Rows at a distance of whole pages share one set of L1, which holds eight lines: too few for the
+ * twelve rows of AVX-512's tile, enough for the six of AVX2's. */
+enum { PAGE_FLOATS = 1024, MOST_COPIED = 1 << 23 };
+static bool rows_collide(const struct cpu *c, const struct linear_args *a)
+{
+    return c->k.nr == 32 && a->ldx % PAGE_FLOATS == 0 && a->n >= 256 && a->m * a->k <= MOST_COPIED;
+}
+
+struct copy_ctx {
+    const struct linear_args *a;
+    float *to;
+    int64_t ld;
+};
+
+static void copy_rows(void *ctx, int64_t m0, int64_t m1, int thread)
+{
+    (void)thread;
+    const struct copy_ctx *s = ctx;
+    for (int64_t m = m0; m < m1; m++)
+        memcpy(s->to + m * s->ld, s->a->x + m * s->a->ldx, (size_t)s->a->k * sizeof(float));
+}
+
 void linear_panels(struct cpu *c, const struct linear_args *a)
 {
     struct panels_ctx s = {.c = c, .a = a};
+    struct linear_args apart = *a; /* x copied */
     if (a->m <= GEMM_DOT_ROWS && !a->transposed) {
         cpu_split(c, a->n, 16 + 65536 / (a->k + 1) / 16 * 16, run_dot, &s);
         return;
@@ -110,9 +134,17 @@ void linear_panels(struct cpu *c, const struct linear_args *a)
     s.panel_floats = pad16((size_t)a->k * (size_t)c->k.nr);
     bool small = s.panels * a->k * c->k.nr <= SMALL_W;
     size_t count = (size_t)(small ? s.panels : pool_threads(c->base.pool));
-    s.packed = cpu_scratch(c, SCRATCH_OP, s.panel_floats * count);
+    apart.ldx = a->k + 16;
+    size_t copied = rows_collide(c, a) ? (size_t)(a->m * apart.ldx) : 0;
+    s.packed = cpu_scratch(c, SCRATCH_OP, s.panel_floats * count + copied);
     if (!s.packed)
         return;
+    if (copied) {
+        float *x = s.packed + s.panel_floats * count;
+        cpu_split(c, a->m, 1 + 65536 / a->k, copy_rows, &(struct copy_ctx){a, x, apart.ldx});
+        apart.x = x;
+        s.a = &apart;
+    }
     if (small) {
         int64_t rows = ((1 << 20) / (a->k * a->n + 1) + 1) * 12;
         cpu_split(c, s.panels, 1 + 16384 / (a->k * c->k.nr + 1), pack_panels, &s);
