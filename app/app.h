@@ -84,6 +84,10 @@ int app_open_library(struct app *a, enum db_mode mode);
 /* The library must be open where its own model is to be the default. Opens the model's towers. */
 int app_open_model(struct app *a, const struct clip_opts *o);
 int app_open_session(struct app *a);
+/* What --precision means here for pictures. */
+enum precision app_precision(const struct app *a);
+/* The folder of sample photographs, or NULL. */
+const char *app_samples(void);
 /* Looks the open model up in the open library: a->model_row. */
 int app_find_model_row(struct app *a);
 /* Decoder workers for the open model; call before app_open_session starts threads. */

@@ -17,6 +17,18 @@ static bool is_tower(int stage)
     return stage == BENCH_TOWER;
 }
 
+static enum precision precision(const struct bench *b)
+{
+    return clip_session_precision(b->app->session);
+}
+
+/* What the machine can do at most in the precision in use. */
+static double limit(const struct bench *b)
+{
+    const double limits[PREC_COUNT] = {b->peak.flops, b->peak.bf16, b->peak.int8};
+    return limits[precision(b)];
+}
+
 static double gflops(const struct bench *b)
 {
     return b->tower_flops / b->seconds[BENCH_TOWER] * 1e-9;
@@ -30,7 +42,7 @@ static json_t *stage_json(const struct bench *b, int stage)
                           "images_per_second", json_real6(1 / s));
     if (is_tower(stage) && b->tower_flops > 0) {
         json_object_set_new(o, "gflops", json_real6(gflops(b)));
-        json_object_set_new(o, "share_of_limit", json_real6(gflops(b) * 1e9 / b->peak.flops));
+        json_object_set_new(o, "share_of_limit", json_real6(gflops(b) * 1e9 / limit(b)));
     }
     return o;
 }
@@ -41,14 +53,14 @@ static int print_json(const struct bench *b)
     json_t *stages = json_array();
     for (int s = 0; s < BENCH_STAGES; s++)
         json_array_append_new(stages, stage_json(b, s));
-    return app_print_json(a, json_pack("{s:o s:s s:s s:i s:I s:o s:o s:o s:o s:o}", "model",
-                                       json_text(clip_info(a->clip)->name), "precision", "f32",
-                                       "processor", cpu_level_name(cpu_level_max()), "threads",
-                                       a->threads, "pictures", (json_int_t)b->n, "mean_bytes",
-                                       json_real6(b->bytes / (double)b->n), "limit_gflops",
-                                       json_real6(b->peak.flops * 1e-9), "copy_gb_per_second",
-                                       json_real6(b->peak.bytes * 1e-9), "stages", stages,
-                                       "images_per_second", json_real6(b->together)));
+    return app_print_json(
+        a, json_pack(
+               "{s:o s:s s:s s:i s:I s:o s:o s:o s:o s:o}", "model",
+               json_text(clip_info(a->clip)->name), "precision", precision_name(precision(b)),
+               "processor", cpu_level_name(cpu_level_max()), "threads", a->threads, "pictures",
+               (json_int_t)b->n, "mean_bytes", json_real6(b->bytes / (double)b->n), "limit_gflops",
+               json_real6(limit(b) * 1e-9), "copy_gb_per_second", json_real6(b->peak.bytes * 1e-9),
+               "stages", stages, "images_per_second", json_real6(b->together)));
 }
 
 static int print_table(const struct bench *b)
@@ -57,11 +69,11 @@ static int print_table(const struct bench *b)
     struct buf name;
     buf_init(&name, 1 << 16);
     buf_text_safe(&name, clip_info(a->clip)->name);
-    printf("%s in f32 on %s, %d threads; %zu pictures of %.2f MB in the mean\n",
-           name.data ? name.data : "?", cpu_level_name(cpu_level_max()), a->threads, b->n,
-           b->bytes / (double)b->n * 1e-6);
-    printf("limits: %.0f GFLOP/s in f32, copies at %.1f GB/s\n\n", b->peak.flops * 1e-9,
-           b->peak.bytes * 1e-9);
+    printf("%s in %s on %s, %d threads; %zu pictures of %.2f MB in the mean\n",
+           name.data ? name.data : "?", precision_name(precision(b)),
+           cpu_level_name(cpu_level_max()), a->threads, b->n, b->bytes / (double)b->n * 1e-6);
+    printf("limits: %.0f GFLOP/s in %s, copies at %.1f GB/s\n\n", limit(b) * 1e-9,
+           precision_name(precision(b)), b->peak.bytes * 1e-9);
     printf("%-10s %8s %12s %10s\n", "stage", "threads", "ms/picture", "pictures/s");
     for (int s = 0; s < BENCH_STAGES; s++) {
         printf("%-10s %8d %12.3f %10.1f", bench_stage_names[s], is_tower(s) ? a->threads : 1,
@@ -70,8 +82,7 @@ static int print_table(const struct bench *b)
             printf("   %.2f GB/s from the disk's cache",
                    b->bytes / (double)b->n / b->seconds[s] * 1e-9);
         if (is_tower(s) && b->tower_flops > 0)
-            printf("   %.0f GFLOP/s, %.0f %% of the limit", gflops(b),
-                   gflops(b) * 1e11 / b->peak.flops);
+            printf("   %.0f GFLOP/s, %.0f %% of the limit", gflops(b), gflops(b) * 1e11 / limit(b));
         putchar('\n');
     }
     printf("%-10s %8d %12.3f %10.1f   as index does it, all at once\n", "together", a->threads,
@@ -83,10 +94,10 @@ static int print_table(const struct bench *b)
 static int collect(struct bench *b)
 {
     struct app *a = b->app;
-    const char *samples = EIDETIC_SAMPLES_SOURCE;
+    const char *samples = app_samples();
     int bad = 0;
     if (!a->rest.n) {
-        if (!file_is_dir(samples))
+        if (!samples)
             return app_usage(a, "name a folder of pictures: the samples are not installed here");
         return bench_collect(b, &samples, 1);
     }

@@ -46,6 +46,10 @@ static void report_machine(struct report *r)
          cpu_count());
     for (const char *const *name = backend_list(); *name; name++)
         fact(r, true, "backend", "%s", *name);
+    fact(r, true, "precision", "%s",
+         backend_has_low_precision()
+             ? "f32, bf16 and int8; auto takes the fastest that a model keeps near f32"
+             : "f32; auto is f32");
     fact(r, true, "blas", "%s", backend_blas_info());
     fact(r, true, "formats", "%s", image_formats());
     fact(r, true, "decoding", "%s", decoder_sandbox_info());

@@ -173,6 +173,8 @@ static int run(struct app *a, int argc, char **argv)
     struct rows r = {0};
     if (app_begin(a, &cmd_embed, defs, &args, argc, argv))
         return a->exit;
+    if (!a->precision) /* exact unless told otherwise, unlike index and search */
+        a->precision = "f32";
     bool pictures = false, texts = args.from != NULL;
     for (size_t i = 0; i < a->rest.n; i++)
         *(a->rest.item[i].name[0] ? &texts : &pictures) = true;

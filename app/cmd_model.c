@@ -52,6 +52,20 @@ static int model_list(struct app *a)
     return app_check_stdout(a);
 }
 
+static int add_cosines(struct app *a, json_t *o)
+{
+    struct precision_cosine c[PREC_COUNT];
+    int n = app_measure_precisions(a, c);
+    for (int p = PREC_BF16; n > 0 && p < PREC_COUNT; p++) {
+        char key[32];
+        snprintf(key, sizeof key, "%s_cosine", precision_name((enum precision)p));
+        json_object_set_new(o, key, json_real6(c[p].median));
+        snprintf(key, sizeof key, "%s_least", precision_name((enum precision)p));
+        json_object_set_new(o, key, json_real6(c[p].least));
+    }
+    return n < 0;
+}
+
 static json_t *info_json(const struct clip_info *i)
 {
     json_t *o = json_object();
@@ -89,6 +103,10 @@ static int print_info(struct app *a)
 {
     json_t *o = info_json(clip_info(a->clip)), *v;
     const char *key;
+    if (add_cosines(a, o)) {
+        json_decref(o);
+        return 1;
+    }
     if (a->json)
         return app_print_json(a, o);
     json_object_foreach(o, key, v)

@@ -15,7 +15,8 @@ static const struct option_def common_defs[] = {
     {"model", 0, OPT_TEXT, offsetof(struct app, model), "NAME|PATH",
      "the CLIP model (the library's own, else starter)"},
     {"device", 0, OPT_TEXT, offsetof(struct app, device), "DEV", "cpu or auto"},
-    {"precision", 0, OPT_TEXT, offsetof(struct app, precision), "P", "f32 or auto"},
+    {"precision", 0, OPT_TEXT, offsetof(struct app, precision), "P",
+     "how pictures are computed: f32, bf16, int8 or auto"},
     {"threads", 0, OPT_INT, offsetof(struct app, threads), "N", "threads (all processors)"},
     {"quiet", 'q', OPT_FLAG, offsetof(struct app, quiet), NULL, "only errors on stderr"},
     {"verbose", 'v', OPT_FLAG, offsetof(struct app, verbose), NULL, "more on stderr"},
@@ -120,8 +121,8 @@ int app_begin(struct app *a, const struct command *c, const struct option_def *o
     a->err = why;
     if (bad)
         return app_fail(a, APP_USAGE);
-    if (a->precision && strcmp(a->precision, "f32") != 0 && strcmp(a->precision, "auto") != 0)
-        return app_usage(a, "--precision is f32 or auto, not \"%.40s\"", a->precision);
+    if (a->precision && strcmp(a->precision, "auto") != 0 && precision_parse(a->precision) < 0)
+        return app_usage(a, "--precision is f32, bf16, int8 or auto, not \"%.40s\"", a->precision);
     if (!a->threads)
         a->threads = cpu_count();
     if (a->threads > 256)
@@ -172,9 +173,25 @@ int app_open_model(struct app *a, const struct clip_opts *o)
     return st ? app_fail(a, APP_MODEL) : 0;
 }
 
+/* auto is the fastest that keeps a picture's vector near f32's; `model info` measures how near. */
+enum precision app_precision(const struct app *a)
+{
+    int p = a->precision ? precision_parse(a->precision) : -1;
+    if (p < 0)
+        return backend_has_low_precision() ? clip_info(a->clip)->near_f32 : PREC_F32;
+    return (enum precision)p;
+}
+
 int app_open_session(struct app *a)
 {
-    const char *device = !a->device || !strcmp(a->device, "auto") ? "cpu" : a->device;
+    enum precision p = app_precision(a);
+    char device[48];
+    if (p != PREC_F32 && !backend_has_low_precision()) {
+        log_warn("this processor has no arithmetic in %s; f32 is used", precision_name(p));
+        p = PREC_F32;
+    }
+    snprintf(device, sizeof device, "%.30s/%s",
+             !a->device || !strcmp(a->device, "auto") ? "cpu" : a->device, precision_name(p));
     if (clip_session_new(&a->session, a->clip, device, a->threads, &a->err))
         return app_fail(a, APP_MODEL);
     return 0;

@@ -9,7 +9,7 @@
  * in
  *     bench_clip -o "text:a red boat" M   batches of 16; sentences a second, one at a time
  *     -t N threads (all processors), -s SECONDS at least for each figure (3), -p f16|f32 of random
- * weights (f32) */
+ * weights (f32), -P f32|bf16|int8 for pictures */
 #include "clip/clip.h"
 #include "core/cpu.h"
 #include "core/file.h"
@@ -251,8 +251,8 @@ static enum status print_figure(struct clip_session *s, const uint8_t *const *im
 }
 
 /* what: "images:N" or "text:SENTENCE". */
-static enum status bench_figure(const char *path, const char *what, int threads, double least,
-                                struct error *err)
+static enum status bench_figure(const char *path, const char *what, const char *device, int threads,
+                                double least, struct error *err)
 {
     struct clip *c = NULL;
     struct clip_session *s = NULL;
@@ -263,7 +263,7 @@ static enum status bench_figure(const char *path, const char *what, int threads,
         return error_set(err, ST_USAGE, "-o images:1 to images:256, or -o text:SENTENCE");
     enum status st = clip_open(&c, path, NULL, err);
     if (!st)
-        st = clip_session_new(&s, c, "cpu", threads, err);
+        st = clip_session_new(&s, c, device, threads, err);
     size_t one = st ? 1 : (size_t)clip_info(c)->image_size * (size_t)clip_info(c)->image_size * 3;
     uint8_t *px = mem_alloc(one);
     float *v = mem_array((size_t)n * CLIP_MAX_DIM, sizeof *v);
@@ -283,8 +283,8 @@ static enum status bench_figure(const char *path, const char *what, int threads,
     return st;
 }
 
-static enum status bench_model(const char *path, const char *name, int threads, double least,
-                               struct error *err)
+static enum status bench_model(const char *path, const char *name, const char *device, int threads,
+                               double least, struct error *err)
 {
     struct clip *c = NULL;
     struct clip_session *s = NULL;
@@ -293,7 +293,7 @@ static enum status bench_model(const char *path, const char *name, int threads, 
     enum status st = clip_open(&c, path, NULL, err);
     double opened = time_now() - start;
     if (!st)
-        st = clip_session_new(&s, c, "cpu", threads, err);
+        st = clip_session_new(&s, c, device, threads, err);
     if (!st)
         st = time_images(s, clip_info(c), 1, least, &images, err);
     int many = images.work > 4.0 ? 32 : 2; /* what takes seconds a picture gains nothing by more */
@@ -330,8 +330,8 @@ static void remove_folder(const char *dir)
     rmdir(dir);
 }
 
-static enum status bench_random(const struct shape *s, int threads, double least, enum dtype dtype,
-                                struct error *err)
+static enum status bench_random(const struct shape *s, const char *device, int threads,
+                                double least, enum dtype dtype, struct error *err)
 {
     const char *tmp = getenv("TMPDIR");
     char *dir = mem_printf("%s/bench-clip-XXXXXX", tmp ? tmp : "/tmp");
@@ -341,19 +341,19 @@ static enum status bench_random(const struct shape *s, int threads, double least
     }
     enum status st = write_random(s, dir, dtype, err);
     if (!st)
-        st = bench_model(dir, s->name, threads, least, err);
+        st = bench_model(dir, s->name, device, threads, least, err);
     remove_folder(dir);
     mem_free(dir);
     return st;
 }
 
-static enum status bench_one(const char *name, int threads, double least, enum dtype dtype,
-                             struct error *err)
+static enum status bench_one(const char *name, const char *device, int threads, double least,
+                             enum dtype dtype, struct error *err)
 {
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         if (strcmp(name, shapes[i].name) == 0)
-            return bench_random(&shapes[i], threads, least, dtype, err);
-    return bench_model(name, path_base(name), threads, least, err);
+            return bench_random(&shapes[i], device, threads, least, dtype, err);
+    return bench_model(name, path_base(name), device, threads, least, err);
 }
 
 int main(int argc, char **argv)
@@ -362,15 +362,19 @@ int main(int argc, char **argv)
     double least = 3.0;
     enum dtype dtype = DT_F32;
     const char *what = NULL;
+    char device[32] = "cpu";
     struct error err = {0};
     enum status st = ST_OK;
-    while ((opt = getopt(argc, argv, "t:s:p:o:")) != -1) {
+    while ((opt = getopt(argc, argv, "t:s:p:o:P:")) != -1) {
         if (opt == 't')
             threads = (int)strtol(optarg, NULL, 10);
         else if (opt == 's')
             least = strtod(optarg, NULL);
         else if (opt == 'o')
             what = optarg;
+        else if (opt == 'P')
+            snprintf(device, sizeof device, "cpu%s%s", strcmp(optarg, "f32") ? "/" : "",
+                     strcmp(optarg, "f32") ? optarg : "");
         else if (opt == 'p' && (strcmp(optarg, "f16") == 0 || strcmp(optarg, "f32") == 0))
             dtype = strcmp(optarg, "f16") == 0 ? DT_F16 : DT_F32;
         else
@@ -379,15 +383,15 @@ int main(int argc, char **argv)
     if (what && optind + 1 != argc)
         return 2;
     if (what)
-        st = bench_figure(argv[optind++], what, threads, least, &err);
+        st = bench_figure(argv[optind++], what, device, threads, least, &err);
     else if (optind == argc) {
         if (file_is_dir("models/starter"))
-            st = bench_one("models/starter", threads, least, dtype, &err);
+            st = bench_one("models/starter", device, threads, least, dtype, &err);
         if (!st)
-            st = bench_one("ViT-B-32", threads, least, dtype, &err);
+            st = bench_one("ViT-B-32", device, threads, least, dtype, &err);
     }
     for (int i = optind; i < argc && !st; i++)
-        st = bench_one(argv[i], threads, least, dtype, &err);
+        st = bench_one(argv[i], device, threads, least, dtype, &err);
     if (st)
         fprintf(stderr, "bench_clip: %s\n", err.text);
     return st ? 1 : 0;

@@ -127,6 +127,7 @@ static enum status fill_info(struct clip *c, struct error *err)
         .image_width = m->image_width,
         .text_width = m->text_width,
         .patch = m->patch,
+        .near_f32 = m->int8_near_f32 ? PREC_INT8 : PREC_BF16,
         .logit_scale = m->logit_scale,
         .logit_bias = m->logit_bias,
         .weights = weights_path(c->src.weights),

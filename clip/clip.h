@@ -16,6 +16,7 @@
 #include "clip/tokenizer.h"
 #include "core/error.h"
 #include "image/decoder.h"
+#include "nn/backend.h"
 #include "nn/tensor.h"
 
 #define CLIP_MAX_DIM 2048
@@ -38,6 +39,8 @@ struct clip_info {
     const char *note;      /* what the files do not say and was decided by rule, or NULL */
     char id[33]; /* hex hash of source weights and preprocessing; a vector belongs to it */
     int dim, context, image_size, image_layers, text_layers, image_width, text_width, patch;
+    /* The fastest precision for pictures that keeps a median cosine of 0.999 to f32. */
+    enum precision near_f32;
     float logit_scale; /* already exp'd, as multiplied */
     float logit_bias;
     uint64_t parameters, bytes;
@@ -58,6 +61,8 @@ struct clip_session;
 enum status clip_session_new(struct clip_session **s, const struct clip *c, const char *device,
                              int threads, struct error *err);
 void clip_session_free(struct clip_session *s);
+/* Of pictures: what stands behind '/' in the device ("cpu/bf16"). Sentences are always f32. */
+enum precision clip_session_precision(const struct clip_session *s);
 
 /* pixels: n pointers to prepared RGB squares of image_size. out: [n, dim], unit rows. */
 enum status clip_encode_images(struct clip_session *s, const uint8_t *const *pixels, int n,

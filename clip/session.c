@@ -3,6 +3,7 @@
 #include "clip/clip_int.h"
 #include "core/mem.h"
 #include <math.h>
+#include <stdio.h>
 
 /* What one thread needs to run a tower alone. */
 struct lane {
@@ -13,7 +14,10 @@ struct lane {
 
 struct clip_session {
     const struct clip *c;
-    struct backend *be; /* all threads for one batch at a time */
+    char pictures[48]; /* the device for pictures, precision included */
+    enum precision precision;
+    struct backend *be;       /* all threads for one batch at a time */
+    struct backend *image_be; /* the same for pictures, where that is another; NULL until used */
     struct arena arena;
     struct lane *lane; /* [backend_threads(be)] one thread each, opened at their first use */
     clip_trace_fn *trace;
@@ -28,7 +32,19 @@ enum status clip_session_new(struct clip_session **out, const struct clip *c, co
     if (!s)
         return error_set(err, ST_NOMEM, "out of memory for a session");
     s->c = c;
-    enum status st = backend_open(&s->be, device ? device : "cpu", threads, err);
+    if (!device)
+        device = "cpu";
+    char plain[32];
+    size_t len = strcspn(device, "/");
+    int precision = device[len] ? precision_parse(device + len + 1) : PREC_F32;
+    snprintf(plain, sizeof plain, "%.*s", (int)(len < sizeof plain ? len : sizeof plain - 1),
+             device);
+    enum status st = precision < 0 ? error_set(err, ST_USAGE, "%.40s: no such device", device)
+                                   : backend_open(&s->be, plain, threads, err);
+    if (!st) {
+        s->precision = (enum precision)precision;
+        snprintf(s->pictures, sizeof s->pictures, "%s%s", backend_name(s->be), device + len);
+    }
     if (!st && !(s->lane = mem_zarray((size_t)backend_threads(s->be), sizeof *s->lane)))
         st = error_set(err, ST_NOMEM, "out of memory for a session");
     if (st)
@@ -47,9 +63,15 @@ void clip_session_free(struct clip_session *s)
         arena_release(&s->lane[i].arena);
     }
     mem_free(s->lane);
+    backend_close(s->image_be);
     backend_close(s->be);
     arena_release(&s->arena);
     mem_free(s);
+}
+
+enum precision clip_session_precision(const struct clip_session *s)
+{
+    return s->precision;
 }
 
 void clip_session_trace(struct clip_session *s, clip_trace_fn *fn, void *ctx)
@@ -58,13 +80,11 @@ void clip_session_trace(struct clip_session *s, clip_trace_fn *fn, void *ctx)
     s->trace_ctx = ctx;
 }
 
-/* With all threads, or with those of a lane. */
-static struct clip_run run_begin(struct clip_session *s, struct lane *lane, const char *tower,
-                                 struct error *err)
+static struct clip_run run_begin(struct clip_session *s, struct backend *be, struct arena *arena,
+                                 const char *tower, struct error *err)
 {
-    struct arena *arena = lane ? &lane->arena : &s->arena;
     arena_rewind(arena, 0);
-    return (struct clip_run){.be = lane ? lane->be : s->be,
+    return (struct clip_run){.be = be,
                              .arena = arena,
                              .trace = s->trace,
                              .trace_ctx = s->trace_ctx,
@@ -92,12 +112,12 @@ static enum status finish(struct clip_session *s, struct clip_run *r, struct ten
     return ST_OK;
 }
 
-static enum status image_batch(struct clip_session *s, struct lane *lane,
+static enum status image_batch(struct clip_session *s, struct backend *be, struct arena *arena,
                                const uint8_t *const *pixels, int64_t n, float *out,
                                struct error *err)
 {
     const struct clip_model *m = &s->c->model;
-    struct clip_run r = run_begin(s, lane, "image", err);
+    struct clip_run r = run_begin(s, be, arena, "image", err);
     int64_t size = m->pre.prep.size, side = m->input_side > 0 ? m->input_side : size;
     struct tensor y = clip_run_tensor(&r, 2, (int64_t[]){n, m->dim});
     struct tensor x = clip_run_tensor(&r, 4, (int64_t[]){n, side, side, 3});
@@ -130,8 +150,8 @@ static void image_alone(void *ctx, int i, int thread)
     const struct each *e = ctx;
     struct lane *lane = &e->s->lane[thread];
     if (lane->err.code == ST_OK)
-        image_batch(e->s, lane, e->pixels + i, 1, e->out + (size_t)i * (size_t)e->s->c->model.dim,
-                    &lane->err);
+        image_batch(e->s, lane->be, &lane->arena, e->pixels + i, 1,
+                    e->out + (size_t)i * (size_t)e->s->c->model.dim, &lane->err);
 }
 
 /* A picture a thread: the maps of a convolutional tower stay in its processor's own cache. */
@@ -142,7 +162,7 @@ static enum status image_each(struct clip_session *s, const uint8_t *const *pixe
     for (int i = 0; i < lanes; i++) {
         struct lane *lane = &s->lane[i];
         lane->err = (struct error){0};
-        enum status st = lane->be ? ST_OK : backend_open(&lane->be, backend_name(s->be), 1, err);
+        enum status st = lane->be ? ST_OK : backend_open(&lane->be, s->pictures, 1, err);
         if (st)
             return st;
     }
@@ -164,9 +184,13 @@ enum status clip_encode_images(struct clip_session *s, const uint8_t *const *pix
         return error_set(err, ST_USAGE, "%s: was opened without its image tower", s->c->src.path);
     if (alone && n > 1 && backend_threads(s->be) > 1)
         return image_each(s, pixels, n, out, err);
+    bool other = s->precision != PREC_F32;
+    if (other && !s->image_be)
+        st = backend_open(&s->image_be, s->pictures, backend_threads(s->be), err);
     for (int i = 0; i < n && !st; i += step)
-        st = image_batch(s, NULL, pixels + i, n - i < step ? n - i : step,
-                         out + (size_t)i * (size_t)s->c->model.dim, err);
+        st = image_batch(s, other ? s->image_be : s->be, &s->arena, pixels + i,
+                         n - i < step ? n - i : step, out + (size_t)i * (size_t)s->c->model.dim,
+                         err);
     return st;
 }
 
@@ -204,7 +228,7 @@ static enum status text_batch(struct clip_session *s, const int32_t *all, const 
                               int n, float *out, struct error *err)
 {
     const struct clip_model *m = &s->c->model;
-    struct clip_run r = run_begin(s, NULL, "text", err);
+    struct clip_run r = run_begin(s, s->be, &s->arena, "text", err);
     size_t context = (size_t)m->context, dim = (size_t)m->dim;
     struct tensor y = clip_run_tensor(&r, 2, (int64_t[]){n, m->dim});
     int32_t *ids = clip_run_array(&r, (int64_t)n * m->context, sizeof *ids);
@@ -258,7 +282,7 @@ enum status clip_text_states(struct clip_session *s, const char *text, float *st
     const struct clip_model *m = &s->c->model;
     if (s->c->opts.no_text)
         return error_set(err, ST_USAGE, "%s: was opened without its text tower", s->c->src.path);
-    struct clip_run r = run_begin(s, NULL, "text", err);
+    struct clip_run r = run_begin(s, s->be, &s->arena, "text", err);
     struct tensor y = clip_run_tensor(&r, 3, (int64_t[]){1, m->context, m->text_width});
     int32_t len = 0, *ids = clip_run_array(&r, m->context, sizeof *ids);
     if (r.status)

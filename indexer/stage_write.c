@@ -122,13 +122,28 @@ static bool was_reduced(const struct index_run *run, const struct image_meta *m)
     return !strcmp(m->format, "jpeg") && need > 0 && side / 2 + side % 2 >= need;
 }
 
+/* Persisted values are db's; a compiler warns here when a precision is added. */
+static enum db_precision precision_of(const struct clip_session *s)
+{
+    switch (clip_session_precision(s)) {
+    case PREC_BF16:
+        return DB_PREC_BF16;
+    case PREC_INT8:
+        return DB_PREC_INT8;
+    case PREC_F32:
+    case PREC_COUNT:
+        break;
+    }
+    return DB_PREC_F32;
+}
+
 enum status index_write_new(struct index_run *run, const struct index_item *it,
                             const struct decoder_job *job, const float *vector, struct error *err)
 {
     struct db *db = run->parts->db;
     struct db_image im = image_of(job);
     struct db_file f = file_of(it, job);
-    struct db_vector v = {.precision = DB_PREC_F32,
+    struct db_vector v = {.precision = precision_of(run->parts->session),
                           .flags = was_reduced(run, &job->meta) ? DB_VEC_REDUCED : 0,
                           .device = "cpu",
                           .v = vector};

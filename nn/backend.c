@@ -1,6 +1,7 @@
 /* Opening, closing and the sticky failure. backend_list is worked out once a process and never
  * changes afterwards, which is why it may be a static array. */
 #include "nn/backend.h"
+#include "core/cpu.h"
 #include "core/error.h"
 #include "nn/backend_int.h"
 #include <assert.h>
@@ -45,11 +46,16 @@ const char *backend_blas_info(void)
 enum status backend_open(struct backend **be, const char *name, int threads, struct error *err)
 {
     *be = NULL;
-    size_t n = strcspn(name, ":");
-    for (const struct backend_kind *const *k = backend_kinds; *k; k++) {
+    size_t n = strcspn(name, ":/"), end = strcspn(name, "/");
+    char variant[32] = "";
+    int precision = name[end] ? precision_parse(name + end + 1) : PREC_F32;
+    if (end - n <= sizeof variant && end > n)
+        memcpy(variant, name + n + 1, end - n - 1);
+    for (const struct backend_kind *const *k = backend_kinds; *k && precision >= 0; k++) {
         if (strlen((*k)->prefix) != n || strncmp((*k)->prefix, name, n) != 0)
             continue;
-        enum status st = (*k)->open(be, name[n] ? name + n + 1 : NULL, threads, err);
+        enum status st =
+            (*k)->open(be, end > n ? variant : NULL, (enum precision)precision, threads, err);
         if (st == ST_OK)
             (*be)->kind = *k;
         return st;
@@ -66,6 +72,31 @@ void backend_close(struct backend *be)
 const char *backend_name(const struct backend *be)
 {
     return be->name;
+}
+
+enum precision backend_precision(const struct backend *be)
+{
+    return be->precision;
+}
+
+bool backend_has_low_precision(void)
+{
+    return cpu_level_max() >= CPU_AVX512VNNI;
+}
+
+static const char *const precision_names[PREC_COUNT] = {"f32", "bf16", "int8"};
+
+const char *precision_name(enum precision p)
+{
+    return precision_names[p];
+}
+
+int precision_parse(const char *name)
+{
+    for (int i = 0; i < PREC_COUNT; i++)
+        if (strcmp(name, precision_names[i]) == 0)
+            return i;
+    return -1;
 }
 
 int backend_threads(const struct backend *be)

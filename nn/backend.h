@@ -8,6 +8,9 @@
  *
  * Names: "cpu" is the best that this processor has; "cpu:ref", "cpu:avx2", "cpu:avx512",
  * "cpu:avx512vnni" ask for one level; "cpu:blas" is "cpu" with OpenBLAS for the matrix products.
+ * "/bf16" or "/int8" behind a name asks for arithmetic in that type for products with weights
+ * (tensor_use): bf16 values and f32 sums, or 8-bit values and exact sums, a scale for each row of
+ * both sides. It takes the instructions of avx512vnni, or the reference's plain C ("cpu:ref/int8").
  * EIDETIC_CPU lowers what all of them may use. Threads: 0 = as many as processors. An op gives the
  * same bits with any number of threads, and a row of a product the same whatever it is batched
  * with, but for products of fewer than five rows, which take a kernel of their own.
@@ -24,9 +27,16 @@
 
 struct backend;
 
+enum precision { PREC_F32 = 0, PREC_BF16, PREC_INT8, PREC_COUNT };
+const char *precision_name(enum precision p); /* "f32", "bf16", "int8" */
+int precision_parse(const char *name);        /* -1: unknown */
+
 enum status backend_open(struct backend **be, const char *name, int threads, struct error *err);
 void backend_close(struct backend *be);
 const char *backend_name(const struct backend *be); /* "cpu:avx512vnni" */
+enum precision backend_precision(const struct backend *be);
+/* Whether "cpu/bf16" and "cpu/int8" can be opened here. */
+bool backend_has_low_precision(void);
 int backend_threads(const struct backend *be);
 struct pool *backend_pool(struct backend *be);
 enum status backend_sync(struct backend *be, struct error *err);

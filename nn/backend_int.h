@@ -51,7 +51,8 @@ struct op_table {
 struct backend_kind {
     const char *prefix; /* "cpu", "cuda": what stands before the ':' of a name */
     /* variant: what stands behind the ':', or NULL. */
-    enum status (*open)(struct backend **be, const char *variant, int threads, struct error *err);
+    enum status (*open)(struct backend **be, const char *variant, enum precision precision,
+                        int threads, struct error *err);
     void (*close)(struct backend *be);
     void (*sync)(struct backend *be); /* waits for queued work and may call backend_fail; or NULL */
     /* Writes at most max names that `open` takes on this machine; returns how many. */
@@ -63,6 +64,7 @@ struct backend {
     const struct op_table *ops;
     struct pool *pool; /* NULL: the caller's thread only */
     struct error failure;
+    enum precision precision;
     char name[32];
 };
 

@@ -33,8 +33,16 @@ enum dtype { /* persisted nowhere; files have their own codes */
 
 struct backend;
 
+/* What a tensor is to the products that it is the second operand of. */
+enum tensor_use {
+    TENSOR_VALUES = 0,  /* may change between calls */
+    TENSOR_WEIGHT,      /* never changes while a backend that saw it is open */
+    TENSOR_WEIGHT_FINE, /* the same, and 8 bits are too coarse for its products */
+};
+
 struct tensor {
     enum dtype dtype;
+    enum tensor_use use;
     int ndim;
     int64_t dim[TENSOR_MAX_DIMS]; /* dims beyond ndim are 1 */
     void *data;                   /* device memory when backend is a device */

@@ -126,7 +126,9 @@ static void load_image(struct clip_loader *l, struct clip_vit_image *v, int dim)
     v->ln_pre = clip_load_norm(l, d, "vision_model.pre_layrnorm"); /* sic */
     load_layers(l, &v->t, "vision_model.");
     v->ln_post = clip_load_norm(l, d, "vision_model.post_layernorm");
+    v->patches.use = TENSOR_WEIGHT_FINE;
     v->proj = clip_load_linear(l, dim, d, false, "visual_projection");
+    v->proj.w.use = TENSOR_WEIGHT_FINE;
 }
 
 void clip_hf_load_text(struct clip_loader *l, struct clip_vit_text *v, int vocab, const char *stem)

@@ -71,6 +71,7 @@ struct tensor clip_load_matrix(struct clip_loader *l, int ndim, const int64_t *d
     const float *scale = t.scale;
     t = tensor_view(t.data, t.dtype, 2, (int64_t[]){t.dim[0], tensor_count(&t) / t.dim[0]});
     t.scale = scale;
+    t.use = TENSOR_WEIGHT;
     return t;
 }
 
@@ -108,7 +109,9 @@ struct tensor clip_load_turned(struct clip_loader *l, int64_t rows, int64_t cols
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < cols; j++)
             y[j * rows + i] = x[i * cols + j];
-    return tensor_view(y, DT_F32, 2, (int64_t[]){cols, rows});
+    t = tensor_view(y, DT_F32, 2, (int64_t[]){cols, rows});
+    t.use = TENSOR_WEIGHT;
+    return t;
 }
 
 float clip_load_number(struct clip_loader *l, float otherwise, const char *fmt, ...)

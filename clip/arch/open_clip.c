@@ -296,7 +296,9 @@ static void load_image(struct clip_loader *l, struct open_clip_cfg *c)
         v->ln_pre = clip_load_norm(l, d, "visual.ln_pre");
     load_layers(l, &v->t, c->image_scale, "visual.transformer.");
     v->ln_post = clip_load_norm(l, d, "visual.ln_post");
+    v->patches.use = TENSOR_WEIGHT_FINE;
     v->proj.w = clip_load_turned(l, d, c->dim, "visual.proj");
+    v->proj.w.use = TENSOR_WEIGHT_FINE;
 }
 
 static void load_text(struct clip_loader *l, struct open_clip_cfg *c)

@@ -76,7 +76,7 @@ static void conv_blocks(struct cpu *c, struct linear_args *a, struct conv_ctx *s
         a->m = n * s->wo;
         a->x = s->col;
         a->y = y + s->row0 * s->wo * a->n;
-        c->k.linear(c, a);
+        cpu_linear_run(c, a);
     }
 }
 
@@ -109,7 +109,7 @@ void cpu_conv2d(struct backend *be, struct tensor *y, const struct tensor *x,
     if (plain) {
         a.m = tensor_rows(x);
         a.x = x->data;
-        c->k.linear(c, &a);
+        cpu_linear_run(c, &a);
         return;
     }
     conv_blocks(c, &a, &s, x->dim[0] * s.ho);

@@ -3,6 +3,7 @@
  * means on a processor without AVX2, where our own product has only its slow reference. */
 #include "core/mem.h"
 #include "nn/cpu/cpu_int.h"
+#include "nn/cpu/gemm_low.h"
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +46,7 @@ static void cpu_close(struct backend *be)
 {
     struct cpu *c = (struct cpu *)be;
     pool_free(be->pool);
+    low_packs_free(c->packs);
     for (int i = 0; i < SCRATCH_COUNT; i++)
         mem_free(c->scratch[i]);
     mem_free(c);
@@ -68,14 +70,17 @@ static enum status choose_level(enum cpu_level *level, bool *blas, const char *v
     return ST_OK;
 }
 
-static enum status cpu_open(struct backend **be, const char *variant, int threads,
-                            struct error *err)
+static enum status cpu_open(struct backend **be, const char *variant, enum precision precision,
+                            int threads, struct error *err)
 {
     enum cpu_level level = CPU_REF;
     bool blas;
     enum status st = choose_level(&level, &blas, variant, err);
     if (st != ST_OK)
         return st;
+    if (precision != PREC_F32 && (blas || (level != CPU_REF && level < CPU_AVX512VNNI)))
+        return error_set(err, ST_UNSUPPORTED, "cpu:%s has no arithmetic in %s",
+                         blas ? "blas" : cpu_level_name(level), precision_name(precision));
     struct cpu *c = mem_zalloc(sizeof *c);
     if (!c)
         return error_set(err, ST_NOMEM, "out of memory for the cpu backend");
@@ -86,7 +91,10 @@ static enum status cpu_open(struct backend **be, const char *variant, int thread
         return error_set(err, ST_NOMEM, "cannot start %d threads", threads);
     }
     c->base.ops = &cpu_ops;
-    snprintf(c->base.name, sizeof c->base.name, "cpu:%s", blas ? "blas" : cpu_level_name(level));
+    c->base.precision = precision;
+    snprintf(c->base.name, sizeof c->base.name, "cpu:%s%s%s", blas ? "blas" : cpu_level_name(level),
+             precision == PREC_F32 ? "" : "/",
+             precision == PREC_F32 ? "" : precision_name(precision));
     cpu_fill_gemm(&c->k, level, blas);
     cpu_fill_norm(&c->k, level);
     cpu_fill_gnorm(&c->k, level);

@@ -48,6 +48,8 @@ struct dw_args {
 };
 
 struct cpu;
+struct low_pack;
+struct low_rows;
 
 struct cpu_kernels {
     /* gemm: the whole product, threads included; the others serve linear_panels (gemm.h). */
@@ -57,6 +59,12 @@ struct cpu_kernels {
     void (*panel)(const struct linear_args *a, const float *panel, int64_t n0, int nn, int64_t m0,
                   int64_t m1);
     void (*dot)(const struct linear_args *a, int64_t n0, int64_t n1);
+    /* gemm_low: the whole product, and the pieces of linear_low. */
+    void (*linear_low)(struct cpu *c, const struct linear_args *a, enum precision kind);
+    float (*low_row)(unsigned char *units, enum precision kind, const float *x, int64_t k,
+                     int zero);
+    void (*low_panel)(const struct linear_args *a, const struct low_pack *p,
+                      const struct low_rows *x, int64_t i, int64_t m0, int64_t m1);
     /* norm: rows of d values; y may be x. */
     void (*layernorm)(float *y, const float *x, const float *w, const float *b, float eps,
                       int64_t rows, int64_t d);
@@ -92,6 +100,7 @@ enum scratch { /* two, because a convolution's patches are the input of a produc
 struct cpu {
     struct backend base; /* first: a struct backend * is a struct cpu * */
     struct cpu_kernels k;
+    struct low_pack *packs; /* weights in low precision, packed at their first use */
     float *scratch[SCRATCH_COUNT];
     size_t scratch_floats[SCRATCH_COUNT];
 };
@@ -138,6 +147,9 @@ void cpu_fill_act(struct cpu_kernels *k, enum cpu_level level);
 void cpu_fill_elem(struct cpu_kernels *k, enum cpu_level level);
 void cpu_fill_attn(struct cpu_kernels *k, enum cpu_level level);
 void cpu_fill_conv(struct cpu_kernels *k, enum cpu_level level);
+
+/* The product in the backend's precision, or in f32 where that does not apply. */
+void cpu_linear_run(struct cpu *c, const struct linear_args *a);
 
 /* The op slots, one driver file a subject. */
 void cpu_linear(struct backend *be, struct tensor *y, const struct tensor *x,

@@ -1,7 +1,19 @@
 /* Matrix products: from tensors to struct linear_args, and the driver of the vector kernels. */
 #include "nn/cpu/gemm.h"
+#include "nn/cpu/gemm_low.h"
 #include <cblas.h>
 #include <string.h>
+
+void cpu_linear_run(struct cpu *c, const struct linear_args *a)
+{
+    enum precision p = c->base.precision;
+    if (p == PREC_INT8 && a->w->use == TENSOR_WEIGHT_FINE)
+        p = PREC_BF16;
+    if (p != PREC_F32 && a->w->use != TENSOR_VALUES && a->m > GEMM_DOT_ROWS)
+        c->k.linear_low(c, a, p);
+    else
+        c->k.linear(c, a);
+}
 
 void cpu_linear(struct backend *be, struct tensor *y, const struct tensor *x,
                 const struct tensor *w, const struct tensor *b, enum act act,
@@ -21,7 +33,7 @@ void cpu_linear(struct backend *be, struct tensor *y, const struct tensor *x,
         .y = y->data,
         .ldy = tensor_cols(y),
     };
-    c->k.linear(c, &a);
+    cpu_linear_run(c, &a);
 }
 
 void cpu_matmul(struct backend *be, struct tensor *y, const struct tensor *x,
@@ -159,6 +171,7 @@ void linear_panels(struct cpu *c, const struct linear_args *a)
 void cpu_fill_gemm(struct cpu_kernels *k, enum cpu_level level, bool blas)
 {
     k->linear = linear_ref;
+    k->linear_low = linear_low_ref;
     if (level >= CPU_AVX2) {
         k->linear = linear_panels;
         k->nr = 16;
@@ -171,6 +184,11 @@ void cpu_fill_gemm(struct cpu_kernels *k, enum cpu_level level, bool blas)
         k->pack = gemm_pack_avx512;
         k->panel = gemm_panel_avx512;
         k->dot = gemm_dot_avx512;
+    }
+    if (level >= CPU_AVX512VNNI) {
+        k->linear_low = linear_low;
+        k->low_row = low_row_vnni;
+        k->low_panel = low_panel_vnni;
     }
     if (blas) {
         /* One level of threads at a time: the pool splits, OpenBLAS computes. Its OpenMP workers

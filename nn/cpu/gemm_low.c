@@ -1,0 +1,158 @@
+/* The driver of products in bf16 and int8: packs each weight matrix once, turns the rows of x into
+ * units, and splits panels and rows over the pool. Contracts: gemm_low.h. */
+#include "nn/cpu/gemm_low.h"
+#include "core/mem.h"
+#include <string.h>
+
+/* Rows that a task runs over a panel. */
+enum { TASK_ROWS = 1008 };
+
+void low_packs_free(struct low_pack *all)
+{
+    while (all) {
+        struct low_pack *next = all->next;
+        mem_free(all->panels);
+        mem_free(all->scale);
+        mem_free(all->sum);
+        mem_free(all);
+        all = next;
+    }
+}
+
+struct pack_ctx {
+    struct cpu *c;
+    const struct tensor *w;
+    struct low_pack *p;
+    float *row;           /* k floats a thread */
+    unsigned char *units; /* a row's units, a thread each */
+};
+
+/* Column `n` of the panels from row n of w. */
+static void pack_row(const struct pack_ctx *s, int64_t n, float *row, unsigned char *units)
+{
+    struct low_pack *p = s->p;
+    const void *from = weight_row(s->w, n, p->k);
+    if (p->kind == PREC_INT8 && s->w->dtype == DT_I8) {
+        memcpy(units, from, (size_t)p->k);
+        memset(units + p->k, 0, (size_t)(p->units * LOW_UNIT - p->k));
+        p->scale[n] = s->w->scale[n];
+    } else {
+        s->c->k.widen(row, s->w->dtype, from, 0, p->k, weight_scale(s->w, n));
+        float scale = low_row_ref(units, p->kind, row, p->k, 0);
+        if (p->kind == PREC_INT8)
+            p->scale[n] = scale;
+    }
+    unsigned char *to =
+        p->panels +
+        ((size_t)(n / LOW_COLS * p->units) * LOW_COLS + (size_t)(n % LOW_COLS)) * LOW_UNIT;
+    int32_t sum = 0;
+    for (int64_t i = 0; i < p->units; i++, units += LOW_UNIT, to += LOW_COLS * LOW_UNIT) {
+        memcpy(to, units, LOW_UNIT);
+        for (int j = 0; p->kind == PREC_INT8 && j < LOW_UNIT; j++)
+            sum += (int8_t)units[j];
+    }
+    if (p->kind == PREC_INT8)
+        p->sum[n] = sum * LOW_INT8_ZERO;
+}
+
+static void pack_rows(void *ctx, int64_t n0, int64_t n1, int thread)
+{
+    const struct pack_ctx *s = ctx;
+    float *row = s->row + (size_t)thread * pad16((size_t)s->p->k);
+    unsigned char *units = s->units + (size_t)thread * pad16((size_t)s->p->units) * LOW_UNIT;
+    for (int64_t n = n0; n < n1; n++)
+        pack_row(s, n, row, units);
+}
+
+/* A new pack with its memory; NULL when there is none. */
+static struct low_pack *pack_new(const struct linear_args *a, enum precision kind)
+{
+    struct low_pack *p = mem_zalloc(sizeof *p);
+    if (!p)
+        return NULL;
+    *p = (struct low_pack){
+        .key = a->w->data, .kind = kind, .n = a->n, .k = a->k, .units = low_units(kind, a->k)};
+    size_t panels = (size_t)((a->n + LOW_COLS - 1) / LOW_COLS), bytes;
+    if (!mul_overflow_size(panels, (size_t)p->units * LOW_COLS * LOW_UNIT, &bytes))
+        p->panels = mem_aligned(bytes, 64);
+    bool scales = kind == PREC_INT8;
+    if (scales) {
+        p->scale = mem_array((size_t)a->n, sizeof *p->scale);
+        p->sum = mem_array((size_t)a->n, sizeof *p->sum);
+    }
+    if (!p->panels || (scales && (!p->scale || !p->sum))) {
+        low_packs_free(p);
+        return NULL;
+    }
+    if (a->n % LOW_COLS) /* columns that are not there */
+        memset(p->panels + (panels - 1) * (bytes / panels), 0, bytes / panels);
+    return p;
+}
+
+static const struct low_pack *pack_get(struct cpu *c, const struct linear_args *a,
+                                       enum precision kind)
+{
+    for (struct low_pack *p = c->packs; p; p = p->next)
+        if (p->key == a->w->data && p->kind == kind && p->n == a->n && p->k == a->k)
+            return p;
+    struct low_pack *p = pack_new(a, kind);
+    size_t threads = (size_t)pool_threads(c->base.pool), k = pad16((size_t)a->k);
+    size_t units = pad16((size_t)low_units(kind, a->k));
+    float *row = p ? cpu_scratch(c, SCRATCH_OP, threads * (k + units)) : NULL;
+    if (!row) {
+        low_packs_free(p);
+        return NULL;
+    }
+    struct pack_ctx s = {c, a->w, p, row, (unsigned char *)(row + threads * k)};
+    cpu_split(c, a->n, 1 + (1 << 16) / (a->k + 1), pack_rows, &s);
+    p->next = c->packs;
+    c->packs = p;
+    return p;
+}
+
+struct rows_ctx {
+    struct cpu *c;
+    const struct linear_args *a;
+    const struct low_pack *p;
+    unsigned char *units;
+    int64_t stride;
+    float *scale;
+    int64_t panels, rows; /* rows of a task */
+};
+
+static void turn_rows(void *ctx, int64_t m0, int64_t m1, int thread)
+{
+    (void)thread;
+    const struct rows_ctx *s = ctx;
+    for (int64_t m = m0; m < m1; m++)
+        s->scale[m] = s->c->k.low_row(s->units + m * s->stride, s->p->kind, s->a->x + m * s->a->ldx,
+                                      s->a->k, LOW_INT8_ZERO);
+}
+
+static void run_panels(void *ctx, int64_t i0, int64_t i1, int thread)
+{
+    (void)thread;
+    const struct rows_ctx *s = ctx;
+    struct low_rows x = {s->units, s->stride, s->scale};
+    for (int64_t i = i0; i < i1; i++) {
+        int64_t m0 = i / s->panels * s->rows;
+        s->c->k.low_panel(s->a, s->p, &x, i % s->panels, m0, min_i64(m0 + s->rows, s->a->m));
+    }
+}
+
+void linear_low(struct cpu *c, const struct linear_args *a, enum precision kind)
+{
+    struct rows_ctx s = {.c = c, .a = a, .p = pack_get(c, a, kind)};
+    /* A line more than the units: rows at a distance of a page would share cache sets. */
+    s.stride = (s.p ? s.p->units * LOW_UNIT + 63 : 0) / 64 * 64 + 64;
+    size_t floats = pad16((size_t)a->m) + (size_t)(a->m * s.stride / 4);
+    s.scale = s.p ? cpu_scratch(c, SCRATCH_OP, floats) : NULL;
+    if (!s.scale)
+        return; /* cpu_scratch or pack_get has said why */
+    s.units = (unsigned char *)(s.scale + pad16((size_t)a->m));
+    s.panels = (a->n + LOW_COLS - 1) / LOW_COLS;
+    cpu_split(c, a->m, 1 + 16384 / (a->k + 1), turn_rows, &s);
+    int64_t blocks = (a->m + TASK_ROWS - 1) / TASK_ROWS;
+    s.rows = (a->m + blocks - 1) / blocks;
+    cpu_split(c, s.panels * blocks, 1, run_panels, &s);
+}

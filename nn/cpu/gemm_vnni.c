@@ -1,0 +1,161 @@
+/* Products in bf16 and int8 with AVX512_BF16's and AVX512_VNNI's dot products, one loop for both.
+ * Surprising: the accumulators are integers throughout; a cast costs nothing, and the two
+ * instructions read the same units. */
+#include "nn/cpu/gemm_low.h"
+
+#if defined(__AVX512VNNI__) && defined(__AVX512BF16__)
+#include "nn/cpu/gemm_vec.h"
+#include <immintrin.h>
+
+static float bf16_row(unsigned char *units, const float *x, int64_t k)
+{
+    int64_t i = 0;
+    for (; i + 16 <= k; i += 16)
+        _mm256_storeu_si256((void *)(units + 2 * i),
+                            (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(x + i)));
+    if (i < k) {
+        int64_t left = k - i, put = (left + 1) / 2 * 2;
+        __m512 v = _mm512_maskz_loadu_ps((__mmask16)((1u << left) - 1), x + i);
+        _mm256_mask_storeu_epi16(units + 2 * i, (__mmask16)((1u << put) - 1),
+                                 (__m256i)_mm512_cvtneps_pbh(v));
+    }
+    return 1.0f;
+}
+
+static float int8_row(unsigned char *units, const float *x, int64_t k, int zero)
+{
+    __m512 most = _mm512_setzero_ps();
+    int64_t i = 0;
+    for (; i + 16 <= k; i += 16)
+        most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_loadu_ps(x + i)));
+    __mmask16 last = (__mmask16)((1u << (k - i)) - 1);
+    most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_maskz_loadu_ps(last, x + i)));
+    float top = _mm512_reduce_max_ps(most);
+    float back = top > 0.0f ? 127.0f / top : 0.0f;
+    __m512 by = _mm512_set1_ps(back);
+    __m512i add = _mm512_set1_epi32(zero);
+    for (i = 0; i + 16 <= k; i += 16) {
+        __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + i), by));
+        q = _mm512_max_epi32(_mm512_min_epi32(q, _mm512_set1_epi32(127)), _mm512_set1_epi32(-127));
+        _mm_storeu_si128((void *)(units + i), _mm512_cvtepi32_epi8(_mm512_add_epi32(q, add)));
+    }
+    if (i < k) {
+        int64_t put = (k - i + 3) / 4 * 4;
+        __m512 v = _mm512_maskz_loadu_ps(last, x + i);
+        __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(v, by));
+        q = _mm512_max_epi32(_mm512_min_epi32(q, _mm512_set1_epi32(127)), _mm512_set1_epi32(-127));
+        q = _mm512_maskz_add_epi32(last, q, add);
+        _mm_mask_storeu_epi8(units + i, (__mmask16)((1u << put) - 1), _mm512_cvtepi32_epi8(q));
+    }
+    return top / 127.0f;
+}
+
+float low_row_vnni(unsigned char *units, enum precision kind, const float *x, int64_t k, int zero)
+{
+    return kind == PREC_INT8 ? int8_row(units, x, k, zero) : bf16_row(units, x, k);
+}
+
+__attribute__((always_inline)) static inline __m512i dot(const bool bf16, __m512i acc, __m512i x,
+                                                         __m512i w)
+{
+    if (bf16)
+        return _mm512_castps_si512(
+            _mm512_dpbf16_ps(_mm512_castsi512_ps(acc), (__m512bh)x, (__m512bh)w));
+    return _mm512_dpbusd_epi32(acc, x, w);
+}
+
+static inline __m512i broadcast(const unsigned char *p)
+{
+    int32_t unit;
+    memcpy(&unit, p, sizeof unit);
+    return _mm512_set1_epi32(unit);
+}
+
+/* out [rows][32] 32-bit sums (floats or integers); 24 of 32 registers hold them. */
+__attribute__((always_inline)) static inline void tile_low(const bool bf16, const int rows,
+                                                           const unsigned char *x, int64_t stride,
+                                                           const unsigned char *panel,
+                                                           int64_t units, int32_t *out)
+{
+    __m512i acc[MR][2];
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++)
+        acc[i][0] = acc[i][1] = _mm512_setzero_si512();
+    const unsigned char *p[3] = {x, x + 4 * stride, x + 8 * stride};
+    const int64_t two = 2 * stride, three = 3 * stride;
+    for (int64_t t = 0; t < units; t++, panel += LOW_COLS * LOW_UNIT) {
+        __m512i w0 = _mm512_load_si512(panel), w1 = _mm512_load_si512(panel + 64);
+#pragma GCC unroll 12
+        for (int i = 0; i < rows; i++) {
+            int r = i % 4;
+            __m512i v = broadcast(p[i / 4] + (r == 0 ? 0 : r == 1 ? stride : r == 2 ? two : three));
+            acc[i][0] = dot(bf16, acc[i][0], v, w0);
+            acc[i][1] = dot(bf16, acc[i][1], v, w1);
+        }
+        p[0] += LOW_UNIT;
+        p[1] += LOW_UNIT;
+        p[2] += LOW_UNIT;
+    }
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++) {
+        _mm512_store_si512(out + i * LOW_COLS, acc[i][0]);
+        _mm512_store_si512(out + i * LOW_COLS + 16, acc[i][1]);
+    }
+}
+
+#define TILE_CASE(n)                                                                               \
+    case n:                                                                                        \
+        tile_low(bf16, n, x, stride, panel, units, out);                                           \
+        break
+#define TILE_FUNCTION(name, is_bf16)                                                               \
+    static void name(int rows, const unsigned char *x, int64_t stride, const unsigned char *panel, \
+                     int64_t units, int32_t *out)                                                  \
+    {                                                                                              \
+        const bool bf16 = is_bf16;                                                                 \
+        switch (rows) {                                                                            \
+            TILE_CASE(1);                                                                          \
+            TILE_CASE(2);                                                                          \
+            TILE_CASE(3);                                                                          \
+            TILE_CASE(4);                                                                          \
+            TILE_CASE(5);                                                                          \
+            TILE_CASE(6);                                                                          \
+            TILE_CASE(7);                                                                          \
+            TILE_CASE(8);                                                                          \
+            TILE_CASE(9);                                                                          \
+            TILE_CASE(10);                                                                         \
+            TILE_CASE(11);                                                                         \
+            TILE_CASE(12);                                                                         \
+        default:                                                                                   \
+            break;                                                                                 \
+        }                                                                                          \
+    }
+TILE_FUNCTION(tile_bf16, true)
+TILE_FUNCTION(tile_int8, false)
+
+void low_panel_vnni(const struct linear_args *a, const struct low_pack *p, const struct low_rows *x,
+                    int64_t i, int64_t m0, int64_t m1)
+{
+    int32_t out[MR * LOW_COLS] __attribute__((aligned(64)));
+    const bool bf16 = p->kind == PREC_BF16;
+    const unsigned char *panel = p->panels + (size_t)(i * p->units) * LOW_COLS * LOW_UNIT;
+    int64_t n0 = i * LOW_COLS, nn = min_i64(LOW_COLS, a->n - n0);
+    for (int64_t m = m0; m < m1;) {
+        int rows = tile_rows(m1 - m);
+        (bf16 ? tile_bf16 : tile_int8)(rows, x->units + m * x->stride, x->stride, panel, p->units,
+                                       out);
+        for (int k = 0; k < rows; k++)
+            for (int64_t j = 0; j < nn; j += VL) {
+                __m512i sum = _mm512_load_si512(out + k * LOW_COLS + j);
+                vf v = _mm512_castsi512_ps(sum);
+                if (!bf16) {
+                    __mmask16 in = (__mmask16)(nn - j >= VL ? 0xffff : (1u << (nn - j)) - 1);
+                    __m512i off = _mm512_maskz_loadu_epi32(in, p->sum + n0 + j);
+                    v = v_mul(_mm512_cvtepi32_ps(_mm512_sub_epi32(sum, off)),
+                              v_mul(v_load_n(p->scale + n0 + j, nn - j), v_set(x->scale[m + k])));
+                }
+                finish_n(a, v, m + k, n0 + j, nn - j);
+            }
+        m += rows;
+    }
+}
+#endif

@@ -1,0 +1,196 @@
+/* Products in bf16 and int8 against their plain-C definitions: odd shapes, all weight types, all
+ * activations, any number of threads. Tolerance: the roundings to bf16 and to 8 bits are part of
+ * the definition; what differs is the order of f32 sums of k products (bf16), as in
+ * test_ops_gemm.c, and one rounding of an exact sum (int8). */
+#include "core/cpu.h"
+#include "harness.h"
+
+static const char *const fast[] = {"cpu:avx512vnni/bf16", "cpu:avx512vnni/int8"};
+static const char *const slow[] = {"cpu:ref/bf16", "cpu:ref/int8"};
+
+struct pair {
+    struct backend *ref, *be[3];
+};
+
+struct product {
+    struct tensor x, w, b, r;
+    enum act act;
+    int64_t m, n;
+};
+
+static void run(struct backend *be, float *y, void *ctx)
+{
+    struct product *c = ctx;
+    struct tensor t = f32_view(y, 2, (int64_t[]){c->m, c->n});
+    op_linear(be, &t, &c->x, &c->w, &c->b, c->act, &c->r);
+}
+
+static void check(struct harness *h, const struct pair *p, enum dtype type, int64_t m, int64_t n,
+                  int64_t k, enum act act)
+{
+    struct guarded gx, gb, gr;
+    struct product c = {.m = m, .n = n, .act = act};
+    c.x = f32_view(random_floats(h, &gx, (size_t)(m * k), 1), 2, (int64_t[]){m, k});
+    c.b = f32_view(random_floats(h, &gb, (size_t)n, 1), 1, &n);
+    c.r = f32_view(random_floats(h, &gr, (size_t)(m * n), 1), 2, (int64_t[]){m, n});
+    struct weight w = random_weight(h, type, 2, (int64_t[]){n, k});
+    c.w = w.t;
+    c.w.use = TENSOR_WEIGHT;
+    size_t count = (size_t)(m * n);
+    float *ref = mem_array(count, sizeof *ref), *y = mem_array(count, sizeof *y);
+    float *again = mem_array(count, sizeof *y);
+    char what[96];
+    snprintf(what, sizeof what, "%s %dx%dx%d %s", dtype_name(type), (int)m, (int)n, (int)k,
+             act_name(act));
+    run_guarded(p->ref, what, run, &c, NULL, count, 0, ref);
+    for (int t = 0; t < 3; t++) {
+        run_guarded(p->be[t], what, run, &c, NULL, count, 4 * rng_below(&h->rng, 16),
+                    t ? again : y);
+        if (t && memcmp(y, again, count * sizeof *y) != 0)
+            fail_msg("%s on %s: other bits with more threads", what, backend_name(p->be[t]));
+    }
+    compare(what, backend_name(p->be[0]), y, ref, count,
+            tolerance(4.0f * 0x1p-24f * (float)k + 4e-6f, 2e-6f));
+    /* Packed once, used again: the second use must not differ. */
+    run_guarded(p->be[1], what, run, &c, NULL, count, 0, again);
+    assert_memory_equal(y, again, count * sizeof *y);
+    mem_free(ref);
+    mem_free(y);
+    mem_free(again);
+    guarded_free(&gx, "x");
+    guarded_free(&gb, "b");
+    guarded_free(&gr, "r");
+    weight_free(&w);
+}
+
+/* Packs are kept by address, so each matrix needs backends that have not seen that memory. */
+static void with_fresh(struct harness *h, int kind, enum dtype type, int64_t m, int64_t n,
+                       int64_t k, enum act act)
+{
+    struct pair p;
+    assert_int_equal(backend_open(&p.ref, slow[kind], 2, NULL), ST_OK);
+    for (int t = 0; t < 3; t++)
+        assert_int_equal(backend_open(&p.be[t], fast[kind], t + 1, NULL), ST_OK);
+    check(h, &p, type, m, n, k, act);
+    backend_close(p.ref);
+    for (int t = 0; t < 3; t++)
+        backend_close(p.be[t]);
+}
+
+static bool skipped(void)
+{
+    if (backend_has_low_precision())
+        return false;
+    print_message("skipped: this machine has no AVX512_BF16 and AVX512_VNNI\n");
+    return true;
+}
+
+static void low_products_match_their_definition(void **state)
+{
+    static const enum dtype types[] = {DT_F32, DT_F16, DT_BF16, DT_I8, DT_Q8_0};
+    struct harness *h = *state;
+    for (int i = 0; i < 60 && !skipped(); i++) {
+        enum dtype type = types[i % 5];
+        int64_t k = odd_size(h, 130);
+        if (type == DT_Q8_0)
+            k = (k + 31) / 32 * 32;
+        with_fresh(h, i / 5 % 2, type, 5 + odd_size(h, 97), odd_size(h, 130), k,
+                   (enum act)(i % ACT_COUNT));
+    }
+}
+
+static void low_products_match_in_large_shapes(void **state)
+{
+    for (int kind = 0; kind < 2 && !skipped(); kind++) {
+        with_fresh(*state, kind, DT_F16, 50, 300, 1024, ACT_QUICK_GELU);
+        with_fresh(*state, kind, DT_F32, 1030, 70, 259, ACT_NONE);
+        with_fresh(*state, kind, DT_I8, 77, 96, 3072, ACT_GELU);
+    }
+}
+
+/* 8 bits lose what one large value pushes out of range, and nothing else; bf16 loses 2^-9. */
+static void low_products_are_near_f32(void **state)
+{
+    struct harness *h = *state;
+    enum { M = 20, N = 40, K = 512 };
+    for (int kind = 0; kind < 2 && !skipped(); kind++) {
+        struct guarded gx;
+        float *x = random_floats(h, &gx, M * K, 1), y[M * N], want[M * N];
+        struct weight w = random_weight(h, DT_F32, 2, (int64_t[]){N, K});
+        struct tensor tx = f32_view(x, 2, (int64_t[]){M, K});
+        struct tensor ty = f32_view(y, 2, (int64_t[]){M, N});
+        struct tensor tw = f32_view(want, 2, (int64_t[]){M, N});
+        struct backend *be;
+        w.t.use = TENSOR_WEIGHT;
+        assert_int_equal(backend_open(&be, fast[kind], 2, NULL), ST_OK);
+        op_linear(be, &ty, &tx, &w.t, NULL, ACT_NONE, NULL);
+        op_linear(h->ref, &tw, &tx, &w.t, NULL, ACT_NONE, NULL);
+        double error = 0, size = 0;
+        for (int i = 0; i < M * N; i++) {
+            error += (y[i] - want[i]) * (y[i] - want[i]);
+            size += want[i] * want[i];
+        }
+        assert_true(error > 0 && sqrt(error / size) < (kind ? 0.015 : 0.004));
+        backend_close(be);
+        guarded_free(&gx, "x");
+        weight_free(&w);
+    }
+}
+
+/* What is no weight is computed in f32, and a matrix that is too fine for 8 bits in bf16. */
+static void precision_follows_the_use_of_a_tensor(void **state)
+{
+    struct harness *h = *state;
+    enum { M = 9, N = 33, K = 70 };
+    if (skipped())
+        return;
+    struct guarded gx;
+    float *x = random_floats(h, &gx, M * K, 1), y[3][M * N], want[M * N];
+    struct weight w = random_weight(h, DT_F16, 2, (int64_t[]){N, K});
+    struct tensor tx = f32_view(x, 2, (int64_t[]){M, K}), tw = f32_view(want, 2, (int64_t[]){M, N});
+    struct backend *f32, *be[2];
+    assert_int_equal(backend_open(&f32, "cpu:avx512vnni", 1, NULL), ST_OK);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(backend_open(&be[i], fast[i], 1, NULL), ST_OK);
+    op_linear(f32, &tw, &tx, &w.t, NULL, ACT_NONE, NULL);
+    for (int i = 0; i < 3; i++) {
+        struct tensor ty = f32_view(y[i], 2, (int64_t[]){M, N});
+        w.t.use = i ? TENSOR_WEIGHT_FINE : TENSOR_VALUES;
+        op_linear(be[i < 2], &ty, &tx, &w.t, NULL, ACT_NONE, NULL);
+    }
+    assert_memory_equal(y[0], want, sizeof want);
+    assert_memory_equal(y[1], y[2], sizeof want);
+    assert_int_not_equal(memcmp(y[1], want, sizeof want), 0);
+    backend_close(f32);
+    backend_close(be[0]);
+    backend_close(be[1]);
+    guarded_free(&gx, "x");
+    weight_free(&w);
+}
+
+static void names_carry_the_precision(void **state)
+{
+    (void)state;
+    struct backend *be;
+    struct error err;
+    assert_int_equal(backend_open(&be, "cpu:ref/int8", 1, &err), ST_OK);
+    assert_string_equal(backend_name(be), "cpu:ref/int8");
+    assert_int_equal(backend_precision(be), PREC_INT8);
+    backend_close(be);
+    assert_int_equal(backend_open(&be, "cpu/bf17", 1, &err), ST_USAGE);
+    assert_int_equal(backend_open(&be, "cpu:blas/bf16", 1, &err), ST_UNSUPPORTED);
+    assert_int_equal(backend_open(&be, "cpu:avx2/bf16", 1, &err),
+                     cpu_level_max() >= CPU_AVX2 ? ST_UNSUPPORTED : err.code);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(low_products_match_their_definition),
+        cmocka_unit_test(low_products_match_in_large_shapes),
+        cmocka_unit_test(low_products_are_near_f32),
+        cmocka_unit_test(precision_follows_the_use_of_a_tensor),
+        cmocka_unit_test(names_carry_the_precision),
+    };
+    return cmocka_run_group_tests(tests, harness_setup, harness_teardown);
+}
