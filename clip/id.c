@@ -45,10 +45,17 @@ static bool is_id(const char *s, size_t n)
     return n == 32 && strspn(s, "0123456789abcdef") == 32;
 }
 
+/* Of any length: what is no 32 digits names no id, and the weights are hashed. */
+static bool names_source(const struct weights *w)
+{
+    const char *id = weights_meta(w, "eidetic.source_id");
+    return id && is_id(id, strlen(id));
+}
+
 /* A cache that cannot be read or written is only slow. */
 static void weights_id_cached(char id[33], const struct clip_source *s)
 {
-    char *path = weights_meta(s->weights, "eidetic.source_id") ? NULL : cache_path(s);
+    char *path = names_source(s->weights) ? NULL : cache_path(s);
     char *data = NULL, *dir = NULL;
     size_t size = 0;
     if (path && file_exists(path) && file_read_all(&data, &size, path, 64, NULL) == ST_OK &&

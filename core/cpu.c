@@ -1,6 +1,7 @@
 /* Processor features by cpuid, since compilers disagree on which names their builtins know; the
  * operating system is asked (xgetbv) whether it keeps the wide registers. */
 #include "core/cpu.h"
+#include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -40,9 +41,19 @@ static enum cpu_level level_of_machine(void)
 }
 #endif
 
+/* Asked once: in a virtual machine each cpuid is a trip to the host, some 70 us. */
+static enum cpu_level found;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void ask_machine(void)
+{
+    found = level_of_machine();
+}
+
 enum cpu_level cpu_level_max(void)
 {
-    enum cpu_level level = level_of_machine();
+    pthread_once(&once, ask_machine);
+    enum cpu_level level = found;
     const char *wish = getenv("EIDETIC_CPU");
     int lower = wish ? cpu_level_parse(wish) : -1;
     return lower >= 0 && lower < (int)level ? (enum cpu_level)lower : level;
