@@ -186,8 +186,7 @@ static int bench_ivf(size_t n, size_t dim, int threads)
     printf("IVF index, %zu x %zu, %d threads\n", n, dim, threads);
     void *state;
     double start = time_now();
-    if (k->build(path, &b, &err) ||
-        k->open(&state, path, "be", (int)dim, false, threads, &b.info, &err)) {
+    if (k->build(path, &b, &err) || k->open(&state, path, "be", (int)dim, false, &b.info, &err)) {
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }
@@ -196,18 +195,20 @@ static int bench_ivf(size_t n, size_t dim, int threads)
            (double)b.info.bytes / 1e6);
     struct rng r = {.state = 9};
     float q[4096];
-    int64_t gens[64];
+    struct flat_hit found[64];
+    struct pool *pool = pool_new(threads);
+    struct vindex_query ask = {
+        .q = q, .n = 64, .effort = 1, .blocks = &block, .n_blocks = 1, .below = n, .pool = pool};
     double total = 0;
     for (int i = 0; i < 100; i++) {
-        size_t found;
+        size_t n_found;
         bool all;
         make_row(&d, &r, q);
         double t = time_now();
-        if (k->search(state, q, 64, 1, gens, &found, &all, &err))
+        if (k->search(state, &ask, found, &n_found, &all, &err))
             return 1;
         total += time_now() - t;
     }
-    struct pool *pool = pool_new(threads);
     struct flat_ops ops;
     struct flat_hit hits[10];
     flat_ops_init(&ops, cpu_level_max());

@@ -1,11 +1,11 @@
-/* The IVF index by FAISS. The surprise: the file is ours outside and FAISS's inside; a header with
- * checksums goes before FAISS's bytes, and what FAISS parses is verified before it sees it. The
- * inverted lists behind that part are mapped and only ever give candidates. */
+/* The IVF index: FAISS trains it, fills it and writes it; its lists are scanned by faiss_scan.c.
+ * The surprise: the file is ours outside and FAISS's inside; a header with checksums goes before
+ * FAISS's bytes, and what FAISS parses is verified before it sees it. The inverted lists behind
+ * that part are mapped and only ever give candidates. */
 #include "core/mem.h"
 #include "search/faiss_file.h"
 #include "search/faiss_int.h"
-#include "search/flat.h"
-#include "search/vindex.h"
+#include "search/faiss_scan.h"
 #include <math.h>
 #include <string.h>
 
@@ -15,11 +15,8 @@
 
 struct ivf {
     FaissIndex *index;
-    FaissIndexIVF *ivf;
-    int threads, nlist, nprobe;
-    int64_t ntotal;
-    float *distances;
-    size_t cap;
+    struct ivf_lists lists;
+    int nprobe;
 };
 
 static enum status faiss_error(struct error *err, const char *path, const char *what)
@@ -34,44 +31,27 @@ static void ivf_close(void *state)
     struct ivf *x = state;
     if (!x)
         return;
+    ivf_lists_release(&x->lists);
     if (x->index)
         faiss_Index_free(x->index);
-    mem_free(x->distances);
     mem_free(x);
 }
 
-static enum status ivf_search(void *state, const float *q, size_t n, int effort, int64_t *gens,
+static enum status ivf_search(void *state, const struct vindex_query *q, struct flat_hit *hits,
                               size_t *found, bool *all, struct error *err)
 {
     struct ivf *x = state;
-    int64_t probe = (int64_t)x->nprobe * effort;
-    if (probe > x->nlist)
-        probe = x->nlist;
-    if (n > x->cap) {
-        float *d = mem_realloc_array(x->distances, n, sizeof *d);
-        if (!d)
-            return error_set(err, ST_NOMEM, "out of memory (%zu candidates)", n);
-        x->distances = d;
-        x->cap = n;
-    }
-    eidetic_faiss_threads(x->threads);
-    faiss_IndexIVF_set_nprobe(x->ivf, (size_t)probe);
-    if (faiss_Index_search(x->index, 1, q, (idx_t)n, x->distances, gens) != 0)
-        return faiss_error(err, "index", "search");
-    size_t kept = 0;
-    for (size_t i = 0; i < n; i++)
-        if (gens[i] >= 0) /* -1 where there were fewer */
-            gens[kept++] = gens[i];
-    *found = kept;
-    *all = probe == x->nlist && (kept < n || (int64_t)n >= x->ntotal);
-    return ST_OK;
+    double probe = ceil(x->nprobe * q->effort);
+    *all = !(probe < (double)x->lists.n);
+    return ivf_scan(&x->lists, q, *all ? x->lists.n : (size_t)probe, hits, found, err);
 }
 
 static enum status ivf_open(void **state, const char *path, const char *model, int dim, bool deep,
-                            int threads, struct vindex_info *info, struct error *err)
+                            struct vindex_info *info, struct error *err)
 {
     FILE *f = NULL;
     struct ivf *x = NULL;
+    struct error why;
     enum status rc = faiss_file_open(&f, path, model, dim, deep, info, err);
     if (rc)
         return rc;
@@ -80,15 +60,12 @@ static enum status ivf_open(void **state, const char *path, const char *model, i
         rc = error_set(err, ST_NOMEM, "out of memory");
     } else if (eidetic_faiss_read_mapped(f, &x->index) != 0) {
         rc = error_set(err, ST_FORMAT, "%s: FAISS cannot read it", path);
+    } else if ((rc = ivf_lists_init(&x->lists, x->index, &why))) {
+        error_set(err, rc, "%s: %s", path, why.text);
     } else {
-        x->ivf = faiss_IndexIVF_cast(x->index);
-        x->threads = threads;
-        x->nlist = info->nlist;
         x->nprobe = info->nprobe;
-        x->ntotal = (int64_t)info->rows;
-        if (!x->ivf || faiss_Index_d(x->index) != dim ||
-            faiss_Index_ntotal(x->index) != (idx_t)info->rows ||
-            faiss_IndexIVF_nlist(x->ivf) != (size_t)info->nlist)
+        if (x->lists.dim != (size_t)dim || x->lists.n != (size_t)info->nlist ||
+            faiss_Index_ntotal(x->index) != (idx_t)info->rows)
             rc = error_set(err, ST_FORMAT, "%s: not what its header says", path);
     }
     fclose(f);
@@ -107,6 +84,7 @@ struct building {
     struct flat_ops ops;
     struct pool *pool;
     struct ivf x;
+    int threads;
     size_t live;
 };
 
@@ -175,7 +153,7 @@ static enum status add_these(struct building *g, size_t n, const float *rows, co
 static enum status train_and_add(struct building *g, struct error *err)
 {
     size_t dim = (size_t)g->b->info.dim, cells;
-    size_t want = (size_t)g->x.nlist * TRAIN_PER_LIST, stride = g->live / want;
+    size_t want = (size_t)g->b->info.nlist * TRAIN_PER_LIST, stride = g->live / want;
     if (want > g->live)
         want = g->live;
     if (stride < 1)
@@ -186,7 +164,7 @@ static enum status train_and_add(struct building *g, struct error *err)
     enum status rc = ST_OK;
     if (!rows || !gens)
         rc = error_set(err, ST_NOMEM, "%s: out of memory to train on %zu rows", g->path, want);
-    eidetic_faiss_threads(g->x.threads);
+    eidetic_faiss_threads(g->threads);
     step(g, "training the index");
     if (!rc) /* all of the sample in one batch */
         rc = each_batch(g, stride, want, train_with, rows, gens, want, err);
@@ -195,47 +173,43 @@ static enum status train_and_add(struct building *g, struct error *err)
         rc = each_batch(g, 1, SIZE_MAX, add_these, rows, gens, BATCH, err);
     mem_free(rows);
     mem_free(gens);
-    if (!rc)
-        rc = faiss_Index_ntotal(g->x.index) == (idx_t)g->live
-                 ? ST_OK
-                 : error_set(err, ST_INTERNAL, "%s: FAISS lost rows", g->path);
-    g->x.ntotal = (int64_t)g->live;
-    return rc;
+    if (!rc && faiss_Index_ntotal(g->x.index) != (idx_t)g->live)
+        rc = error_set(err, ST_INTERNAL, "%s: FAISS lost rows", g->path);
+    return rc ? rc : ivf_lists_init(&g->x.lists, g->x.index, err);
 }
 
 static enum status measure(struct building *g, const struct faiss_probe *p, double *recall,
                            struct error *err)
 {
-    int64_t gens[8 * RECALL_AT + 64];
-    double hits = 0, all = 0;
+    struct flat_hit hits[8 * RECALL_AT + 64];
+    double right = 0, all = 0;
     size_t dim = (size_t)g->b->info.dim;
     for (size_t i = 0; i < p->n; i++) {
-        const float *q = p->queries + i * dim;
-        float scores[RECALL_AT] = {0};
-        size_t found = 0, n = 0;
+        struct vindex_query q = {
+            .q = p->queries + i * dim,
+            .n = sizeof hits / sizeof *hits,
+            .effort = 1,
+            .blocks = g->b->blocks,
+            .n_blocks = g->b->n_blocks,
+            .below = g->b->n_rows,
+            .pool = g->pool,
+        };
+        size_t found = 0;
         bool every;
-        enum status rc =
-            ivf_search(&g->x, q, sizeof gens / sizeof *gens, 1, gens, &found, &every, err);
+        enum status rc = ivf_search(&g->x, &q, hits, &found, &every, err);
         if (rc)
             return rc;
-        struct flat_hit best[RECALL_AT];
         for (size_t j = 0; j < found; j++) {
-            size_t block, row = vec_find(g->b->blocks, g->b->n_blocks, gens[j], &block);
-            if (row == SIZE_MAX)
-                continue;
-            float buffer[DB_MAX_DIM], s;
-            const struct vec_block *k = &g->b->blocks[block];
-            copy_row(g, k, row - k->first, buffer);
-            g->ops.f32(&s, buffer, 1, dim, q);
-            flat_heap_push(best, &n, RECALL_AT, (struct flat_hit){.image = gens[j], .score = s});
+            float buffer[DB_MAX_DIM];
+            size_t block = vec_block_of(q.blocks, q.n_blocks, hits[j].row);
+            copy_row(g, &q.blocks[block], hits[j].row - q.blocks[block].first, buffer);
+            g->ops.f32(&hits[j].score, buffer, 1, dim, q.q);
         }
-        flat_sort(best, n);
-        for (size_t j = 0; j < n; j++)
-            scores[j] = best[j].score;
+        flat_sort(hits, found);
         for (size_t j = 0; j < p->k; j++, all++) /* by score, so that equal pictures are no miss */
-            hits += j < n && scores[j] >= p->scores[i * p->k + j] - 1e-4f;
+            right += j < found && hits[j].score >= p->scores[i * p->k + j] - 1e-4f;
     }
-    *recall = all > 0 ? hits / all : 1;
+    *recall = all > 0 ? right / all : 1;
     return ST_OK;
 }
 
@@ -248,17 +222,17 @@ static enum status choose_nprobe(struct building *g, struct error *err)
     struct vindex_info *info = &g->b->info;
     step(g, "measuring the index");
     enum status rc = faiss_probes(kinds, g->b, &g->ops, g->pool, err);
-    int base = g->x.nlist / 128 > 1 ? g->x.nlist / 128 : 1;
+    int nlist = info->nlist, base = nlist / 128 > 1 ? nlist / 128 : 1;
     for (int i = 0; !rc; i++) {
         int64_t probe = i % 2 ? ((int64_t)base << i / 2) * 3 / 2 : (int64_t)base << i / 2;
-        g->x.nprobe = probe < g->x.nlist ? (int)probe : g->x.nlist;
+        g->x.nprobe = probe < nlist ? (int)probe : nlist;
         worst = 1;
         for (int k = 0; !rc && k < 3; k++) {
             double r = 0;
             rc = measure(g, &kinds[k], &r, err);
             worst = r < worst ? r : worst;
         }
-        if (worst >= want || g->x.nprobe == g->x.nlist)
+        if (worst >= want || g->x.nprobe == nlist)
             break;
     }
     info->recall = worst;
@@ -271,22 +245,16 @@ static enum status choose_nprobe(struct building *g, struct error *err)
 static enum status make_index(struct building *g, struct error *err)
 {
     struct vindex_info *info = &g->b->info;
-    uint64_t budget = g->b->opts->memory ? g->b->opts->memory : (uint64_t)1 << 30;
-    uint64_t f32 = (uint64_t)g->live * ((uint64_t)info->dim * 4 + 8);
     int nlist = (int)(2 * sqrt((double)g->live));
     if (nlist > (int)(g->live / 39)) /* FAISS wants 39 rows a list to train on */
         nlist = (int)(g->live / 39);
     nlist = nlist < 1 ? 1 : nlist;
-    snprintf(info->description, sizeof info->description, "IVF%d,%s", nlist,
-             f32 <= budget ? "Flat" : "SQfp16");
-    info->nlist = g->x.nlist = nlist;
+    snprintf(info->description, sizeof info->description, "IVF%d,SQ8", nlist);
+    info->nlist = nlist;
     info->rows = g->live;
     if (faiss_index_factory(&g->x.index, info->dim, info->description, METRIC_INNER_PRODUCT) != 0)
         return faiss_error(err, g->path, info->description);
-    g->x.ivf = faiss_IndexIVF_cast(g->x.index);
-    return g->x.ivf
-               ? ST_OK
-               : error_set(err, ST_INTERNAL, "%s: %s is no IVF index", g->path, info->description);
+    return ST_OK;
 }
 
 static enum status ivf_build(const char *path, struct vindex_build *b, struct error *err)
@@ -294,13 +262,13 @@ static enum status ivf_build(const char *path, struct vindex_build *b, struct er
     struct building g = {.b = b, .path = path};
     enum status rc = ST_OK;
     flat_ops_init(&g.ops, cpu_level_max());
-    g.x.threads = b->opts->threads > 0 ? b->opts->threads : cpu_count();
+    g.threads = b->opts->threads > 0 ? b->opts->threads : cpu_count();
     for (size_t i = 0; i < b->n_rows; i++)
         g.live += !is_dead(b, i);
     if (g.live == 0)
         return error_set(err, ST_NOT_FOUND, "%s: no rows to index", path);
-    if (g.x.threads > 1 && !(g.pool = pool_new(g.x.threads)))
-        return error_set(err, ST_NOMEM, "cannot start %d threads", g.x.threads);
+    if (g.threads > 1 && !(g.pool = pool_new(g.threads)))
+        return error_set(err, ST_NOMEM, "cannot start %d threads", g.threads);
     rc = make_index(&g, err);
     if (!rc)
         rc = train_and_add(&g, err);
@@ -309,9 +277,9 @@ static enum status ivf_build(const char *path, struct vindex_build *b, struct er
     step(&g, "writing the index");
     if (!rc)
         rc = faiss_file_write(path, g.x.index, &b->info, err);
+    ivf_lists_release(&g.x.lists);
     if (g.x.index)
         faiss_Index_free(g.x.index);
-    mem_free(g.x.distances);
     pool_free(g.pool);
     return rc;
 }

@@ -89,10 +89,9 @@ int faiss_Index_add_with_ids(FaissIndex *index, idx_t n, const float *x, const i
     return guarded([&] { of(index)->add_with_ids(n, x, xids); });
 }
 
-int faiss_Index_search(const FaissIndex *index, idx_t n, const float *x, idx_t k, float *distances,
-                       idx_t *labels)
+int faiss_Index_reconstruct_n(const FaissIndex *index, idx_t i0, idx_t ni, float *recons)
 {
-    return guarded([&] { of(index)->search(n, x, k, distances, labels); });
+    return guarded([&] { of(index)->reconstruct_n(i0, ni, recons); });
 }
 
 FaissIndexIVF *faiss_IndexIVF_cast(FaissIndex *index)
@@ -105,9 +104,10 @@ size_t faiss_IndexIVF_nlist(const FaissIndexIVF *index)
     return reinterpret_cast<const faiss::IndexIVF *>(index)->nlist;
 }
 
-void faiss_IndexIVF_set_nprobe(FaissIndexIVF *index, size_t nprobe)
+FaissIndex *faiss_IndexIVF_quantizer(const FaissIndexIVF *index)
 {
-    reinterpret_cast<faiss::IndexIVF *>(index)->nprobe = nprobe;
+    return reinterpret_cast<FaissIndex *>(
+        reinterpret_cast<const faiss::IndexIVF *>(index)->quantizer);
 }
 
 int faiss_write_index(const FaissIndex *idx, FILE *f)

@@ -155,7 +155,7 @@ enum status faiss_file_write(const char *path, const struct FaissIndex_H *index,
         .dim = (uint32_t)info->dim,
         .nlist = (uint32_t)info->nlist,
         .nprobe = (uint32_t)info->nprobe,
-        .code_size = (uint32_t)info->dim * (strstr(info->description, "SQfp16") ? 2 : 4),
+        .code_size = (uint32_t)info->dim, /* a byte a value */
         .rows = info->rows,
         .generation = (uint64_t)info->generation,
         .stamp = info->stamp,

@@ -2,6 +2,7 @@
  * the sums (and so the moments) are the same however many threads there are. */
 #include "search/flat.h"
 #include "core/mem.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,24 @@ void flat_ops_init(struct flat_ops *ops, enum cpu_level level)
         flat_ops_avx2(ops);
     if (level >= CPU_AVX512)
         flat_ops_avx512(ops);
+    if (level >= CPU_AVX512VNNI)
+        flat_ops_vnni(ops);
+}
+
+void flat_u8_init(struct flat_u8 *q, const float *w, size_t dim)
+{
+    float most = 0;
+    for (size_t j = 0; j < dim; j++)
+        most = fabsf(w[j]) > most ? fabsf(w[j]) : most;
+    q->unit = most > 0 && isfinite(most) ? most / FLAT_U8_MOST : 0;
+    for (size_t j = 0; j < dim; j++) {
+        int x = q->unit > 0 ? (int)lrintf(w[j] / q->unit) : 0;
+        x = x > FLAT_U8_MOST ? FLAT_U8_MOST : x < -FLAT_U8_MOST ? -FLAT_U8_MOST : x;
+        int high = (x + 8192 + 64) / 128 - 64; /* to nearest, so that low is -64 to 63 */
+        q->whole[j] = (int16_t)x;
+        q->high[j] = (int8_t)high;
+        q->low[j] = (int8_t)(x - high * 128);
+    }
 }
 
 static bool better(const struct flat_hit *a, const struct flat_hit *b)

@@ -4,18 +4,33 @@
  *     struct flat_hit hits[10];
  *     size_t n = flat_topk(&a, pool, hits, &err);
  *
- * Kernels are chosen once by core/cpu.h: plain C (kept for ever), AVX2 + F16C, AVX-512. */
+ * Kernels are chosen once by core/cpu.h: plain C (kept for ever), AVX2 + F16C, AVX-512,
+ * AVX-512 with VNNI for bytes. */
 #ifndef EIDETIC_SEARCH_FLAT_H
 #define EIDETIC_SEARCH_FLAT_H
 
 #include "core/cpu.h"
 #include "core/threads.h"
+#include "db/vectors.h"
 #include "search/vecfile.h"
+
+/* Weights for rows of bytes: w[j] is about unit * (128 * high[j] + low[j]), |128 high + low| <=
+ * FLAT_U8_MOST, so that DB_MAX_DIM products fit 32 bits in every version and the sums are exact. */
+#define FLAT_U8_MOST 8191
+struct flat_u8 {
+    int16_t whole[DB_MAX_DIM]; /* 128 * high + low */
+    int8_t high[DB_MAX_DIM], low[DB_MAX_DIM];
+    float unit;
+};
+void flat_u8_init(struct flat_u8 *q, const float *w, size_t dim);
 
 /* scores[i] = sum_j rows[i, j] * q[j], f32 sums; rows contiguous [n, dim], unaligned allowed. */
 struct flat_ops {
     void (*f16)(float *scores, const uint16_t *rows, size_t n, size_t dim, const float *q);
     void (*f32)(float *scores, const float *rows, size_t n, size_t dim, const float *q);
+    /* scores[i] = sum_j rows[i, j] * q->whole[j], exact and then rounded to f32: the same bits in
+     * every version. */
+    void (*u8)(float *scores, const uint8_t *rows, size_t n, size_t dim, const struct flat_u8 *q);
     void (*to_f16)(uint16_t *out, const float *in, size_t n); /* to nearest even */
     void (*to_f32)(float *out, const uint16_t *in, size_t n);
     const char *name;
@@ -25,6 +40,7 @@ void flat_ops_init(struct flat_ops *ops, enum cpu_level level);
 void flat_ops_ref(struct flat_ops *ops);
 void flat_ops_avx2(struct flat_ops *ops);
 void flat_ops_avx512(struct flat_ops *ops);
+void flat_ops_vnni(struct flat_ops *ops);
 
 struct flat_hit {
     int64_t image;

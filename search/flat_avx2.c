@@ -61,6 +61,35 @@ static void dot_f32(float *scores, const float *rows, size_t n, size_t dim, cons
     }
 }
 
+static inline int64_t sum_i32(__m256i v)
+{
+    int32_t lane[8];
+    int64_t s = 0;
+    _mm256_storeu_si256((__m256i *)lane, v);
+    for (int i = 0; i < 8; i++)
+        s += lane[i];
+    return s;
+}
+
+static void dot_u8(float *scores, const uint8_t *rows, size_t n, size_t dim,
+                   const struct flat_u8 *q)
+{
+    size_t by16 = dim & ~(size_t)15;
+    for (size_t i = 0; i < n; i++, rows += dim) {
+        __m256i a = _mm256_setzero_si256();
+        size_t j = 0;
+        for (; j < by16; j += 16)
+            a = _mm256_add_epi32(
+                a, _mm256_madd_epi16(
+                       _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(rows + j))),
+                       _mm256_loadu_si256((const __m256i *)(q->whole + j))));
+        int64_t s = sum_i32(a);
+        for (; j < dim; j++)
+            s += rows[j] * q->whole[j];
+        scores[i] = (float)s;
+    }
+}
+
 static void to_f16(uint16_t *out, const float *in, size_t n)
 {
     size_t i = 0;
@@ -82,8 +111,12 @@ static void to_f32(float *out, const uint16_t *in, size_t n)
 
 void flat_ops_avx2(struct flat_ops *ops)
 {
-    *ops = (struct flat_ops){
-        .f16 = dot_f16, .f32 = dot_f32, .to_f16 = to_f16, .to_f32 = to_f32, .name = "avx2"};
+    *ops = (struct flat_ops){.f16 = dot_f16,
+                             .f32 = dot_f32,
+                             .u8 = dot_u8,
+                             .to_f16 = to_f16,
+                             .to_f32 = to_f32,
+                             .name = "avx2"};
 }
 #else
 void flat_ops_avx2(struct flat_ops *ops)

@@ -48,10 +48,33 @@ static void dot_f32(float *scores, const float *rows, size_t n, size_t dim, cons
     }
 }
 
+static void dot_u8(float *scores, const uint8_t *rows, size_t n, size_t dim,
+                   const struct flat_u8 *q)
+{
+    size_t by32 = dim & ~(size_t)31;
+    __mmask32 rest = (__mmask32)((UINT64_C(1) << (dim - by32)) - 1);
+    for (size_t i = 0; i < n; i++, rows += dim) {
+        __m512i a = _mm512_setzero_si512();
+        for (size_t j = 0; j < by32; j += 32)
+            a = _mm512_add_epi32(a, _mm512_madd_epi16(_mm512_cvtepu8_epi16(_mm256_loadu_si256(
+                                                          (const __m256i *)(rows + j))),
+                                                      _mm512_loadu_si512(q->whole + j)));
+        if (rest)
+            a = _mm512_add_epi32(
+                a,
+                _mm512_madd_epi16(_mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(rest, rows + by32)),
+                                  _mm512_maskz_loadu_epi16(rest, q->whole + by32)));
+        __m512i low = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(a)),
+                high = _mm512_cvtepi32_epi64(_mm512_extracti64x4_epi64(a, 1));
+        scores[i] = (float)_mm512_reduce_add_epi64(_mm512_add_epi64(low, high));
+    }
+}
+
 void flat_ops_avx512(struct flat_ops *ops)
 {
     ops->f16 = dot_f16;
     ops->f32 = dot_f32;
+    ops->u8 = dot_u8;
     ops->name = "avx512";
 }
 #else

@@ -59,6 +59,17 @@ static void dot_f32(float *scores, const float *rows, size_t n, size_t dim, cons
     }
 }
 
+static void dot_u8(float *scores, const uint8_t *rows, size_t n, size_t dim,
+                   const struct flat_u8 *q)
+{
+    for (size_t i = 0; i < n; i++, rows += dim) {
+        int64_t s = 0;
+        for (size_t j = 0; j < dim; j++)
+            s += rows[j] * q->whole[j];
+        scores[i] = (float)s;
+    }
+}
+
 static void to_f16(uint16_t *out, const float *in, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -73,6 +84,10 @@ static void to_f32(float *out, const uint16_t *in, size_t n)
 
 void flat_ops_ref(struct flat_ops *ops)
 {
-    *ops = (struct flat_ops){
-        .f16 = dot_f16, .f32 = dot_f32, .to_f16 = to_f16, .to_f32 = to_f32, .name = "ref"};
+    *ops = (struct flat_ops){.f16 = dot_f16,
+                             .f32 = dot_f32,
+                             .u8 = dot_u8,
+                             .to_f16 = to_f16,
+                             .to_f32 = to_f32,
+                             .name = "ref"};
 }

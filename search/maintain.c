@@ -19,7 +19,7 @@ static const char *why_rebuild(struct db *db, const struct db_model *m, const st
     bool same = false;
     for (size_t i = 0; vindex_kinds[i]; i++) {
         const struct vindex_kind *k = vindex_kinds[i];
-        enum status rc = k->open(&state, path, m->hex, m->dim, false, 1, &info, &e);
+        enum status rc = k->open(&state, path, m->hex, m->dim, false, &info, &e);
         if (rc) {
             why = rc == ST_NOT_FOUND ? "there is none" : "it cannot be used";
             continue;
@@ -255,7 +255,7 @@ static enum status check_index(struct checking *c, struct db *db, const struct d
     if (!path)
         return error_set(err, ST_NOMEM, "out of memory");
     const struct vindex_kind *k = vindex_find("ivf");
-    enum status rc = k->open(&state, path, m->hex, m->dim, deep, 1, &info, &e);
+    enum status rc = k->open(&state, path, m->hex, m->dim, deep, &info, &e);
     if (rc == ST_FORMAT || rc == ST_UNSUPPORTED) {
         report(c, e.text);
         rc = ST_OK;

@@ -46,8 +46,8 @@ static enum status open_index(struct search *s, struct error *err)
     enum status rc = ST_NOT_FOUND;
     bool same = false;
     for (size_t i = 0; vindex_kinds[i] && rc; i++) {
-        rc = vindex_kinds[i]->open(&s->index, path, s->model.hex, s->model.dim, false,
-                                   s->opts.threads, &s->info, &e);
+        rc =
+            vindex_kinds[i]->open(&s->index, path, s->model.hex, s->model.dim, false, &s->info, &e);
         if (!rc)
             s->kind = vindex_kinds[i];
         else if (rc == ST_NOMEM)

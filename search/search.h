@@ -30,10 +30,8 @@
 struct search;
 
 struct search_opts {
-    int threads;          /* 0 = cpu_count() */
-    uint64_t exact_below; /* rows under which all are scanned; 0 = 50,000 */
-    /* Bytes the FAISS index may take; 0 = 1 GiB. f32 rows where they fit, else f16. */
-    uint64_t memory;
+    int threads;           /* 0 = cpu_count() */
+    uint64_t exact_below;  /* rows under which all are scanned; 0 = 50,000 */
     float recall;          /* wanted recall@10; 0 = 0.98 */
     bool caches_read_only; /* write nothing into the library's folder */
     bool no_index;         /* scan all, whatever the size */
@@ -65,7 +63,7 @@ struct search_result {
     double mean, sd;
     size_t moments_n;
     size_t candidates; /* rows that the filter left */
-    size_t scored;     /* rows whose score was computed */
+    size_t scored;     /* rows scored exactly */
     bool exact;        /* false: by the FAISS index, within its recall */
 };
 /* q: dim floats, any positive length (normalised here). filter NULL: every present picture. k >= 1.

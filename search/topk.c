@@ -161,42 +161,32 @@ static enum status ask_index(struct search *s, const float *q, const uint8_t *ke
                              struct picking *p, struct error *err)
 {
     const struct view *v = &s->view;
-    size_t cap = 0, found = 0;
-    int64_t *gens = NULL;
-    enum status rc = ST_OK;
+    size_t want = p->k + p->k / 2 + 64, found = 0;
+    struct flat_hit *hits = mem_array(want, sizeof *hits);
+    struct vindex_query ask = {
+        .q = q,
+        .n = want,
+        .effort = 1 / share, /* what is kept is spread over more lists */
+        .blocks = v->blocks,
+        .n_blocks = v->n_blocks,
+        .below = s->tail_from, /* the tail is scanned anyway */
+        .keep = keep,
+        .pool = s->pool,
+    };
     bool all = false;
-    int effort = 1;
-    while (effort < 64 && effort * share < 1)
-        effort *= 2; /* survivors are spread over 1 / share times as many lists */
-    double want = (double)p->k / share * 1.5 + 64;
-    for (; !rc; effort *= 2, want *= 2) {
-        size_t ask = want < (double)v->n_rows ? (size_t)want : v->n_rows;
-        if (!gens || ask > cap) {
-            int64_t *more = mem_realloc_array(gens, ask, sizeof *more);
-            if (!more) {
-                rc = error_set(err, ST_NOMEM, "out of memory (%zu candidates)", ask);
-                break;
-            }
-            gens = more;
-            cap = ask;
-        }
-        rc = s->kind->search(s->index, q, ask, effort, gens, &found, &all, err);
-        p->n = p->scored = 0;
-        for (size_t i = 0; !rc && i < found; i++) {
-            size_t block, row = vec_find(v->blocks, v->n_blocks, gens[i], &block);
-            if (row >= s->tail_from || (keep && !bit(keep, row)))
-                continue; /* gone, not wanted, or in the tail that is scanned anyway */
-            p->scored++;
-            flat_heap_push(
-                p->hits, &p->n, p->k,
-                (struct flat_hit){.image = v->blocks[block].images[row - v->blocks[block].first],
-                                  .score = score_row(s, block, row, q),
-                                  .row = row});
-        }
-        if (p->n >= p->k || all)
+    enum status rc = hits ? ST_OK : error_set(err, ST_NOMEM, "out of memory (%zu best)", want);
+    for (; !rc; ask.effort *= 2) {
+        rc = s->kind->search(s->index, &ask, hits, &found, &all, err);
+        if (rc || found >= p->k || all)
             break;
     }
-    mem_free(gens);
+    for (size_t i = 0; !rc && i < found; i++) {
+        size_t block = vec_block_of(v->blocks, v->n_blocks, hits[i].row);
+        hits[i].score = score_row(s, block, hits[i].row, q);
+        flat_heap_push(p->hits, &p->n, p->k, hits[i]);
+    }
+    p->scored += found;
+    mem_free(hits);
     return rc;
 }
 

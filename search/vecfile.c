@@ -284,6 +284,11 @@ size_t vec_find(const struct vec_block *blocks, size_t n_blocks, int64_t gen, si
     if (lo == n_blocks)
         return SIZE_MAX;
     const struct vec_block *b = &blocks[lo];
+    uint64_t guess = (uint64_t)gen - (uint64_t)b->gens[0];
+    if (guess < b->n && b->gens[guess] == gen) {
+        *block = lo;
+        return b->first + guess;
+    }
     size_t from = 0, to = b->n;
     while (from < to) {
         size_t mid = from + (to - from) / 2;
@@ -296,6 +301,19 @@ size_t vec_find(const struct vec_block *blocks, size_t n_blocks, int64_t gen, si
         return SIZE_MAX;
     *block = lo;
     return b->first + from;
+}
+
+size_t vec_block_of(const struct vec_block *blocks, size_t n_blocks, size_t row)
+{
+    size_t lo = 0, hi = n_blocks;
+    while (hi - lo > 1) { /* blocks[lo].first <= row */
+        size_t mid = lo + (hi - lo) / 2;
+        if (blocks[mid].first <= row)
+            lo = mid;
+        else
+            hi = mid;
+    }
+    return lo;
 }
 
 size_t vec_first_after(const struct vec_block *blocks, size_t n_blocks, int64_t gen)

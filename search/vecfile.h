@@ -94,7 +94,10 @@ enum status vec_mark_dead(const struct vec_block *blocks, size_t n_blocks, size_
                           size_t *n_dead, struct error *err);
 /* The first row whose generation is greater, n_rows where none is. */
 size_t vec_first_after(const struct vec_block *blocks, size_t n_blocks, int64_t gen);
-/* Row number of a generation, or SIZE_MAX: by binary search. */
+/* The block that holds row number `row`, which must be there. */
+size_t vec_block_of(const struct vec_block *blocks, size_t n_blocks, size_t row);
+/* Row number of a generation, or SIZE_MAX; one look where generations are dense, as they are
+ * until rows are replaced, else by binary search. */
 size_t vec_find(const struct vec_block *blocks, size_t n_blocks, int64_t gen, size_t *block);
 
 #endif

@@ -100,6 +100,48 @@ static void dot_products_agree_at_every_level(void **state)
     each_level(dots);
 }
 
+static void bytes(const struct flat_ops *ops, const struct flat_ops *ref)
+{
+    struct rng r = {.state = 5};
+    static const size_t dims[] = {1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 384, 513, DB_MAX_DIM};
+    struct flat_u8 *q = mem_alloc(sizeof *q);
+    for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
+        size_t dim = dims[d], n = 7;
+        uint8_t *rows = mem_alloc(n * dim);
+        float *w = mem_array(dim, sizeof *w), a[8], b[8];
+        for (int round = 0; round < 3; round++) { /* the last: the greatest sums there can be */
+            for (size_t i = 0; i < n * dim; i++)
+                rows[i] = round == 2 ? 255 : (uint8_t)rng_below(&r, 256);
+            for (size_t j = 0; j < dim; j++)
+                w[j] = round == 2 ? -3 : rng_normal(&r) * (j % 50 ? 1 : 20);
+            flat_u8_init(q, w, dim);
+            for (size_t j = 0; j < dim; j++) {
+                assert_int_equal(q->whole[j], q->high[j] * 128 + q->low[j]);
+                assert_true(fabsf(q->whole[j] * q->unit - w[j]) <= 0.51f * q->unit);
+            }
+            for (size_t m = 0; m <= n; m++) {
+                a[m] = 77;
+                ops->u8(a, rows, m, dim, q);
+                ref->u8(b, rows, m, dim, q);
+                for (size_t i = 0; i < m; i++)
+                    assert_true(a[i] == b[i]);
+                assert_true(a[m] == 77);
+            }
+        }
+        mem_free(w);
+        mem_free(rows);
+    }
+    flat_u8_init(q, (float[2]){0, 0}, 2);
+    assert_true(q->unit == 0 && q->whole[0] == 0 && q->whole[1] == 0);
+    mem_free(q);
+}
+
+static void sums_of_bytes_are_the_same_at_every_level(void **state)
+{
+    (void)state;
+    each_level(bytes);
+}
+
 /* 3 blocks of unequal size, the last in f32, with equal scores among them. */
 struct data {
     struct vec_block blocks[3];
@@ -235,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(halves_convert_alike_at_every_level),
         cmocka_unit_test(dot_products_agree_at_every_level),
+        cmocka_unit_test(sums_of_bytes_are_the_same_at_every_level),
         cmocka_unit_test(the_k_best_are_those_of_sorting),
         cmocka_unit_test(nothing_and_nan_are_no_hits),
         cmocka_unit_test(memory_failures_are_reported),
