@@ -132,30 +132,73 @@ __attribute__((always_inline)) static inline void tile_low(const bool bf16, cons
 TILE_FUNCTION(tile_bf16, true)
 TILE_FUNCTION(tile_int8, false)
 
+/* What finishes a panel's columns, 16 at a time: loaded once for all rows. */
+struct columns {
+    vf bias, scale;
+    __m512i off;
+    int64_t n; /* of them that are there, at most VL */
+};
+
+static inline struct columns columns_load(const struct linear_args *a, const struct low_pack *p,
+                                          int64_t at)
+{
+    struct columns c = {.n = min_i64(VL, a->n - at), .off = _mm512_setzero_si512()};
+    if (c.n <= 0)
+        return c;
+    c.bias = a->b ? v_load_n(a->b + at, c.n) : v_zero();
+    if (p->kind == PREC_INT8) {
+        c.scale = v_load_n(p->scale + at, c.n);
+        c.off = _mm512_maskz_loadu_epi32((__mmask16)((1u << c.n) - 1), p->sum + at);
+    }
+    return c;
+}
+
+/* One row of sums, 16 columns: scaled, biased, activated, added and written. */
+__attribute__((always_inline)) static inline void finish_columns(const bool bf16,
+                                                                 const struct linear_args *a,
+                                                                 const struct columns *c,
+                                                                 __m512i sum, float scale,
+                                                                 int64_t at)
+{
+    vf v = _mm512_castsi512_ps(sum);
+    if (!bf16)
+        v = v_mul(_mm512_cvtepi32_ps(_mm512_sub_epi32(sum, c->off)), v_mul(c->scale, v_set(scale)));
+    v = v_act(v_add(v, c->bias), a->act);
+    if (c->n == VL) {
+        if (a->r)
+            v = v_add(v, v_load(a->r + at));
+        v_store(a->y + at, v);
+    } else if (c->n > 0) {
+        if (a->r)
+            v = v_add(v, v_load_n(a->r + at, c->n));
+        v_store_n(a->y + at, v, c->n);
+    }
+}
+
 void low_panel_vnni(const struct linear_args *a, const struct low_pack *p, const struct low_rows *x,
                     int64_t i, int64_t m0, int64_t m1)
 {
     int32_t out[MR * LOW_COLS] __attribute__((aligned(64)));
     const bool bf16 = p->kind == PREC_BF16;
     const unsigned char *panel = p->panels + (size_t)(i * p->units) * LOW_COLS * LOW_UNIT;
-    int64_t n0 = i * LOW_COLS, nn = min_i64(LOW_COLS, a->n - n0);
+    const int64_t n0 = i * LOW_COLS;
+    const struct columns c0 = columns_load(a, p, n0), c1 = columns_load(a, p, n0 + VL);
     for (int64_t m = m0; m < m1;) {
         int rows = tile_rows(m1 - m);
         (bf16 ? tile_bf16 : tile_int8)(rows, x->units + m * x->stride, x->stride, panel, p->units,
                                        out);
-        for (int k = 0; k < rows; k++)
-            for (int64_t j = 0; j < nn; j += VL) {
-                __m512i sum = _mm512_load_si512(out + k * LOW_COLS + j);
-                vf v = _mm512_castsi512_ps(sum);
-                if (!bf16) {
-                    __mmask16 in = (__mmask16)(nn - j >= VL ? 0xffff : (1u << (nn - j)) - 1);
-                    __m512i off = _mm512_maskz_loadu_epi32(in, p->sum + n0 + j);
-                    v = v_mul(_mm512_cvtepi32_ps(_mm512_sub_epi32(sum, off)),
-                              v_mul(v_load_n(p->scale + n0 + j, nn - j), v_set(x->scale[m + k])));
-                }
-                finish_n(a, v, m + k, n0 + j, nn - j);
+        for (int k = 0; k < rows; k++, m++) {
+            __m512i s0 = _mm512_load_si512(out + k * LOW_COLS);
+            __m512i s1 = _mm512_load_si512(out + k * LOW_COLS + VL);
+            int64_t at = m * a->ldy + n0;
+            if (bf16) {
+                finish_columns(true, a, &c0, s0, 1, at);
+                finish_columns(true, a, &c1, s1, 1, at + VL);
+            } else {
+                finish_columns(false, a, &c0, s0, x->scale[m], at);
+                finish_columns(false, a, &c1, s1, x->scale[m], at + VL);
             }
-        m += rows;
+        }
     }
 }
 #endif
