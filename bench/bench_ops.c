@@ -347,6 +347,10 @@ static void bench_all(const struct bench *b)
     bench_linear(b, "L/14", DT_F32, 1028, 1024, 4096, ACT_NONE, true);
     for (int i = DT_F32; i <= DT_Q8_0; i++)
         bench_linear(b, "text", (enum dtype)i, 77, 2048, 512, ACT_QUICK_GELU, false);
+    for (int m = 6; m <= 36; m += m < 12 ? 2 : 6)
+        bench_linear(b, "query", DT_F32, m, 2048, 512, ACT_QUICK_GELU, false);
+    for (int m = 6; m <= 36; m += m < 12 ? 2 : 6)
+        bench_linear(b, "query", DT_F32, m, 512, 2048, ACT_NONE, true);
     for (int i = DT_F32; i <= DT_Q8_0; i++)
         bench_linear(b, "wide", (enum dtype)i, 800, 3072, 768, ACT_NONE, false);
     for (int i = DT_F32; i <= DT_Q8_0; i++)

@@ -13,7 +13,7 @@
  * both sides. It takes the instructions of avx512vnni, or the reference's plain C ("cpu:ref/int8").
  * EIDETIC_CPU lowers what all of them may use. Threads: 0 = as many as processors. An op gives the
  * same bits with any number of threads, and a row of a product the same whatever it is batched
- * with, but for products of fewer than five rows, which take a kernel of their own.
+ * with up to 24 rows, and with more: few rows take a kernel of their own.
  *
  * The slots of the op table are filled when it opens: plain-C reference first, then AVX2, AVX-512
  * over it. Thread rule: one thread at a time per backend (it owns the pool and scratch); several

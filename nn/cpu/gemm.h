@@ -22,7 +22,7 @@ void gemm_panel_avx2(const struct linear_args *a, const float *panel, int64_t n0
 void gemm_panel_avx512(const struct linear_args *a, const float *panel, int64_t n0, int nn,
                        int64_t m0, int64_t m1);
 /* All rows (at most GEMM_DOT_ROWS) by columns [n0, n1) of y, finished. Not for transposed w. */
-enum { GEMM_DOT_ROWS = 4 };
+enum { GEMM_DOT_ROWS = 24 };
 void gemm_dot_avx2(const struct linear_args *a, int64_t n0, int64_t n1);
 void gemm_dot_avx512(const struct linear_args *a, int64_t n0, int64_t n1);
 

@@ -13,6 +13,7 @@
 
 #include "nn/cpu/cpu_int.h"
 
+enum { LOW_ROWS = 5 }; /* fewer are computed in f32 */
 enum { LOW_COLS = 32, LOW_UNIT = 4, LOW_INT8_ZERO = 128 };
 
 /* What is kept of a weight matrix while the backend is open. */

@@ -107,67 +107,91 @@ static inline void gemm_panel_vec(const struct linear_args *a, const float *pane
     }
 }
 
-/* GCC keeps m * cols sums in registers: 16 of AVX-512's, 8 of AVX2's. */
-enum { DOT_COLS = VL == 16 ? 4 : 2 };
+/* Rows by columns of sums that stay in registers: 24 of AVX-512's, 12 of AVX2's. */
+enum { DOT_STRIP = 6, DOT_COLS = VL == 16 ? 4 : 2 };
 
+/* out[i][j] = x_i . w_j for m rows from x and DOT_COLS columns from n0, of which `cols` exist. */
 __attribute__((always_inline)) static inline void dot_block(const enum dtype t, const int m,
-                                                            const struct linear_args *a, int64_t n0,
-                                                            int cols)
+                                                            const struct linear_args *a,
+                                                            const float *x, int64_t n0, int cols,
+                                                            float *out)
 {
-    vf acc[DOT_COLS][GEMM_DOT_ROWS];
+    vf acc[DOT_STRIP][DOT_COLS];
     const void *row[DOT_COLS];
 #pragma GCC unroll 4
     for (int j = 0; j < DOT_COLS; j++) {
         row[j] = weight_row(a->w, n0 + (j < cols ? j : 0), a->k);
-#pragma GCC unroll 4
+#pragma GCC unroll 6
         for (int i = 0; i < m; i++)
-            acc[j][i] = v_zero();
+            acc[i][j] = v_zero();
     }
     int64_t k = 0;
     for (; k + VL <= a->k; k += VL) {
-        vf x[GEMM_DOT_ROWS];
+        vf w[DOT_COLS];
 #pragma GCC unroll 4
-        for (int i = 0; i < m; i++)
-            x[i] = v_load(a->x + i * a->ldx + k);
+        for (int j = 0; j < DOT_COLS; j++)
+            w[j] = v_widen(t, row[j], k);
+#pragma GCC unroll 6
+        for (int i = 0; i < m; i++) {
+            vf v = v_load(x + i * a->ldx + k);
 #pragma GCC unroll 4
-        for (int j = 0; j < DOT_COLS; j++) {
-            vf w = v_widen(t, row[j], k);
-#pragma GCC unroll 4
-            for (int i = 0; i < m; i++)
-                acc[j][i] = v_fma(x[i], w, acc[j][i]);
+            for (int j = 0; j < DOT_COLS; j++)
+                acc[i][j] = v_fma(v, w[j], acc[i][j]);
         }
     }
-    if (k < a->k)
-        for (int j = 0; j < DOT_COLS; j++) {
-            vf w = v_widen_n(t, row[j], k, a->k - k);
-            for (int i = 0; i < m; i++)
-                acc[j][i] = v_fma(v_load_n(a->x + i * a->ldx + k, a->k - k), w, acc[j][i]);
-        }
+#pragma GCC unroll 6
     for (int i = 0; i < m; i++)
-        for (int j = 0; j < cols; j++) {
-            float sum = v_sum(acc[j][i]) * weight_scale(a->w, n0 + j);
-            finish_n(a, v_set(sum), i, n0 + j, 1);
-        }
+#pragma GCC unroll 4
+        for (int j = 0; j < DOT_COLS; j++)
+            out[i * VL + j] = v_sum(acc[i][j]);
+    if (k < a->k) /* apart: GCC keeps sums in memory that two loops add to */
+        for (int i = 0; i < m; i++)
+            for (int j = 0; j < DOT_COLS; j++) {
+                vf w = v_widen_n(t, row[j], k, a->k - k);
+                out[i * VL + j] += v_sum(v_mul(v_load_n(x + i * a->ldx + k, a->k - k), w));
+            }
 }
 
+__attribute__((always_inline)) static inline void dot_strip(const enum dtype t, int m,
+                                                            const struct linear_args *a,
+                                                            const float *x, int64_t n0, int cols,
+                                                            float *out)
+{
+#define DOT_CASE(rows)                                                                             \
+    case rows:                                                                                     \
+        dot_block(t, rows, a, x, n0, cols, out);                                                   \
+        break
+    switch (m) {
+        DOT_CASE(1);
+        DOT_CASE(2);
+        DOT_CASE(3);
+        DOT_CASE(4);
+        DOT_CASE(5);
+        DOT_CASE(6);
+    default:
+        break;
+    }
+#undef DOT_CASE
+}
+
+/* Strips of rows inside, so that w comes from memory once; VL columns are finished together. */
 __attribute__((always_inline)) static inline void dot_as(const enum dtype t,
                                                          const struct linear_args *a, int64_t n0,
                                                          int64_t n1)
 {
-    for (int64_t n = n0; n < n1; n += DOT_COLS) {
-        int cols = (int)min_i64(DOT_COLS, n1 - n);
-        switch (a->m) {
-        case 1:
-            dot_block(t, 1, a, n, cols);
-            break;
-        case 2:
-            dot_block(t, 2, a, n, cols);
-            break;
-        case 3:
-            dot_block(t, 3, a, n, cols);
-            break;
-        default:
-            dot_block(t, GEMM_DOT_ROWS, a, n, cols);
+    const int64_t strips = (a->m + DOT_STRIP - 1) / DOT_STRIP;
+    const int64_t rows = (a->m + strips - 1) / strips;
+    float out[GEMM_DOT_ROWS * VL];
+    for (int64_t n = n0; n < n1; n += VL) {
+        int cols = (int)min_i64(VL, n1 - n);
+        for (int j = 0; j < cols; j += DOT_COLS)
+            for (int64_t m = 0; m < a->m; m += rows)
+                dot_strip(t, (int)min_i64(rows, a->m - m), a, a->x + m * a->ldx, n + j, cols - j,
+                          out + m * VL + j);
+        vf scale = t == DT_I8 ? v_load_n(a->w->scale + n, cols) : v_set(1.0f);
+        for (int64_t m = 0; m < a->m; m++) {
+            vf sum = v_load_n(out + m * VL, cols);
+            finish_n(a, t == DT_I8 ? v_mul(sum, scale) : sum, m, n, cols);
         }
     }
 }
