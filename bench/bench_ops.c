@@ -4,9 +4,10 @@
  *
  * A WORD keeps the cases whose name contains it. Each figure is the best of repeated runs within
  * --ms milliseconds (default 300), since other programs only ever make a run slower; with --threads
- * 1 it is processor time, which a busy machine distorts little. "peak" is the share of what this
- * machine was measured to reach just before: multiply-adds in registers for compute, a copy from
- * memory for ops that only move data (which may exceed 1 out of cache). */
+ * 1 it is processor time, which a busy machine distorts little. NAME may be "cpu/bf16" or
+ * "cpu/int8". "peak" is the share of what this machine was measured to reach just before:
+ * multiply-adds in registers for compute, a copy from memory for ops that only move data (which may
+ * exceed 1 out of cache). */
 #include "core/mem.h"
 #include "core/peak.h"
 #include "core/progress.h"
@@ -65,10 +66,12 @@ static bool wanted(const struct bench *b, const char *name)
     return !b->filter || strstr(name, b->filter);
 }
 
-static void report_flops(const struct bench *b, const char *name, double flops, double seconds)
+static void report_flops(const struct bench *b, const char *name, enum precision precision,
+                         double flops, double seconds)
 {
+    const double peak[] = {b->peak.flops, b->peak.bf16, b->peak.int8};
     printf("%-46s %9.3f ms %8.1f GFLOP/s  %4.2f peak\n", name, seconds * 1e3,
-           flops / seconds * 1e-9, flops / seconds / b->peak.flops);
+           flops / seconds * 1e-9, flops / seconds / peak[precision]);
 }
 
 static void report_bytes(const struct bench *b, const char *name, double bytes, double seconds)
@@ -103,15 +106,18 @@ static void bench_linear(const struct bench *b, const char *model, enum dtype ty
     l.w.dtype = type;
     l.w.scale = type == DT_I8 ? l.b.data : NULL;
     memset(l.w.data, 1, (size_t)(n * k));
+    l.w.use = TENSOR_WEIGHT;
     double t = best(b, run_linear, &l);
     size_t bytes = 0;
     dtype_bytes(type, (size_t)(n * k), &bytes);
     if (m > 4)
-        report_flops(b, name, 2.0 * (double)(m * n * k), t);
+        report_flops(b, name, backend_precision(b->be), 2.0 * (double)(m * n * k), t);
     else
         report_bytes(b, name, (double)bytes, t);
+    /* Packs are kept by address: this one is not given back, so that no other weights get it. */
     mem_free(l.x.data);
-    mem_free(l.w.data);
+    if (backend_precision(b->be) == PREC_F32)
+        mem_free(l.w.data);
     mem_free(l.b.data);
     mem_free(l.r.data);
     mem_free(l.y.data);
@@ -146,7 +152,8 @@ static void bench_attention(const struct bench *b, const char *model, int64_t ba
         tensor_view(y, DT_F32, 3, dims),
         {.heads = (int)heads, .causal = causal, .ld_q = 3 * d, .ld_k = 3 * d, .ld_v = 3 * d}};
     double seconds = best(b, run_attention, &a);
-    report_flops(b, name, (causal ? 2.0 : 4.0) * (double)(batch * heads * t * t * dh), seconds);
+    report_flops(b, name, backend_precision(b->be) == PREC_F32 ? PREC_F32 : PREC_BF16,
+                 (causal ? 2.0 : 4.0) * (double)(batch * heads * t * t * dh), seconds);
     mem_free(qkv);
     mem_free(y);
 }
@@ -260,7 +267,7 @@ static void bench_conv(const struct bench *b, const struct conv_layer *l, int64_
     float *x = floats(batch * l->size * l->size * l->c);
     float *y = floats(batch * l->size * l->size * (l->n ? l->n : l->c));
     struct conv_run c = conv_new(l, batch, x, y);
-    report_flops(b, name, c.flops, best(b, run_conv, &c));
+    report_flops(b, name, PREC_F32, c.flops, best(b, run_conv, &c));
     conv_free(&c);
     mem_free(x);
     mem_free(y);
@@ -328,7 +335,7 @@ static void bench_lite2(const struct bench *b, int64_t batch)
         flops += net.layer[i].flops;
     }
     double t = best(b, run_network, &net);
-    report_flops(b, name, flops, t);
+    report_flops(b, name, PREC_F32, flops, t);
     printf("%-46s %9.1f images/s\n", "", (double)batch / t);
     for (int i = 0; i < n; i++)
         conv_free(&net.layer[i]);

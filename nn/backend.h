@@ -10,10 +10,11 @@
  * "cpu:avx512vnni" ask for one level; "cpu:blas" is "cpu" with OpenBLAS for the matrix products.
  * "/bf16" or "/int8" behind a name asks for arithmetic in that type for products with weights
  * (tensor_use): bf16 values and f32 sums, or 8-bit values and exact sums, a scale for each row of
- * both sides. It takes the instructions of avx512vnni, or the reference's plain C ("cpu:ref/int8").
- * EIDETIC_CPU lowers what all of them may use. Threads: 0 = as many as processors. An op gives the
- * same bits with any number of threads, and a row of a product the same whatever it is batched
- * with up to 24 rows, and with more: few rows take a kernel of their own.
+ * both sides; attention is in bf16 with f32 sums then. It takes the instructions of avx512vnni, or
+ * the reference's plain C ("cpu:ref/int8"). EIDETIC_CPU lowers what all of them may use. Threads: 0
+ * = as many as processors. An op gives the same bits with any number of threads, and a row of a
+ * product the same whatever it is batched with up to 24 rows, and with more: few rows take a kernel
+ * of their own.
  *
  * The slots of the op table are filled when it opens: plain-C reference first, then AVX2, AVX-512
  * over it. Thread rule: one thread at a time per backend (it owns the pool and scratch); several

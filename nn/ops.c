@@ -154,7 +154,7 @@ void op_attention(struct backend *be, struct tensor *y, const struct tensor *q,
     assert(is_f32(y) && is_f32(q) && is_f32(k) && is_f32(v));
     assert(q->ndim == 3 && k->ndim == 3 && tensor_same_shape(y, q) && tensor_same_shape(k, v));
     assert(q->dim[0] == k->dim[0] && q->dim[2] == k->dim[2]);
-    assert(o->heads > 0 && q->dim[2] % o->heads == 0);
+    assert(o->heads > 0 && q->dim[2] % o->heads == 0 && o->scale >= 0.0f);
     assert((!o->ld_q || o->ld_q >= q->dim[2]) && (!o->ld_k || o->ld_k >= k->dim[2]) &&
            (!o->ld_v || o->ld_v >= v->dim[2]));
     be->ops->attention(be, y, q, k, v, o);

@@ -79,7 +79,7 @@ void op_embedding(struct backend *be, struct tensor *y, const struct tensor *tab
 
 struct attn_opts {
     int heads;             /* D % heads == 0 */
-    float scale;           /* 0 = 1/sqrt(D/heads) */
+    float scale;           /* positive; 0 = 1/sqrt(D/heads) */
     bool causal;           /* query t sees keys 0..t */
     const int32_t *kv_len; /* [B] keys that count in each sequence, or NULL = all Tk */
     /* Floats from one token to the next; 0 = D. In a fused [B,T,3D] qkv it is 3D. */

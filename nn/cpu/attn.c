@@ -5,7 +5,7 @@
 #include <math.h>
 
 struct attn_ctx {
-    struct cpu *c;
+    void (*kernel)(const struct attn_args *a);
     const struct attn_opts *o;
     const float *q, *k, *v;
     float *y, *scratch;
@@ -41,7 +41,7 @@ static void attn_piece(void *ctx, int64_t i0, int64_t i1, int thread)
             .scale = s->scale,
             .scratch = s->scratch + s->scratch_each * (size_t)thread,
         };
-        s->c->k.attn(&a);
+        s->kernel(&a);
     }
 }
 
@@ -52,7 +52,7 @@ void cpu_attention(struct backend *be, struct tensor *y, const struct tensor *q,
     int64_t d = q->dim[2], dh = d / o->heads;
     assert(k->dim[1] < INT32_MAX / 2 && q->dim[1] < INT32_MAX / 2);
     struct attn_ctx s = {
-        .c = c,
+        .kernel = c->base.precision == PREC_F32 ? c->k.attn : c->k.attn_bf16,
         .o = o,
         .q = q->data,
         .k = k->data,
@@ -88,8 +88,11 @@ size_t attn_scratch(int tk, int dh)
 void cpu_fill_attn(struct cpu_kernels *k, enum cpu_level level)
 {
     k->attn = attn_ref;
+    k->attn_bf16 = attn_bf16_ref;
     if (level >= CPU_AVX2)
         k->attn = attn_avx2;
     if (level >= CPU_AVX512)
         k->attn = attn_avx512;
+    if (level >= CPU_AVX512VNNI)
+        k->attn_bf16 = attn_bf16_vnni;
 }

@@ -12,5 +12,8 @@ enum {
 void attn_ref(const struct attn_args *a);
 void attn_avx2(const struct attn_args *a);
 void attn_avx512(const struct attn_args *a);
+/* With q, k, v and the softmax's weights rounded to bf16. */
+void attn_bf16_ref(const struct attn_args *a);
+void attn_bf16_vnni(const struct attn_args *a);
 
 #endif

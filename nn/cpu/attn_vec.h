@@ -51,36 +51,60 @@ static inline void pack_values(const struct attn_state *s, int first, int n)
     }
 }
 
+static inline void put_weights(const bool bf16, char *to, vf e)
+{
+    if (bf16)
+        v_to_bf16(to, e);
+    else
+        v_store((float *)(void *)to, e);
+}
+
 /* Turns a row of scores into weights relative to the new maximum, zeros behind `valid` up to the
- * next vector, and rescales what row i has gathered so far. */
-static inline void online_softmax(const struct attn_state *s, float *score, int i, int valid,
-                                  int keys)
+ * next vector, and rescales what row i has gathered so far. weights may be score, or is bf16. */
+static inline void online_softmax(const struct attn_state *s, const bool bf16, const float *score,
+                                  char *weights, int i, int valid, int keys)
 {
     const vf scale = v_set(s->a->scale), low = v_set(-INFINITY);
-    vf m = v_set(s->max[i]);
-    for (int t = 0; t < valid; t += VL) {
-        vf x = v_select_n(v_mul(v_load(score + t), scale), low, valid - t);
-        v_store(score + t, x);
-        m = v_max(m, x);
-    }
-    float max = v_largest(m), rescale[VL];
-    m = v_set(max);
-    v_store(rescale, v_exp(v_sub(v_set(s->max[i]), m)));
-    vf sum = v_zero();
+    const int size = bf16 ? 2 : 4;
+    vf m = v_set(s->max[i]), sum = v_zero();
     int t = 0;
-    for (; t < valid; t += VL) {
-        vf e = v_exp(v_sub(v_load(score + t), m));
-        v_store(score + t, e);
+    for (; t < valid; t += VL)
+        m = v_max(m, v_select_n(v_load(score + t), low, valid - t));
+    float max = v_largest(m);
+    m = v_set(-max * s->a->scale);
+    for (t = 0; t < valid; t += VL) {
+        vf e = v_exp(v_select_n(v_fma(v_load(score + t), scale, m), low, valid - t));
+        put_weights(bf16, weights + t * size, e);
         sum = v_add(sum, e);
     }
     for (; t < keys; t += VL)
-        v_store(score + t, v_zero());
-    float *out = s->out + (int64_t)i * s->width;
-    if (s->sum[i] > 0.0f && max != s->max[i])
+        put_weights(bf16, weights + t * size, v_zero());
+    if (s->sum[i] > 0.0f && max != s->max[i]) {
+        float *out = s->out + (int64_t)i * s->width, rescale[VL];
+        v_store(rescale, v_exp(v_set((s->max[i] - max) * s->a->scale)));
         for (int j = 0; j < s->width; j += VL)
             v_store(out + j, v_mul(v_load(out + j), v_set(rescale[0])));
-    s->sum[i] = s->sum[i] * rescale[0] + v_sum(sum);
+        s->sum[i] *= rescale[0];
+    }
+    s->sum[i] += v_sum(sum);
     s->max[i] = max;
+}
+
+/* The scores of queries [i, i + rows) become weights, ATTN_KEYS a row. */
+static inline void softmax_strip(const struct attn_state *s, const bool bf16, void *weights, int i,
+                                 int rows, int first, int keys)
+{
+    const struct attn_args *a = s->a;
+    const int size = bf16 ? 2 : 4;
+    for (int r = 0; r < rows; r++) {
+        int valid = a->causal ? min_int(keys, a->q0 + i + r + 1 - first) : keys;
+        char *row = (char *)weights + r * ATTN_KEYS * size;
+        if (valid > 0)
+            online_softmax(s, bf16, s->score + r * ATTN_KEYS, row, i + r, valid, keys);
+        else
+            for (int t = 0; t < keys; t += VL)
+                put_weights(bf16, row + t * size, v_zero());
+    }
 }
 
 /* Queries [i, i + rows) against the packed block of n keys that starts at key `first`. */
@@ -93,20 +117,14 @@ static inline void attend_strip(const struct attn_state *s, int i, int rows, int
     for (int j = 0; j < keys; j += NR)
         tile(rows, keys - j > VL ? 2 : 1, a->q + i * a->ld_q, a->ld_q,
              s->keys + (int64_t)(j / NR) * a->dh * NR, a->dh, false, s->score + j, ATTN_KEYS);
-    for (int r = 0; r < rows; r++) {
-        int valid = a->causal ? min_int(keys, a->q0 + i + r + 1 - first) : keys;
-        float *score = s->score + r * ATTN_KEYS;
-        if (valid > 0)
-            online_softmax(s, score, i + r, valid, keys);
-        else
-            memset(score, 0, (size_t)keys * sizeof *score);
-    }
+    softmax_strip(s, false, s->score, i, rows, first, keys);
     for (int j = 0; j < s->width; j += NR)
         tile(rows, a->dh - j > VL ? 2 : 1, s->score, ATTN_KEYS, s->values + (int64_t)j * ATTN_KEYS,
              keys, first > 0, s->out + (int64_t)i * s->width + j, s->width);
 }
 
-static inline void attn_vec(const struct attn_args *a)
+/* Scratch divided, nothing gathered yet. */
+static inline struct attn_state attn_begin(const struct attn_args *a)
 {
     struct attn_state s = {.a = a, .width = (a->dh + NR - 1) / NR * NR};
     s.keys = a->scratch;
@@ -119,7 +137,31 @@ static inline void attn_vec(const struct attn_args *a)
         s.max[i] = -INFINITY;
         s.sum[i] = 0.0f;
     }
-    int tk = a->causal ? min_int(a->tk, a->q0 + a->tq) : a->tk;
+    return s;
+}
+
+/* Keys that any of the queries sees. */
+static inline int attn_keys(const struct attn_args *a)
+{
+    return a->causal ? min_int(a->tk, a->q0 + a->tq) : a->tk;
+}
+
+static inline void attn_finish(const struct attn_state *s, int tk)
+{
+    const struct attn_args *a = s->a;
+    for (int i = 0; i < a->tq; i++) {
+        vf inv = v_set(tk > 0 ? 1.0f / s->sum[i] : 0.0f);
+        for (int j = 0; j < a->dh; j += VL) {
+            vf x = tk > 0 ? v_load(s->out + (int64_t)i * s->width + j) : v_zero();
+            v_store_n(a->y + i * a->ld_y + j, v_mul(x, inv), a->dh - j);
+        }
+    }
+}
+
+static inline void attn_vec(const struct attn_args *a)
+{
+    struct attn_state s = attn_begin(a);
+    int tk = attn_keys(a);
     for (int first = 0; first < tk; first += ATTN_KEYS) {
         int n = min_int(ATTN_KEYS, tk - first);
         pack_keys(&s, first, n);
@@ -130,13 +172,7 @@ static inline void attn_vec(const struct attn_args *a)
             i += rows;
         }
     }
-    for (int i = 0; i < a->tq; i++) {
-        vf inv = v_set(tk > 0 ? 1.0f / s.sum[i] : 0.0f);
-        for (int j = 0; j < a->dh; j += VL) {
-            vf x = tk > 0 ? v_load(s.out + (int64_t)i * s.width + j) : v_zero();
-            v_store_n(a->y + i * a->ld_y + j, v_mul(x, inv), a->dh - j);
-        }
-    }
+    attn_finish(&s, tk);
 }
 #endif
 

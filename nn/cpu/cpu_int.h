@@ -87,6 +87,7 @@ struct cpu_kernels {
     void (*narrow)(void *y, enum dtype to, const float *x, int64_t n);
     /* attn */
     void (*attn)(const struct attn_args *a);
+    void (*attn_bf16)(const struct attn_args *a); /* for backends of low precision */
     /* conv */
     void (*dw_row)(const struct dw_args *a);
 };

@@ -13,8 +13,8 @@
 
 #include "nn/cpu/cpu_int.h"
 
-enum { LOW_ROWS = 5 }; /* fewer are computed in f32 */
-enum { LOW_COLS = 32, LOW_UNIT = 4, LOW_INT8_ZERO = 128 };
+enum { LOW_ROWS = 5 };                                     /* fewer are computed in f32 */
+enum { LOW_COLS = 32, LOW_UNIT = 4, LOW_INT8_ZERO = 128 }; /* as tile_vnni.h's */
 
 /* What is kept of a weight matrix while the backend is open. */
 struct low_pack {

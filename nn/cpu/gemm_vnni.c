@@ -1,11 +1,10 @@
-/* Products in bf16 and int8 with AVX512_BF16's and AVX512_VNNI's dot products, one loop for both.
- * Surprising: the accumulators are integers throughout; a cast costs nothing, and the two
- * instructions read the same units. */
+/* Products in bf16 and int8 with AVX512_BF16's and AVX512_VNNI's dot products, one tile for both.
+ */
 #include "nn/cpu/gemm_low.h"
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BF16__)
 #include "nn/cpu/gemm_vec.h"
-#include <immintrin.h>
+#include "nn/cpu/tile_vnni.h"
 
 static float bf16_row(unsigned char *units, const float *x, int64_t k)
 {
@@ -55,82 +54,8 @@ float low_row_vnni(unsigned char *units, enum precision kind, const float *x, in
     return kind == PREC_INT8 ? int8_row(units, x, k, zero) : bf16_row(units, x, k);
 }
 
-__attribute__((always_inline)) static inline __m512i dot(const bool bf16, __m512i acc, __m512i x,
-                                                         __m512i w)
-{
-    if (bf16)
-        return _mm512_castps_si512(
-            _mm512_dpbf16_ps(_mm512_castsi512_ps(acc), (__m512bh)x, (__m512bh)w));
-    return _mm512_dpbusd_epi32(acc, x, w);
-}
-
-static inline __m512i broadcast(const unsigned char *p)
-{
-    int32_t unit;
-    memcpy(&unit, p, sizeof unit);
-    return _mm512_set1_epi32(unit);
-}
-
-/* out [rows][32] 32-bit sums (floats or integers); 24 of 32 registers hold them. */
-__attribute__((always_inline)) static inline void tile_low(const bool bf16, const int rows,
-                                                           const unsigned char *x, int64_t stride,
-                                                           const unsigned char *panel,
-                                                           int64_t units, int32_t *out)
-{
-    __m512i acc[MR][2];
-#pragma GCC unroll 12
-    for (int i = 0; i < rows; i++)
-        acc[i][0] = acc[i][1] = _mm512_setzero_si512();
-    const unsigned char *p[3] = {x, x + 4 * stride, x + 8 * stride};
-    const int64_t two = 2 * stride, three = 3 * stride;
-    for (int64_t t = 0; t < units; t++, panel += LOW_COLS * LOW_UNIT) {
-        __m512i w0 = _mm512_load_si512(panel), w1 = _mm512_load_si512(panel + 64);
-#pragma GCC unroll 12
-        for (int i = 0; i < rows; i++) {
-            int r = i % 4;
-            __m512i v = broadcast(p[i / 4] + (r == 0 ? 0 : r == 1 ? stride : r == 2 ? two : three));
-            acc[i][0] = dot(bf16, acc[i][0], v, w0);
-            acc[i][1] = dot(bf16, acc[i][1], v, w1);
-        }
-        p[0] += LOW_UNIT;
-        p[1] += LOW_UNIT;
-        p[2] += LOW_UNIT;
-    }
-#pragma GCC unroll 12
-    for (int i = 0; i < rows; i++) {
-        _mm512_store_si512(out + i * LOW_COLS, acc[i][0]);
-        _mm512_store_si512(out + i * LOW_COLS + 16, acc[i][1]);
-    }
-}
-
-#define TILE_CASE(n)                                                                               \
-    case n:                                                                                        \
-        tile_low(bf16, n, x, stride, panel, units, out);                                           \
-        break
-#define TILE_FUNCTION(name, is_bf16)                                                               \
-    static void name(int rows, const unsigned char *x, int64_t stride, const unsigned char *panel, \
-                     int64_t units, int32_t *out)                                                  \
-    {                                                                                              \
-        const bool bf16 = is_bf16;                                                                 \
-        switch (rows) {                                                                            \
-            TILE_CASE(1);                                                                          \
-            TILE_CASE(2);                                                                          \
-            TILE_CASE(3);                                                                          \
-            TILE_CASE(4);                                                                          \
-            TILE_CASE(5);                                                                          \
-            TILE_CASE(6);                                                                          \
-            TILE_CASE(7);                                                                          \
-            TILE_CASE(8);                                                                          \
-            TILE_CASE(9);                                                                          \
-            TILE_CASE(10);                                                                         \
-            TILE_CASE(11);                                                                         \
-            TILE_CASE(12);                                                                         \
-        default:                                                                                   \
-            break;                                                                                 \
-        }                                                                                          \
-    }
-TILE_FUNCTION(tile_bf16, true)
-TILE_FUNCTION(tile_int8, false)
+TILE_UNITS_FUNCTION(tile_bf16, true)
+TILE_UNITS_FUNCTION(tile_int8, false)
 
 /* What finishes a panel's columns, 16 at a time: loaded once for all rows. */
 struct columns {
@@ -186,7 +111,7 @@ void low_panel_vnni(const struct linear_args *a, const struct low_pack *p, const
     for (int64_t m = m0; m < m1;) {
         int rows = tile_rows(m1 - m);
         (bf16 ? tile_bf16 : tile_int8)(rows, x->units + m * x->stride, x->stride, panel, p->units,
-                                       out);
+                                       false, out, LOW_COLS);
         for (int k = 0; k < rows; k++, m++) {
             __m512i s0 = _mm512_load_si512(out + k * LOW_COLS);
             __m512i s1 = _mm512_load_si512(out + k * LOW_COLS + VL);

@@ -132,12 +132,16 @@ static inline void v_to_f16(void *p, vf x)
 }
 static inline void v_to_bf16(void *p, vf x)
 {
+#ifdef __AVX512BF16__
+    _mm256_storeu_si256(p, (__m256i)_mm512_cvtneps_pbh(x));
+#else
     __m512i u = _mm512_castps_si512(x), one = _mm512_set1_epi32(1);
     __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), one);
     __m512i r = _mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
     __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
     r = _mm512_mask_or_epi32(r, nan, u, _mm512_set1_epi32(0x400000));
     _mm256_storeu_si256(p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(r, 16)));
+#endif
 }
 
 static inline vf v_pairs(vf a, vf b, int high)
