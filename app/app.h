@@ -45,7 +45,7 @@ struct command {
 };
 extern const struct command *const commands[]; /* NULL-terminated, in the order of the help */
 extern const struct command cmd_index, cmd_search, cmd_similar, cmd_info, cmd_tokenize, cmd_embed,
-    cmd_stats, cmd_errors, cmd_check, cmd_forget, cmd_bench, cmd_doctor, cmd_model;
+    cmd_stats, cmd_errors, cmd_check, cmd_forget, cmd_generate, cmd_bench, cmd_doctor, cmd_model;
 
 struct app {
     /* common options */
@@ -56,7 +56,8 @@ struct app {
     struct db *db;
     char *library_path, *model_path;
     char *config_text;
-    int64_t model_row; /* in the library; 0 = the model has no vectors there */
+    const char *config_model; /* what the config file calls model */
+    int64_t model_row;        /* in the library; 0 = the model has no vectors there */
     struct clip *clip;
     struct clip_session *session;
     struct decoder *decoder;

@@ -13,10 +13,10 @@ static const struct option_def common_defs[] = {
     {"library", 0, OPT_TEXT, offsetof(struct app, library), "DIR",
      "the library (or $EIDETIC_LIBRARY)"},
     {"model", 0, OPT_TEXT, offsetof(struct app, model), "NAME|PATH",
-     "the CLIP model (the library's own, else starter)"},
+     "the CLIP model (the library's own, else starter); in generate the checkpoint"},
     {"device", 0, OPT_TEXT, offsetof(struct app, device), "DEV", "cpu or auto"},
     {"precision", 0, OPT_TEXT, offsetof(struct app, precision), "P",
-     "how pictures are computed: f32, bf16, int8 or auto"},
+     "how pictures are embedded: f32, bf16, int8 or auto"},
     {"threads", 0, OPT_INT, offsetof(struct app, threads), "N", "threads (all processors)"},
     {"quiet", 'q', OPT_FLAG, offsetof(struct app, quiet), NULL, "only errors on stderr"},
     {"verbose", 'v', OPT_FLAG, offsetof(struct app, verbose), NULL, "more on stderr"},
@@ -111,6 +111,7 @@ int app_begin(struct app *a, const struct command *c, const struct option_def *o
     a->command = c;
     enum status bad = read_config(a, &t);
     struct error why = a->err;
+    a->config_model = a->model;
     if (options_parse(&t, argc, argv, &a->rest, &help, &a->err))
         return app_fail(a, APP_USAGE);
     if (help) { /* also where the file is off */

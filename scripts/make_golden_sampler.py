@@ -138,22 +138,29 @@ def pipeline(unet, vae, text):
     betas = torch.linspace(SCHEDULER["beta_start"] ** 0.5, SCHEDULER["beta_end"] ** 0.5, 1000, dtype=torch.float64) ** 2
     alphas = torch.cumprod(1 - betas, 0).float()
 
-    class Denoiser(external.DiscreteEpsDDPMDenoiser):
+    class Noise(external.DiscreteEpsDDPMDenoiser):
         def get_eps(self, x, t, cond):
             return unet(x, t, encoder_hidden_states=cond).sample
 
-    model = Denoiser(unet, alphas, quantize=False)
+    class Velocity(external.DiscreteVDDPMDenoiser):
+        def get_v(self, x, t, cond):
+            return unet(x, t, encoder_hidden_states=cond).sample
+
     states = torch.cat([text(ids_of(t)).last_hidden_state for t in (PROMPT, NEGATIVE)])
 
-    def guided(x, sigma):
-        good, bad = model(torch.cat([x, x]), torch.cat([sigma, sigma]), cond=states).chunk(2)
-        return bad + 7.0 * (good - bad)
+    def run(model):
+        def guided(x, sigma):
+            good, bad = model(torch.cat([x, x]), torch.cat([sigma, sigma]), cond=states).chunk(2)
+            return bad + 7.0 * (good - bad)
 
-    sigmas = model.get_sigmas(4)
-    x = torch.randn(1, 4, 8, 12, generator=torch.Generator().manual_seed(42)) * sigmas[0]
-    latent = sampling.sample_euler(guided, x, sigmas, disable=True)
+        sigmas = model.get_sigmas(4)
+        x = torch.randn(1, 4, 8, 12, generator=torch.Generator().manual_seed(42)) * sigmas[0]
+        return sampling.sample_euler(guided, x, sigmas, disable=True)
+
+    latent = run(Noise(unet, alphas, quantize=False))
     picture = vae.decode(latent / VAE["scaling_factor"]).sample
-    return {"pipeline.latent": nhwc(latent), "pipeline.picture": nhwc((picture / 2 + 0.5).clamp(0, 1))}
+    return {"pipeline.latent": nhwc(latent), "pipeline.latent.v": nhwc(run(Velocity(unet, alphas, quantize=False))),
+            "pipeline.picture": nhwc((picture / 2 + 0.5).clamp(0, 1))}
 
 
 def main():

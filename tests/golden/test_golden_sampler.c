@@ -5,7 +5,7 @@
  *
  * With the words "write DIR" it writes the toy as a single file for the tests in tests/e2e. */
 #include "golden/sd_toy.h"
-#include "sampler/checkpoint.h"
+#include "sampler/sampler.h"
 #include <math.h>
 
 struct check {
@@ -169,6 +169,51 @@ static void folder_of_transformers_5_names_its_text_tower_without_a_stem(void **
     check_all(&(struct sd_toy){.folder = true, .bare_text = true}, "diffusers folder");
 }
 
+/* The whole way, as scripts/make_golden_sampler.py goes it with k-diffusion. Values up to 58 in the
+ * latent; a picture may differ by one in a value that lies between two. */
+static void check_picture(enum prediction prediction, const char *name)
+{
+    struct fixture f;
+    struct sampler *s = NULL;
+    struct image img = {0};
+    float latent[4 * 8 * 12];
+    const struct schedule *schedule;
+    fixture_open(&f, &(struct sd_toy){0}, "single file");
+    f.c->prediction = prediction;
+    json_t *m = sd_manifest();
+    struct sampler_job job = {.prompt = json_string_value(json_object_get(m, "prompt")),
+                              .negative = json_string_value(json_object_get(m, "negative")),
+                              .width = 24,
+                              .height = 16,
+                              .steps = 4,
+                              .seed = 42,
+                              .solver = solver_find("euler", &schedule),
+                              .latent = latent};
+    if (sampler_new(&s, f.c, "cpu", 2, &f.err) || sampler_run(s, &job, &img, &f.err))
+        fail_msg("%s", f.err.text);
+    const float *want = weights_find(f.want, name)->data;
+    for (int i = 0; i < 4 * 8 * 12; i++)
+        if (!(fabsf(latent[i % 4 * 96 + i / 4] - want[i]) <= 5e-3f))
+            fail_msg("latent %d is %g, the reference has %g", i, (double)latent[i % 4 * 96 + i / 4],
+                     (double)want[i]);
+    const float *picture = weights_find(f.want, "pipeline.picture")->data;
+    for (int i = 0; i < 24 * 16 * 3 && prediction == PREDICT_NOISE; i++)
+        if (!(fabsf((float)img.data[i] - 255 * picture[i]) <= 1.0f))
+            fail_msg("pixel %d is %d, the reference has %g", i, img.data[i],
+                     (double)(255 * picture[i]));
+    image_release(&img);
+    sampler_free(s);
+    json_decref(m);
+    fixture_close(&f);
+}
+
+static void a_picture_equals_k_diffusions_and_diffusers(void **state)
+{
+    (void)state;
+    check_picture(PREDICT_NOISE, "pipeline.latent");
+    check_picture(PREDICT_V, "pipeline.latent.v");
+}
+
 static void run_once(const struct sd_toy *o, struct tensor *y)
 {
     struct fixture f;
@@ -208,6 +253,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(single_file_equals_diffusers_block_by_block),
         cmocka_unit_test(diffusers_folder_equals_diffusers_block_by_block),
         cmocka_unit_test(folder_of_transformers_5_names_its_text_tower_without_a_stem),
+        cmocka_unit_test(a_picture_equals_k_diffusions_and_diffusers),
         cmocka_unit_test(both_layouts_give_the_same_bits_in_every_float_type),
     };
     return cmocka_run_group_tests_name("golden_sampler", tests, NULL, NULL);

@@ -1,0 +1,356 @@
+/* The run: noise, guidance round the UNet, decoding. Latents are kept as torch has them, [channel,
+ * row, column], since noise comes in that order; the networks get them channels last. */
+#include "sampler/sampler.h"
+#include "core/mem.h"
+#include "core/progress.h"
+#include "sampler/cond.h"
+#include <math.h>
+#include <string.h>
+
+enum { MAX_PROMPTS = 100 }; /* joined by AND */
+
+struct sampler {
+    const struct checkpoint *c;
+    struct backend *be;
+    struct arena arena;
+};
+
+enum status sampler_new(struct sampler **out, const struct checkpoint *c, const char *device,
+                        int threads, struct error *err)
+{
+    *out = NULL;
+    struct sampler *s = mem_zalloc(sizeof *s);
+    if (!s)
+        return error_set(err, ST_NOMEM, "out of memory for a sampler");
+    s->c = c;
+    enum status st = backend_open(&s->be, device ? device : "cpu", threads, err);
+    if (st)
+        sampler_free(s);
+    else
+        *out = s;
+    return st;
+}
+
+void sampler_free(struct sampler *s)
+{
+    if (!s)
+        return;
+    backend_close(s->be);
+    arena_release(&s->arena);
+    mem_free(s);
+}
+
+enum status sampler_check(const struct checkpoint *c, struct sampler_job *job, struct error *err)
+{
+    int unit = c->vae.shrink;
+    job->prompt = job->prompt ? job->prompt : "";
+    job->negative = job->negative ? job->negative : "";
+    job->width = job->width ? job->width : 512;
+    job->height = job->height ? job->height : 512;
+    job->steps = job->steps ? job->steps : 20;
+    job->guidance = job->has_guidance ? job->guidance : 7;
+    job->has_guidance = true;
+    job->clip_skip = job->clip_skip ? job->clip_skip : 1;
+    const struct schedule *own = NULL;
+    if (!job->solver)
+        job->solver = solver_find("Euler a", &own);
+    if (!job->schedule)
+        job->schedule = schedule_find(job->solver->schedule ? job->solver->schedule : "normal");
+    if (job->width < unit || job->width > SAMPLER_MAX_SIDE || job->width % unit ||
+        job->height < unit || job->height > SAMPLER_MAX_SIDE || job->height % unit)
+        return error_set(err, ST_USAGE, "%d x %d: sides must be multiples of %d, at most %d",
+                         job->width, job->height, unit, SAMPLER_MAX_SIDE);
+    if (job->steps < 1 || job->steps > SAMPLER_MAX_STEPS)
+        return error_set(err, ST_USAGE, "%d steps: from 1 to %d", job->steps, SAMPLER_MAX_STEPS);
+    if (!(job->guidance >= -100 && job->guidance <= 100))
+        return error_set(err, ST_USAGE, "a guidance of %g: from -100 to 100", job->guidance);
+    if (job->clip_skip < 1 || job->clip_skip > c->text.v.t.layers)
+        return error_set(err, ST_USAGE, "a clip skip of %d: the text tower has %d layers",
+                         job->clip_skip, c->text.v.t.layers);
+    return ST_OK;
+}
+
+/* The decoder's two pictures and what a residual block takes beside them are by far the most. */
+uint64_t sampler_memory(const struct checkpoint *c, int width, int height)
+{
+    const struct net_vae_half *d = &c->vae.decoder;
+    uint64_t widest = 1, pixels = (uint64_t)width * (uint64_t)height;
+    for (int i = 0; i < c->vae.levels; i++) {
+        const struct net_vae_level *y = &d->level[i];
+        int behind = c->vae.levels - 1 - i; /* this level's pixels are 4^behind times fewer */
+        uint64_t in = (uint64_t)y->block[0].in, out = (uint64_t)y->block[y->blocks - 1].out;
+        uint64_t here = (in > out ? in : out) >> (2 * behind);
+        uint64_t after = y->resample.w.data ? out >> (2 * behind - 2) : 0;
+        widest = here > widest ? here : widest;
+        widest = after > widest ? after : widest;
+    }
+    return 4 * sizeof(float) * widest * pixels;
+}
+
+struct denoiser {
+    struct sampler *s;
+    const struct sampler_job *job;
+    struct clip_run run;
+    struct cond good, bad;
+    int64_t h, w, channels;
+    int call;
+    float *results; /* [prompts, channels * h * w], the last one the negative's */
+    struct error *err;
+};
+
+/* Called by the networks behind each block: a chance to stop within a second. */
+static void look_at_stop(void *ctx, const char *name, const struct tensor *t)
+{
+    (void)name;
+    (void)t;
+    struct denoiser *d = ctx;
+    if (d->job->stop && *d->job->stop && !d->run.status)
+        d->run.status = error_set(d->err, ST_INTERRUPTED, "interrupted");
+}
+
+static void begin(struct denoiser *d, const char *tower)
+{
+    arena_rewind(&d->s->arena, 0);
+    d->run = (struct clip_run){.be = d->s->be,
+                               .arena = &d->s->arena,
+                               .trace = look_at_stop,
+                               .trace_ctx = d,
+                               .tower = tower,
+                               .err = d->err};
+}
+
+static void to_last(float *y, const float *x, int64_t channels, int64_t pixels, float scale)
+{
+    for (int64_t c = 0; c < channels; c++)
+        for (int64_t i = 0; i < pixels; i++)
+            y[i * channels + c] = x[c * pixels + i] * scale;
+}
+
+/* A prompt of the moment, and how long it is to be: those joined by AND are made equally long by
+ * repeating each one's last state. */
+struct asked {
+    const struct cond_text *text;
+    int tokens;
+};
+
+static void fill_context(float *y, const struct asked *a, int64_t width)
+{
+    for (int k = 0; k < a->tokens; k++, y += width) {
+        int from = k < a->text->tokens ? k : a->text->tokens - 1;
+        memcpy(y, a->text->states + from * width, (size_t)width * sizeof *y);
+    }
+}
+
+/* The UNet's word on x, for count prompts at once, as estimates of the picture. Karras et al.'s
+ * preconditioning: noise x - sigma * eps; v x / (sigma^2 + 1) - v * sigma / sqrt(sigma^2 + 1). */
+static enum status ask(struct denoiser *d, float *y, const float *x, float sigma,
+                       const struct asked *t, int count)
+{
+    const struct checkpoint *c = d->s->c;
+    int64_t pixels = d->h * d->w, n = d->channels * pixels, width = c->unet.context;
+    float times[2];
+    double scale = 1 / sqrt((double)sigma * sigma + 1), keep = 1, take = -(double)sigma;
+    if (c->prediction == PREDICT_V) {
+        keep = scale * scale;
+        take = -sigma * scale;
+    }
+    for (int i = 0; i < count; i++)
+        times[i] = (float)sigma_to_time(&c->sigmas, (double)sigma);
+    begin(d, "unet");
+    struct tensor in = clip_run_tensor(&d->run, 4, (int64_t[]){count, d->h, d->w, d->channels});
+    struct tensor out = clip_run_tensor(&d->run, 4, in.dim);
+    struct tensor context = clip_run_tensor(&d->run, 3, (int64_t[]){count, t[0].tokens, width});
+    if (d->run.status)
+        return d->run.status;
+    for (int i = 0; i < count; i++) {
+        to_last((float *)in.data + i * n, x, d->channels, pixels, (float)scale);
+        fill_context((float *)context.data + i * t[0].tokens * width, &t[i], width);
+    }
+    enum status st = net_unet_run(&d->run, &c->unet, &out, &in, times, &context);
+    if (!st)
+        st = backend_sync(d->s->be, d->err);
+    const float *eps = out.data;
+    for (int i = 0; i < count && !st; i++)
+        for (int64_t k = 0; k < n; k++) {
+            float e = eps[i * n + k % pixels * d->channels + k / pixels];
+            y[i * n + k] = (float)(x[k] * keep + e * take);
+        }
+    return st;
+}
+
+/* Two prompts at a time where they are equally long: a step's weights are then packed once. */
+static enum status ask_all(struct denoiser *d, const float *x, float sigma, const struct asked *t,
+                           int count)
+{
+    int64_t n = d->channels * d->h * d->w;
+    enum status st = ST_OK;
+    for (int i = 0, pair; i < count && !st; i += pair) {
+        pair = i + 1 < count && t[i].tokens == t[i + 1].tokens ? 2 : 1;
+        st = ask(d, d->results + i * n, x, sigma, t + i, pair);
+    }
+    return st;
+}
+
+static enum status guide(struct denoiser *d, float *denoised, int prompts, bool both, float sigma)
+{
+    int64_t n = d->channels * d->h * d->w;
+    const float *bad = d->results + prompts * n;
+    for (int64_t k = 0; k < n; k++) {
+        double sum = both ? (double)bad[k] : 0;
+        for (int i = 0; i < prompts; i++) {
+            double own = (double)d->results[i * n + k];
+            if (both)
+                sum += (own - (double)bad[k]) * d->good.part[i].weight * d->job->guidance;
+            else
+                sum += own;
+        }
+        denoised[k] = (float)sum;
+        if (!isfinite(denoised[k]))
+            return error_set(d->err, ST_FORMAT,
+                             "%s: the unet gives no number at call %d (noise level %g)",
+                             d->s->c->name, d->call + 1, (double)sigma);
+    }
+    return ST_OK;
+}
+
+static enum status denoise(void *ctx, float *denoised, const float *x, float sigma,
+                           struct error *err)
+{
+    struct denoiser *d = ctx;
+    struct asked t[MAX_PROMPTS + 1];
+    double since = time_now();
+    int prompts = d->good.n;
+    /* one prompt at full strength and a guidance of 1: the negative would be cancelled */
+    bool both = d->job->guidance != 1 || prompts > 1 || d->good.part[0].weight != 1;
+    int longest = 0;
+    d->err = err;
+    for (int i = 0; i < prompts; i++) {
+        t[i].text = cond_at(&d->good.part[i], d->call);
+        longest = t[i].text->tokens > longest ? t[i].text->tokens : longest;
+    }
+    for (int i = 0; i < prompts; i++)
+        t[i].tokens = longest;
+    t[prompts].text = cond_at(&d->bad.part[0], d->call);
+    t[prompts].tokens = t[prompts].text->tokens;
+    enum status st = ask_all(d, x, sigma, t, prompts + both);
+    if (!st)
+        st = guide(d, denoised, prompts, both, sigma);
+    d->call++;
+    int calls = d->job->steps * d->job->solver->evaluations;
+    struct sampler_progress p = {d->call, calls > d->call ? calls : d->call, time_now() - since};
+    if (!st && d->job->progress)
+        d->job->progress(d->job->progress_ctx, &p);
+    return st;
+}
+
+static enum status prepare(struct denoiser *d)
+{
+    const struct sampler_job *job = d->job;
+    int calls = job->steps * (job->solver->evaluations > 1 ? 2 : 1);
+    struct cond_source src = {.c = d->s->c, .clip_skip = job->clip_skip};
+    begin(d, "text");
+    src.run = d->run;
+    src.run.trace = NULL;
+    enum status st = cond_build(&d->good, &src, job->prompt, calls, true, d->err);
+    if (!st)
+        st = cond_build(&d->bad, &src, job->negative, calls, false, d->err);
+    if (!st && d->good.n > MAX_PROMPTS)
+        st = error_set(d->err, ST_LIMIT, "more than %d prompts joined by AND", MAX_PROMPTS);
+    if (st)
+        return st;
+    size_t n = (size_t)(d->channels * d->h * d->w);
+    d->results = mem_array((size_t)d->good.n + 1, n * sizeof(float));
+    return d->results ? ST_OK : error_set(d->err, ST_NOMEM, "out of memory for latents");
+}
+
+static enum status solve(struct denoiser *d, float *x)
+{
+    const struct sampler_job *job = d->job;
+    struct noise z;
+    int64_t n = d->channels * d->h * d->w;
+    float *sigmas = mem_array((size_t)job->steps + 1, sizeof *sigmas);
+    if (!sigmas)
+        return error_set(d->err, ST_NOMEM, "out of memory for %d steps", job->steps);
+    schedule_fill(job->schedule, &d->s->c->sigmas, job->steps,
+                  &(struct schedule_opts){.discard_penultimate = job->solver->discard_penultimate},
+                  sigmas);
+    noise_init(&z, job->rng, job->seed);
+    noise_normal(&z, x, n);
+    for (int64_t i = 0; i < n; i++)
+        x[i] *= sigmas[0];
+    struct solver_job sj = {.model = {denoise, d},
+                            .n = n,
+                            .sigmas = sigmas,
+                            .steps = job->steps,
+                            .noise = &z,
+                            .opts = job->solver_opts};
+    enum status st = solver_sample(job->solver, &sj, x, d->err);
+    noise_release(&z);
+    mem_free(sigmas);
+    return st;
+}
+
+/* -1 to 1 becomes 0 to 255, rounded as diffusers does. */
+static uint8_t pixel(float v)
+{
+    float f = v / 2 + 0.5f;
+    f = f < 0 ? 0 : f > 1 ? 1 : f;
+    return (uint8_t)rintf(f * 255);
+}
+
+static enum status decode(struct denoiser *d, const float *x, struct image *out)
+{
+    const struct checkpoint *c = d->s->c;
+    begin(d, "decoder");
+    struct tensor z = clip_run_tensor(&d->run, 4, (int64_t[]){1, d->h, d->w, d->channels});
+    struct tensor y = clip_run_tensor(&d->run, 4, (int64_t[]){1, d->job->height, d->job->width, 3});
+    if (d->run.status)
+        return d->run.status;
+    to_last(z.data, x, d->channels, d->h * d->w, (float)(1 / c->latent_scale));
+    enum status st = net_vae_decode(&d->run, &c->vae, &y, &z);
+    if (!st)
+        st = backend_sync(d->s->be, d->err);
+    if (!st)
+        st = image_alloc(out, d->job->width, d->job->height, d->err);
+    const float *v = y.data;
+    for (int64_t i = 0; i < tensor_count(&y) && !st; i++) {
+        if (!isfinite(v[i]))
+            st = error_set(d->err, ST_FORMAT, "%s: the autoencoder gives no number", c->name);
+        else
+            out->data[i] = pixel(v[i]);
+    }
+    if (st)
+        image_release(out);
+    return st;
+}
+
+enum status sampler_run(struct sampler *s, const struct sampler_job *wanted, struct image *out,
+                        struct error *err)
+{
+    struct sampler_job job = *wanted;
+    enum status st = sampler_check(s->c, &job, err);
+    if (st)
+        return st;
+    struct denoiser d = {.s = s,
+                         .job = &job,
+                         .h = job.height / s->c->vae.shrink,
+                         .w = job.width / s->c->vae.shrink,
+                         .channels = s->c->unet.out,
+                         .err = err};
+    size_t n = (size_t)(d.channels * d.h * d.w);
+    float *x = mem_array(n, sizeof *x);
+    st = x ? prepare(&d) : error_set(err, ST_NOMEM, "out of memory for a latent");
+    if (!st)
+        st = solve(&d, x);
+    d.err = err;
+    if (!st && job.latent)
+        memcpy(job.latent, x, n * sizeof *x);
+    if (!st)
+        st = decode(&d, x, out);
+    arena_rewind(&s->arena, 0);
+    cond_release(&d.good);
+    cond_release(&d.bad);
+    mem_free(d.results);
+    mem_free(x);
+    return st;
+}

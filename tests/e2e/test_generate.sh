@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# Pictures from sentences with a toy checkpoint: what is written, what is never written over, and
+# what is said of checkpoints that are none.
+# shellcheck source=tests/e2e/lib.sh
+. "${EIDETIC_SOURCE:-$(dirname "$0")/../..}/tests/e2e/lib.sh"
+make_toy=${EIDETIC_BUILD:-$EIDETIC_SOURCE/build/release}/tests/test_golden_sampler
+[ -x "$make_toy" ] || skip_all "no $make_toy"
+"$make_toy" write "$TMP/sd" || fail "the toy cannot be written"
+toy=$TMP/sd/toy.safetensors
+cd "$TMP" || exit 1
+
+
+t "a picture is written with its parameters, and answered in JSON"
+eidetic generate "a (red:1.3) boat" -n "blurry" --model "$toy" -W 48 -H 32 --steps 3 --seed 42 \
+    --sampler "DPM++ 2M Karras" -o boat.png --json
+assert_exit 0
+assert_json '.path == "boat.png" and .seed == 42 and .steps == 3 and .width == 48 and .height == 32 and .filed == false'
+assert_true grep -qa 'a (red:1.3) boat' boat.png
+assert_true grep -qa 'Negative prompt: blurry' boat.png
+assert_true grep -qa 'Steps: 3, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 42, Size: 48x32, Model: toy, RNG: CPU' boat.png
+eidetic embed boat.png
+assert_exit 0
+
+t "the same seed gives the same file, another one another"
+eidetic generate "a (red:1.3) boat" -n "blurry" --model "$toy" -W 48 -H 32 --steps 3 --seed 42 \
+    --sampler dpmpp_2m --schedule karras -o again.png
+assert_exit 0
+assert_out '"again.png"'
+assert_true cmp boat.png again.png
+eidetic generate "a (red:1.3) boat" -n "blurry" --model "$toy" -W 48 -H 32 --steps 3 --seed 42 \
+    --rng cuda --sampler dpmpp_2m --schedule karras -o other.png
+assert_exit 0
+assert_true eval '! cmp -s boat.png other.png'
+
+t "nothing is overwritten; numbers that are taken are passed over"
+cp boat.png kept.png
+eidetic generate x --model "$toy" -W 16 -H 16 --steps 1 -o boat.png
+assert_exit 2
+assert_err "never overwritten"
+assert_true cmp boat.png kept.png
+touch n-002.png
+eidetic generate x --model "$toy" -W 16 -H 16 --steps 1 --seed 5 -b 2 -o n-%03d.png --json
+assert_exit 0
+assert_eq "$(json '[.path, .seed] | join(" ")' | paste -sd,)" "n-001.png 5,n-003.png 6"
+assert_true test ! -s n-002.png
+
+t "the config file names the checkpoint; its model is the library's"
+mkdir -p "$XDG_CONFIG_HOME/eidetic"
+printf 'model = starter\ncheckpoint = %s\n' "$toy" >"$XDG_CONFIG_HOME/eidetic/config"
+eidetic generate x -W 16 -H 16 --steps 1 -o c.png
+assert_exit 0
+rm "$XDG_CONFIG_HOME/eidetic/config"
+eidetic generate x -o d.png
+assert_exit 2
+assert_err "needs a checkpoint"
+
+t "wrong words are wrong usage"
+for words in "-W 17" "--sampler nonsense" "--schedule nonsense" "--steps 0" "--seed x" "--rng gpu" \
+    "--prediction x0" "--clip-skip 9" "-b 0" "-b 2" "--cfg-scale 1e9"; do
+    # shellcheck disable=SC2086
+    eidetic generate x --model "$toy" -o e.png $words
+    assert_exit 2
+done
+eidetic generate x --model "$toy" -o e.jpg
+assert_exit 2
+eidetic generate x --model "$toy"
+assert_exit 2
+assert_err "-o FILE"
+eidetic generate "x <lora:thing:1>" --model "$toy" -W 16 -H 16 -o e.png
+assert_exit 2
+assert_err "lora:thing:1"
+assert_true test ! -e e.png
+
+t "what is no checkpoint is said in a sentence"
+eidetic generate x --model "$TMP/nowhere.safetensors" -o e.png
+assert_exit 4
+eidetic generate x --model boat.png -o e.png
+assert_exit 4
+eidetic generate x --model "$EIDETIC_SOURCE/models/starter" -o e.png
+assert_exit 4
+assert_err "lacks unet/config.json"
+head -c 1000000 "$toy" >cut.safetensors
+eidetic generate x --model ./cut.safetensors -o e.png
+assert_exit 4
+assert_true test ! -e e.png
+
+t "Ctrl-C ends it within moments and leaves nothing half-written"
+mkdir new
+"$EIDETIC" generate x --model "$toy" -W 512 -H 512 --steps 1000 -o new/f.png >"$TMP/out" 2>"$TMP/err" &
+pid=$!
+sleep 2
+kill -INT $pid
+wait $pid
+assert_eq $? 130
+assert_err "interrupted"
+assert_eq "$(ls -A new)" ""
+
+t "a folder that is not there or not writable is said before anything is computed"
+eidetic generate x --model "$toy" -o nowhere/f.png
+assert_exit 2
+assert_err "no such folder"
+if [ "$(id -u)" -ne 0 ]; then
+    mkdir locked && chmod a-w locked
+    eidetic generate x --model "$toy" -o locked/f.png
+    assert_exit 6
+fi
+done_testing
