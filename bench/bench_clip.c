@@ -5,11 +5,12 @@
  *     bench_clip                          the starter model and ViT-B-32
  *     bench_clip ViT-L-14-336 ViT-H-14    those (ViT-B-32 ViT-B-16 ViT-L-14 ViT-L-14-336 ViT-H-14)
  *     bench_clip models/starter           a model of yours
- *     bench_clip -o images:16 MODEL       one figure alone, by the median call: pictures a second
- * in
- *     bench_clip -o "text:a red boat" M   batches of 16; sentences a second, one at a time
- *     -t N threads (all processors), -s SECONDS at least for each figure (3), -p f16|f32 of random
- * weights (f32), -P f32|bf16|int8 for pictures */
+ *     bench_clip -o images:16 MODEL       one figure alone, by the median call: pictures a second,
+ *                                         16 at a time
+ *     bench_clip -o "text:a red boat" M   the same: sentences a second, one at a time
+ *
+ * -t N threads (all processors), -s SECONDS at least for each figure (3), -p f16|f32 of random
+ * weights (f32), -P f32|bf16|int8|auto for pictures (f32) */
 #include "clip/clip.h"
 #include "core/cpu.h"
 #include "core/file.h"
@@ -250,9 +251,20 @@ static enum status print_figure(struct clip_session *s, const uint8_t *const *im
     return st;
 }
 
+/* precision: a name, or auto as the program's --precision means it. */
+static enum status open_session(struct clip_session **s, const struct clip *c,
+                                const char *precision, int threads, struct error *err)
+{
+    char device[16];
+    if (strcmp(precision, "auto") == 0)
+        precision = precision_name(backend_has_low_precision() ? clip_info(c)->near_f32 : PREC_F32);
+    snprintf(device, sizeof device, "cpu/%s", precision);
+    return clip_session_new(s, c, device, threads, err);
+}
+
 /* what: "images:N" or "text:SENTENCE". */
-static enum status bench_figure(const char *path, const char *what, const char *device, int threads,
-                                double least, struct error *err)
+static enum status bench_figure(const char *path, const char *what, const char *precision,
+                                int threads, double least, struct error *err)
 {
     struct clip *c = NULL;
     struct clip_session *s = NULL;
@@ -263,7 +275,7 @@ static enum status bench_figure(const char *path, const char *what, const char *
         return error_set(err, ST_USAGE, "-o images:1 to images:256, or -o text:SENTENCE");
     enum status st = clip_open(&c, path, NULL, err);
     if (!st)
-        st = clip_session_new(&s, c, device, threads, err);
+        st = open_session(&s, c, precision, threads, err);
     size_t one = st ? 1 : (size_t)clip_info(c)->image_size * (size_t)clip_info(c)->image_size * 3;
     uint8_t *px = mem_alloc(one);
     float *v = mem_array((size_t)n * CLIP_MAX_DIM, sizeof *v);
@@ -283,8 +295,8 @@ static enum status bench_figure(const char *path, const char *what, const char *
     return st;
 }
 
-static enum status bench_model(const char *path, const char *name, const char *device, int threads,
-                               double least, struct error *err)
+static enum status bench_model(const char *path, const char *name, const char *precision,
+                               int threads, double least, struct error *err)
 {
     struct clip *c = NULL;
     struct clip_session *s = NULL;
@@ -293,7 +305,7 @@ static enum status bench_model(const char *path, const char *name, const char *d
     enum status st = clip_open(&c, path, NULL, err);
     double opened = time_now() - start;
     if (!st)
-        st = clip_session_new(&s, c, device, threads, err);
+        st = open_session(&s, c, precision, threads, err);
     if (!st)
         st = time_images(s, clip_info(c), 1, least, &images, err);
     int many = images.work > 4.0 ? 32 : 2; /* what takes seconds a picture gains nothing by more */
@@ -330,7 +342,7 @@ static void remove_folder(const char *dir)
     rmdir(dir);
 }
 
-static enum status bench_random(const struct shape *s, const char *device, int threads,
+static enum status bench_random(const struct shape *s, const char *precision, int threads,
                                 double least, enum dtype dtype, struct error *err)
 {
     const char *tmp = getenv("TMPDIR");
@@ -341,19 +353,19 @@ static enum status bench_random(const struct shape *s, const char *device, int t
     }
     enum status st = write_random(s, dir, dtype, err);
     if (!st)
-        st = bench_model(dir, s->name, device, threads, least, err);
+        st = bench_model(dir, s->name, precision, threads, least, err);
     remove_folder(dir);
     mem_free(dir);
     return st;
 }
 
-static enum status bench_one(const char *name, const char *device, int threads, double least,
+static enum status bench_one(const char *name, const char *precision, int threads, double least,
                              enum dtype dtype, struct error *err)
 {
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         if (strcmp(name, shapes[i].name) == 0)
-            return bench_random(&shapes[i], device, threads, least, dtype, err);
-    return bench_model(name, path_base(name), device, threads, least, err);
+            return bench_random(&shapes[i], precision, threads, least, dtype, err);
+    return bench_model(name, path_base(name), precision, threads, least, err);
 }
 
 int main(int argc, char **argv)
@@ -361,8 +373,7 @@ int main(int argc, char **argv)
     int threads = cpu_count(), opt;
     double least = 3.0;
     enum dtype dtype = DT_F32;
-    const char *what = NULL;
-    char device[32] = "cpu";
+    const char *what = NULL, *precision = "f32";
     struct error err = {0};
     enum status st = ST_OK;
     while ((opt = getopt(argc, argv, "t:s:p:o:P:")) != -1) {
@@ -372,9 +383,8 @@ int main(int argc, char **argv)
             least = strtod(optarg, NULL);
         else if (opt == 'o')
             what = optarg;
-        else if (opt == 'P')
-            snprintf(device, sizeof device, "cpu%s%s", strcmp(optarg, "f32") ? "/" : "",
-                     strcmp(optarg, "f32") ? optarg : "");
+        else if (opt == 'P' && (strcmp(optarg, "auto") == 0 || precision_parse(optarg) >= 0))
+            precision = optarg;
         else if (opt == 'p' && (strcmp(optarg, "f16") == 0 || strcmp(optarg, "f32") == 0))
             dtype = strcmp(optarg, "f16") == 0 ? DT_F16 : DT_F32;
         else
@@ -383,15 +393,15 @@ int main(int argc, char **argv)
     if (what && optind + 1 != argc)
         return 2;
     if (what)
-        st = bench_figure(argv[optind++], what, device, threads, least, &err);
+        st = bench_figure(argv[optind++], what, precision, threads, least, &err);
     else if (optind == argc) {
         if (file_is_dir("models/starter"))
-            st = bench_one("models/starter", device, threads, least, dtype, &err);
+            st = bench_one("models/starter", precision, threads, least, dtype, &err);
         if (!st)
-            st = bench_one("ViT-B-32", device, threads, least, dtype, &err);
+            st = bench_one("ViT-B-32", precision, threads, least, dtype, &err);
     }
     for (int i = optind; i < argc && !st; i++)
-        st = bench_one(argv[i], device, threads, least, dtype, &err);
+        st = bench_one(argv[i], precision, threads, least, dtype, &err);
     if (st)
         fprintf(stderr, "bench_clip: %s\n", err.text);
     return st ? 1 : 0;
