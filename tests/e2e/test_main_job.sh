@@ -21,9 +21,9 @@ t "a second run finds nothing to do"
 eidetic index --json
 assert_json ".scanned == $n and .embedded == 0 and .unchanged == $n"
 
-# The starter model puts 10 of the 20 first and 13 among the first three: many of these photographs (planets,
+# The starter model puts 13 of the 20 first and 15 among the first three: some of these photographs (planets,
 # architecture) are unlike what it was trained on. The bounds leave room for one.
-t "sentences find their photographs: 9 of 20 first, 12 in the first three"
+t "sentences find their photographs: 12 of 20 first, 14 in the first three"
 first=0 near=0
 while IFS=$'\t' read -r file sentence; do
     eidetic search --json -t 3 "$sentence"
@@ -31,8 +31,8 @@ while IFS=$'\t' read -r file sentence; do
     [ "$(json '.results[0].path')" != "$photos/$file" ] || first=$((first + 1))
     [ "$(json "[.results[].path | endswith(\"/$file\")] | any")" != true ] || near=$((near + 1))
 done <"$EIDETIC_SOURCE/samples/photos.tsv"
-assert_true test $first -ge 9
-assert_true test $near -ge 12
+assert_true test $first -ge 12
+assert_true test $near -ge 14
 
 t "the answer has the fixed keys"
 eidetic search --json "otters beside the water"

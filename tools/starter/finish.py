@@ -2,7 +2,7 @@
 
 Surprising: one number decides between naming and captions; it is chosen on dev from a short list.
 
-usage: finish.py DATA CACHE VOCAB IN.pt OUT.pt WEIGHT [--try]
+usage: finish.py DATA VIEWS VOCAB IN.pt OUT.pt WEIGHT [--try]
 WEIGHT: length of each class's direction added to the trained table, in units of the mean length of the picture vectors.
 """
 import argparse
@@ -13,8 +13,8 @@ import torch.nn.functional as F
 
 import heads
 import net
-import scores
 import train
+import tune
 import words
 
 TEMPLATES = ["a photo of a {}", "{}", "a picture of a {} ."]
@@ -34,39 +34,22 @@ def bank(model, w, classes):
 
 
 def main():
-    folder, cache, vocab, src, dst, weight = sys.argv[1:7]
+    o = argparse.Namespace(data=sys.argv[1], views=sys.argv[2])
+    vocab, src, dst, weight = sys.argv[3:7]
     torch.set_num_threads(2)
     ck = torch.load(src)
-    o = argparse.Namespace(**ck["options"])
-    model = heads.Starter(net.ImageTower(), net.TextTower(len(ck["model"]["text.word.weight"]), words.MAX), attn=o.attn, mlp=o.mlp, tmlp=o.tmlp)
+    k = ck["options"]
+    model = heads.Starter(net.ImageTower(), net.TextTower(len(ck["model"]["text.word.weight"]), words.MAX), attn=k["attn"], mlp=k["mlp"], tmlp=k["tmlp"])
     model.load_state_dict(ck["model"])
     model.eval()
-    o.data, o.cache, o.vocab, o.views = folder, cache, vocab, "train"
-    s = train.Store(o)
-    ih = model.image_head
+    figures = tune.Figures(o, words.Words(vocab + "/vocab.txt"))
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        b = bank(model, s.w, s.classes).float()
-    parts = {}
-    with torch.no_grad():
-        for k in ("dev", "imagenet_shortest", "photos_shortest"):
-            x = torch.from_numpy(s.tests[k].astype("float32"))
-            m = [x[i:i + 100] for i in range(0, len(x), 100)]
-            m = [y[:, None] if y.dim() == 2 else model.image.above(y).flatten(2).transpose(1, 2) for y in m]
-            parts[k] = (torch.cat([ih(y, model.image.classifier) for y in m]),
-                        torch.cat([torch.softmax(model.image.classifier(y.mean(1)) * ih.temp.exp(), 1) for y in m]))
-        size = parts["dev"][0].norm(dim=1).mean()
-        if "--try" in sys.argv:
-            text = lambda t: train.embed_texts(model, s.w, t)
-            with torch.autocast("cpu", torch.bfloat16):
-                dev, names, ph = text([t for _, ss in s.dev for t in ss]), text([f"a photo of a {n}" for n in s.names]), text(s.photo_text)
-            owner = [i for i, (_, ss) in enumerate(s.dev) for _ in ss]
-            for a in (0, 0.1, 0.2, 0.3, 0.45, 0.6):
-                e = {k: F.normalize(z + a * size * (p @ b), dim=1).numpy() for k, (z, p) in parts.items()}
-                c = scores.captioned(e["dev"], dev, owner)
-                print(a, train.show({**c, "imagenet": scores.named(e["imagenet_shortest"], names, s.truth),
-                                     "photos": scores.photos(e["photos_shortest"], ph)}), flush=True)
-        ih.names.data += float(weight) * size * b
-    torch.save({"model": model.state_dict(), "options": ck["options"]}, dst)
+        b = bank(model, figures.w, words.classes()).float()
+    size = figures.parts(model, "dev")[0].norm(dim=1).mean()
+    for a in (0, 0.1, 0.2, 0.3, 0.45, 0.6) if "--try" in sys.argv else ():
+        print(a, figures.show(model, lambda z, p, a=a: z + a * size * (p @ b)), flush=True)
+    model.image_head.names.data += float(weight) * size * b
+    torch.save({"model": model.state_dict(), "options": k}, dst)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ with is about equally far from all pictures; its z-score is then high by chance,
 usage: fits.py DATA MODEL_FOLDER DEV_PICTURES.npy QUERIES.tsv OUT_FOLDER [PHOTOS.npy]
 """
 import json
+import os
 import sys
 
 import numpy as np
@@ -44,6 +45,7 @@ def main():
     rows = [line.rstrip("\n").split("\t") for line in open(queries, encoding="utf-8")][1:]
     text, match = [r[0] for r in rows], np.array([r[1] == "1" for r in rows])
     p, t = scores.unit(np.load(pictures)), ref.texts(text).numpy()
+    os.makedirs(out, exist_ok=True)
     np.save(out + "/fits_texts.npy", t)
     np.save(out + "/dev_pictures.npy", p)
     owner = {s: i for i, (_, ss) in enumerate(data.captioned(folder, "dev")) for s in ss}
