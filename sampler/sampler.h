@@ -7,8 +7,9 @@
  *     if (sampler_run(s, &job, &img, &err)) return err.code;
  *     image_write_png("out.png", &img, NULL, &err);
  *
- * Computes what AUTOMATIC1111 and k-diffusion compute: noise of torch's generator in torch's order,
- * guidance on the denoised picture (Ho and Salimans 2022), sigma turned into a fractional step. One
+ * Computes what diffusers' networks and k-diffusion's solvers compute: noise of torch's generator
+ * in torch's order, guidance on the denoised picture (Ho and Salimans 2022), sigma turned into a
+ * fractional step. Not compared with AUTOMATIC1111, whose rules for long prompts it follows. One
  * thread at a time per sampler; the checkpoint is shared. */
 #ifndef EIDETIC_SAMPLER_SAMPLER_H
 #define EIDETIC_SAMPLER_SAMPLER_H
