@@ -109,14 +109,19 @@ static double seconds_to_read(const struct rows *d, struct pool *pool)
 }
 
 static double seconds_to_scan(const struct rows *d, const struct flat_ops *ops, struct pool *pool,
-                              const float *q, struct flat_hit *hits)
+                              const float *q, const uint8_t *keep, struct flat_hit *hits)
 {
     struct vec_block b = {.images = d->ids, .gens = d->ids, .rows = d->data, .n = d->n};
     double best = 1e9;
     size_t n;
     for (int i = 0; i < 9; i++) {
-        struct flat_scan a = {
-            .blocks = &b, .n_blocks = 1, .dim = (int)d->dim, .ops = ops, .query = q, .k = 10};
+        struct flat_scan a = {.blocks = &b,
+                              .n_blocks = 1,
+                              .dim = (int)d->dim,
+                              .ops = ops,
+                              .query = q,
+                              .k = 10,
+                              .keep = keep};
         double t = time_now();
         if (flat_topk(&a, pool, hits, &n, NULL))
             return 1e9;
@@ -124,6 +129,25 @@ static double seconds_to_scan(const struct rows *d, const struct flat_ops *ops, 
         best = t < best ? t : best;
     }
     return best;
+}
+
+/* Under filters that keep rows here and there: the share of the bits that are set. */
+static void scan_filtered(const struct rows *d, const struct flat_ops *ops, struct pool *pool,
+                          const float *q)
+{
+    static const double shares[] = {0.5, 0.05, 0.005};
+    uint8_t *keep = mem_alloc(d->n / 8 + 1);
+    struct flat_hit hits[10];
+    for (int i = 0; i < 3 && keep; i++) {
+        struct rng r = {.state = 17};
+        memset(keep, 0, d->n / 8 + 1);
+        for (size_t j = 0; j < d->n; j++)
+            keep[j / 8] |= (uint8_t)((rng_uniform(&r) < (float)shares[i]) << (j % 8));
+        printf("  %d thread%s  %-6s %.3f %7.2f ms\n", pool_threads(pool),
+               pool_threads(pool) > 1 ? "s" : " ", ops->name, shares[i],
+               seconds_to_scan(d, ops, pool, q, keep, hits) * 1e3);
+    }
+    mem_free(keep);
 }
 
 static int bench_flat(size_t n, size_t dim, int most_threads)
@@ -145,9 +169,11 @@ static int bench_flat(size_t n, size_t dim, int most_threads)
         for (int level = CPU_REF; level <= CPU_AVX512 && level <= (int)cpu_level_max(); level++) {
             struct flat_ops ops;
             flat_ops_init(&ops, (enum cpu_level)level);
-            double s = seconds_to_scan(&d, &ops, pool, q, hits);
+            double s = seconds_to_scan(&d, &ops, pool, q, NULL, hits);
             printf("  %d thread%s  %-8s %7.2f ms  %6.2f GB/s  %3.0f %% of memory's\n", threads,
                    threads > 1 ? "s" : " ", ops.name, s * 1e3, gb / s, 100 * t / s);
+            if (level > CPU_REF)
+                scan_filtered(&d, &ops, pool, q);
         }
         pool_free(pool);
     }
@@ -212,7 +238,7 @@ static int bench_ivf(size_t n, size_t dim, int threads)
     struct flat_ops ops;
     struct flat_hit hits[10];
     flat_ops_init(&ops, cpu_level_max());
-    double exact = seconds_to_scan(&d, &ops, pool, q, hits);
+    double exact = seconds_to_scan(&d, &ops, pool, q, NULL, hits);
     printf("  a query: index %.2f ms (mean of 100), exact scan %.2f ms\n", total * 10, exact * 1e3);
     pool_free(pool);
     k->close(state);
