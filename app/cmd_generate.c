@@ -3,6 +3,7 @@
 #include "app/generate_app.h"
 #include "core/file.h"
 #include "core/progress.h"
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -256,6 +257,7 @@ static int run(struct app *a, int argc, char **argv)
         return app_fail(a, APP_USAGE), a->exit;
     if (open_checkpoint(a, &g, &c))
         return a->exit;
+    assert(c);
     const char *device = !a->device || !strcmp(a->device, "auto") ? "cpu" : a->device;
     if (sampler_check(c, &job, &a->err) || sampler_new(&s, c, device, a->threads, &a->err))
         app_fail(a, APP_MODEL);

@@ -87,9 +87,8 @@ static int by_value(const void *a, const void *b)
 
 static struct precision_cosine compare(const float *x, const float *y, int n, int dim)
 {
-    double c[MAX_PICTURES];
+    double c[MAX_PICTURES] = {0};
     for (int i = 0; i < n; i++) {
-        c[i] = 0;
         for (int j = 0; j < dim; j++)
             c[i] += (double)x[i * dim + j] * y[i * dim + j];
     }
@@ -112,15 +111,15 @@ int app_measure_precisions(struct app *a, struct precision_cosine out[PREC_COUNT
     enum status st = walk_tree(folder, &o, on_file, on_error, &s, &a->err);
     if (st == ST_INTERRUPTED)
         st = ST_OK;
-    float *v = st ? NULL : mem_array((size_t)(PREC_COUNT * s.n * dim), sizeof *v);
+    float *v = st ? NULL : mem_array((size_t)s.n * (size_t)dim, PREC_COUNT * sizeof *v);
     if (!st && !v)
         st = error_set(&a->err, ST_NOMEM, "out of memory");
     if (!st)
         st = decode(&s);
     for (int p = 0; p < PREC_COUNT && !st && s.n; p++) {
-        st = encode(&s, (enum precision)p, v + (size_t)(p * s.n * dim));
+        st = encode(&s, (enum precision)p, v + (size_t)p * (size_t)s.n * (size_t)dim);
         if (!st)
-            out[p] = compare(v, v + (size_t)(p * s.n * dim), s.n, dim);
+            out[p] = compare(v, v + (size_t)p * (size_t)s.n * (size_t)dim, s.n, dim);
     }
     for (int i = 0; i < s.n; i++) {
         mem_free(s.path[i]);

@@ -98,7 +98,7 @@ static void read_heads(struct part *p, struct net_unet_config *c)
     for (size_t i = 0; i < NET_MAX_LEVELS; i++) {
         const json_t *e = json_is_array(v) ? json_array_get(v, i) : v;
         double d = json_is_number(e) ? json_number_value(e) : 0;
-        if (v && json_is_array(v) && i >= json_array_size(v))
+        if (json_is_array(v) && i >= json_array_size(v))
             break;
         if (!v || json_is_null(v))
             d = 8;

@@ -118,7 +118,8 @@ __attribute__((always_inline)) static inline void dot_block(const enum dtype t, 
 {
     vf acc[DOT_STRIP][DOT_COLS];
     const void *row[DOT_COLS];
-    const char *later[DOT_COLS]; /* the next block: the processor's own prefetch ends at a page */
+    const char *later[DOT_COLS] = {
+        0}; /* the next block: the processor's own prefetch ends at a page */
     const int64_t size = t == DT_F32 ? 4 : t == DT_F16 || t == DT_BF16 ? 2 : 1;
 #pragma GCC unroll 4
     for (int j = 0; j < DOT_COLS; j++) {

@@ -18,7 +18,7 @@ static double distance(const float *low, const float *high, const float *before,
 {
     double sum = 0;
     for (int64_t i = 0; i < n; i++) {
-        double scale = fmax(0.0078, 0.05 * fmax(fabs(low[i]), fabs(before[i])));
+        double scale = fmax(0.0078, 0.05 * (double)fmaxf(fabsf(low[i]), fabsf(before[i])));
         double e = (low[i] - high[i]) / scale;
         sum += e * e;
     }

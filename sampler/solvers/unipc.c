@@ -85,7 +85,7 @@ static enum status run(struct solver_state *s)
     float *start = s->buf[4]; /* x before the step that led here */
     enum status st = ST_OK;
     for (int i = 0; i < job->steps && st == ST_OK; i++) {
-        double lambda = -log(job->sigmas[i]);
+        double lambda = -log((double)job->sigmas[i]);
         float *now = past.d[MAX_ORDER];
         st = solver_denoise(s, now, s->x, job->sigmas[i]);
         if (st != ST_OK)
@@ -100,7 +100,8 @@ static enum status run(struct solver_state *s)
         order = job->steps - i < order ? job->steps - i : order;
         memcpy(start, s->x, (size_t)job->n * sizeof *start);
         if (job->sigmas[i + 1] > 0)
-            update(s->x, start, &past, NULL, order, -log(job->sigmas[i + 1]) - lambda, job->n);
+            update(s->x, start, &past, NULL, order, -log((double)job->sigmas[i + 1]) - lambda,
+                   job->n);
         else
             memcpy(s->x, now, (size_t)job->n * sizeof *now);
         st = solver_step(s, i, now);
