@@ -106,11 +106,10 @@ void solver_mix3(float *y, double a, const float *x, double b, const float *d, d
         y[i] = (float)(a * x[i] + b * d[i] + c * e[i]);
 }
 
-enum status solver_add_noise(struct solver_state *s, float *x, float *z, double amount)
+void solver_add_noise(struct solver_state *s, float *x, float *z, double amount)
 {
     noise_normal(s->job->noise, z, s->job->n);
     solver_mix2(x, 1, x, amount * s->s_noise, z, s->job->n);
-    return ST_OK;
 }
 
 enum status solver_add_motion(struct solver_state *s, float *x, float *z, double amount,

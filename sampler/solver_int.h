@@ -24,7 +24,7 @@ void solver_mix2(float *y, double a, const float *x, double b, const float *d, i
 void solver_mix3(float *y, double a, const float *x, double b, const float *d, double c,
                  const float *e, int64_t n);
 /* x += amount * s_noise * fresh noise (plain, or the motion's from sigma to next), through z. */
-enum status solver_add_noise(struct solver_state *s, float *x, float *z, double amount);
+void solver_add_noise(struct solver_state *s, float *x, float *z, double amount);
 enum status solver_add_motion(struct solver_state *s, float *x, float *z, double amount,
                               double sigma, double next);
 /* Karras' churn: raises x from sigma to the returned level. z: scratch. */
@@ -35,5 +35,11 @@ struct ancestral {
     double down, up;
 };
 struct ancestral solver_ancestral(double from, double to, double eta);
+
+/* "Euler a" (euler_a.c), which DDIM and DDPM are in this form. Two buffers. */
+enum status solver_run_ancestral(struct solver_state *s);
+/* x from level `from` to `to` by the middle in log sigma (dpm2.c), to 0 by the estimate, which is
+ * left in buf[0]. Three buffers. */
+enum status solver_midpoint(struct solver_state *s, double from, double to);
 
 #endif

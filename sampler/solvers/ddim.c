@@ -2,13 +2,6 @@
  * sqrt(sigma'^2 - up^2) of the noise and adds `up` anew, like "Euler a" with that share. */
 #include "sampler/solver_int.h"
 
-extern const struct solver solver_euler_a;
-
-static enum status run(struct solver_state *s)
-{
-    return solver_euler_a.run(s);
-}
-
 const struct solver solver_ddim = {
     .name = "DDIM",
     .aliases = "ddimscheduler ddim_trailing",
@@ -16,5 +9,5 @@ const struct solver solver_ddim = {
     .evaluations = 1,
     .schedule = "normal",
     .buffers = 2,
-    .run = run,
+    .run = solver_run_ancestral,
 };

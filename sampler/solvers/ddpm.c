@@ -2,13 +2,6 @@
  * posterior of Ho et al. is exactly the step of "Euler a" with eta 1. */
 #include "sampler/solver_int.h"
 
-extern const struct solver solver_euler_a;
-
-static enum status run(struct solver_state *s)
-{
-    return solver_euler_a.run(s);
-}
-
 const struct solver solver_ddpm = {
     .name = "DDPM",
     .aliases = "ddpmscheduler",
@@ -16,5 +9,5 @@ const struct solver solver_ddpm = {
     .stochastic = true,
     .evaluations = 1,
     .buffers = 2,
-    .run = run,
+    .run = solver_run_ancestral,
 };

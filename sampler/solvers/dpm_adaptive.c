@@ -37,11 +37,7 @@ static enum status run(struct solver_state *s)
     for (int tries = 0; t < end - 1e-5 && st == ST_OK; tries++) {
         if (tries == MAX_TRIES)
             return error_set(s->err, ST_LIMIT, "DPM adaptive found no step that is exact enough");
-        double next = fmin(end, t + h), to = next, up = 0;
-        if (s->eta > 0) {
-            to = fmin(end, -log(solver_ancestral(exp(-t), exp(-next), s->eta).down));
-            up = sqrt(fmax(exp(-2 * next) - exp(-2 * to), 0));
-        }
+        double next = fmin(end, t + h), up, to = dpm_step_target(s, t, next, &up);
         struct dpm_step d = dpm_step_begin(s, t);
         st = dpm_step_first(&d, s->x);
         if (st == ST_OK && order == 2) {
@@ -58,7 +54,7 @@ static enum status run(struct solver_state *s)
             memcpy(before, low, bytes);
             memcpy(s->x, high, bytes);
             if (up > 0)
-                st = solver_add_noise(s, s->x, high, up);
+                solver_add_noise(s, s->x, high, up);
             t = next;
             if (st == ST_OK)
                 st = solver_step(s, taken++, d.denoised);

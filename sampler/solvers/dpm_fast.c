@@ -6,13 +6,8 @@
 static enum status step(struct solver_state *s, int order, double t, double t_next)
 {
     struct dpm_step d = dpm_step_begin(s, t);
-    double end = -log(s->sigma_min), up = 0, to = t_next;
+    double up, to = dpm_step_target(s, t, t_next, &up);
     float *y = s->buf[DPM_BUFFERS];
-    if (s->eta > 0) {
-        struct ancestral a = solver_ancestral(exp(-t), exp(-t_next), s->eta);
-        to = fmin(end, -log(a.down));
-        up = sqrt(fmax(exp(-2 * t_next) - exp(-2 * to), 0));
-    }
     enum status st = dpm_step_first(&d, s->x);
     if (st == ST_OK && order == 1)
         dpm_step_1(&d, y, s->x, to);
@@ -22,8 +17,8 @@ static enum status step(struct solver_state *s, int order, double t, double t_ne
         return st;
     memcpy(s->x, y, (size_t)s->job->n * sizeof *y);
     if (up > 0)
-        st = solver_add_noise(s, s->x, y, up);
-    return st;
+        solver_add_noise(s, s->x, y, up);
+    return ST_OK;
 }
 
 static enum status run(struct solver_state *s)

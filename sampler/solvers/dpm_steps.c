@@ -10,6 +10,17 @@ struct dpm_step dpm_step_begin(struct solver_state *s, double t)
                              .t = t};
 }
 
+double dpm_step_target(const struct solver_state *s, double t, double t_next, double *up)
+{
+    *up = 0;
+    if (s->eta <= 0)
+        return t_next;
+    double down = solver_ancestral(exp(-t), exp(-t_next), s->eta).down;
+    double to = fmin(-log(s->sigma_min), -log(down));
+    *up = sqrt(fmax(exp(-2 * t_next) - exp(-2 * to), 0));
+    return to;
+}
+
 static enum status eps_at(struct dpm_step *d, float *eps, float *denoised, const float *x, double t)
 {
     double sigma = exp(-t);

@@ -15,6 +15,9 @@ struct dpm_step {
 
 /* Takes the first DPM_BUFFERS buffers. */
 struct dpm_step dpm_step_begin(struct solver_state *s, double t);
+/* Where a step from t to t_next must go so that fresh noise of deviation *up leads to t_next;
+ * t_next itself, and *up 0, where there is to be none. */
+double dpm_step_target(const struct solver_state *s, double t, double t_next, double *up);
 /* eps[0] from x at t. */
 enum status dpm_step_first(struct dpm_step *d, const float *x);
 /* y = the step of this order from x to t_next. Order 2 evaluates at r1 of the way unless eps[1] is

@@ -1,7 +1,7 @@
 /* Euler steps that go further down than asked and come back up with fresh noise. */
 #include "sampler/solver_int.h"
 
-static enum status run(struct solver_state *s)
+enum status solver_run_ancestral(struct solver_state *s)
 {
     const float *sigma = s->job->sigmas;
     float *x = s->x, *denoised = s->buf[0];
@@ -27,5 +27,5 @@ const struct solver solver_euler_a = {
     .stochastic = true,
     .evaluations = 1,
     .buffers = 2,
-    .run = run,
+    .run = solver_run_ancestral,
 };
