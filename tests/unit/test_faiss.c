@@ -177,9 +177,10 @@ static int64_t mapped_kb(const char *name)
     FILE *f = fopen("/proc/self/smaps", "r");
     char line[512];
     bool here = false;
+    unsigned long from, to;
     long long kb = 0, sum = 0;
     while (f && fgets(line, sizeof line, f)) {
-        if (strchr(line, '-') && strchr(line, '/') && !strstr(line, "kB"))
+        if (sscanf(line, "%lx-%lx ", &from, &to) == 2) /* anonymous maps have no name */
             here = strstr(line, name) != NULL;
         if (here && sscanf(line, "Rss: %lld", &kb) == 1)
             sum += kb;
