@@ -13,6 +13,7 @@
 #include "core/progress.h"
 #include "core/rng.h"
 #include "nn/ops.h"
+#include "nn/packs.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +108,7 @@ static void bench_linear(const struct bench *b, const char *model, enum dtype ty
     l.w.scale = type == DT_I8 ? l.b.data : NULL;
     memset(l.w.data, 1, (size_t)(n * k));
     l.w.use = TENSOR_WEIGHT;
+    l.w.packs = packs_new();
     double t = best(b, run_linear, &l);
     size_t bytes = 0;
     dtype_bytes(type, (size_t)(n * k), &bytes);
@@ -114,10 +116,9 @@ static void bench_linear(const struct bench *b, const char *model, enum dtype ty
         report_flops(b, name, backend_precision(b->be), 2.0 * (double)(m * n * k), t);
     else
         report_bytes(b, name, (double)bytes, t);
-    /* Packs are kept by address: this one is not given back, so that no other weights get it. */
+    packs_free(l.w.packs);
     mem_free(l.x.data);
-    if (backend_precision(b->be) == PREC_F32)
-        mem_free(l.w.data);
+    mem_free(l.w.data);
     mem_free(l.b.data);
     mem_free(l.r.data);
     mem_free(l.y.data);

@@ -16,6 +16,7 @@
 #include "clip/preprocess.h"
 #include "core/arena.h"
 #include "nn/ops.h"
+#include "nn/packs.h"
 #include "nn/weights.h"
 #include <jansson.h>
 
@@ -35,8 +36,9 @@ struct clip_source {
 
 /* Filled by open(); clip_close releases what is in it (the arena with everything taken from it). */
 struct clip_model {
-    void *data;         /* the family's own struct, from the arena */
-    struct arena arena; /* small converted tensors; lives as long as the model */
+    void *data;          /* the family's own struct, from the arena */
+    struct arena arena;  /* small converted tensors; lives as long as the model */
+    struct packs *packs; /* of its matrices, for all sessions; made before open() */
     struct clip_preprocess pre;
     enum tokenizer_kind tokenizer;
     const char *tokenizer_dir; /* a folder, or NULL = the data compiled in; copied at once */

@@ -148,6 +148,8 @@ static enum status open_into(struct clip *c, const char *path, struct error *err
                          "%s: no model family that is read here (clip vit in hugging face, openai "
                          "or open_clip form, eidetic starter)",
                          path);
+    if (!(c->model.packs = packs_new()))
+        return error_set(err, ST_NOMEM, "%s: out of memory", path);
     st = c->arch->open(&c->model, &c->src, &c->opts, err);
     if (!st)
         st = tokenizer_open(&c->tokenizer, c->model.tokenizer, c->model.tokenizer_dir, err);
@@ -178,6 +180,7 @@ void clip_close(struct clip *c)
     if (!c)
         return;
     tokenizer_close(c->tokenizer);
+    packs_free(c->model.packs);
     arena_release(&c->model.arena);
     clip_source_release(&c->src);
     mem_free(c->name);

@@ -89,6 +89,14 @@ void file_map_close(struct file_map *m)
     *m = (struct file_map){NULL, 0};
 }
 
+void file_map_give_back(const void *data, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)data;
+    uintptr_t from = (at + page - 1) / page * page, to = (at + size) / page * page;
+    if (to > from)
+        madvise((void *)from, to - from, MADV_DONTNEED); /* NOLINT(performance-no-int-to-ptr) */
+}
+
 enum status file_read_all(char **data, size_t *size, const char *path, size_t max,
                           struct error *err)
 {

@@ -24,6 +24,9 @@ struct file_map {
 
 enum status file_map_open(struct file_map *m, const char *path, struct error *err);
 void file_map_close(struct file_map *m); /* takes a zeroed struct */
+/* Bytes inside a map will not be wanted soon: whole pages of them leave this process's memory, and
+ * are read from the file again where they are. */
+void file_map_give_back(const void *data, size_t size);
 
 /* Whole file into memory (NUL behind it, not counted), refused above max bytes. mem_free it. */
 enum status file_read_all(char **data, size_t *size, const char *path, size_t max,

@@ -32,21 +32,25 @@ enum dtype { /* persisted nowhere; files have their own codes */
 };
 
 struct backend;
+struct packs;
 
 /* What a tensor is to the products that it is the second operand of. */
 enum tensor_use {
     TENSOR_VALUES = 0,  /* may change between calls */
-    TENSOR_WEIGHT,      /* never changes while a backend that saw it is open */
+    TENSOR_WEIGHT,      /* never changes while its packs live */
     TENSOR_WEIGHT_FINE, /* the same, and 8 bits are too coarse for its products */
 };
 
 struct tensor {
     enum dtype dtype;
     enum tensor_use use;
+    bool mapped; /* lies in a mapped file */
     int ndim;
     int64_t dim[TENSOR_MAX_DIMS]; /* dims beyond ndim are 1 */
     void *data;                   /* device memory when backend is a device */
     const float *scale;           /* DT_I8: dim[0] scales; else NULL */
+    struct packs *packs; /* of weights: where backends keep what they make of it (nn/packs.h);
+                            NULL: nowhere, and products are in f32 */
 };
 
 const char *dtype_name(enum dtype t); /* "f32", "q8_0" */

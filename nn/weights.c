@@ -116,6 +116,12 @@ static bool grow(void **array, size_t *cap, size_t size)
     return true;
 }
 
+static bool inside(const struct file_map *m, const void *data)
+{
+    uintptr_t at = (uintptr_t)data, start = (uintptr_t)m->data;
+    return m->data && at >= start && at - start < m->size;
+}
+
 enum status weights_add(struct weights *w, const char *name, size_t name_len, enum dtype dtype,
                         int ndim, const int64_t *dims, const void *data, struct error *err)
 {
@@ -144,6 +150,7 @@ enum status weights_add(struct weights *w, const char *name, size_t name_len, en
         return error_set(err, ST_NOMEM, "%s: out of memory", w->label);
     /* Tensors are read-only by contract; the struct serves activations too, hence the cast. */
     e->t = tensor_view((void *)(uintptr_t)data, dtype, ndim, dims);
+    e->t.mapped = inside(&w->map, data);
     w->n++;
     return ST_OK;
 }
@@ -486,6 +493,8 @@ void weights_id(const struct weights *w, char out[33])
         XXH3_128bits_update(&h, e->t.data, bytes);
         if (e->t.scale)
             XXH3_128bits_update(&h, e->t.scale, (size_t)e->t.dim[0] * sizeof(float));
+        if (e->t.mapped)
+            file_map_give_back(e->t.data, bytes);
     }
     XXH128_hash_t d = XXH3_128bits_digest(&h);
     snprintf(out, 33, "%016llx%016llx", (unsigned long long)d.high64, (unsigned long long)d.low64);

@@ -60,7 +60,7 @@ enum status checkpoint_open(struct checkpoint **out, const char *path,
     if (!file_exists(path))
         return error_set(err, ST_NOT_FOUND, "%s: no such checkpoint", path);
     struct checkpoint *c = mem_zalloc(sizeof *c);
-    if (!c || !(c->name = name_of(path))) {
+    if (!c || !(c->name = name_of(path)) || !(c->model.packs = packs_new())) {
         checkpoint_close(c);
         return error_set(err, ST_NOMEM, "%s: out of memory", path);
     }
@@ -86,6 +86,7 @@ void checkpoint_close(struct checkpoint *c)
     if (!c)
         return;
     tokenizer_close(c->tokenizer);
+    packs_free(c->model.packs);
     arena_release(&c->model.arena);
     for (int i = 0; i < 3; i++)
         weights_close(c->weights[i]);

@@ -68,11 +68,13 @@ struct tensor clip_load_matrix(struct clip_loader *l, int ndim, const int64_t *d
     va_end(ap);
     if (!get(l, name, ndim, dims, &t))
         return (struct tensor){0};
-    const float *scale = t.scale;
-    t = tensor_view(t.data, t.dtype, 2, (int64_t[]){t.dim[0], tensor_count(&t) / t.dim[0]});
-    t.scale = scale;
-    t.use = TENSOR_WEIGHT;
-    return t;
+    struct tensor m =
+        tensor_view(t.data, t.dtype, 2, (int64_t[]){t.dim[0], tensor_count(&t) / t.dim[0]});
+    m.scale = t.scale;
+    m.mapped = t.mapped;
+    m.use = TENSOR_WEIGHT;
+    m.packs = l->m->packs;
+    return m;
 }
 
 struct tensor clip_load_small(struct clip_loader *l, int ndim, const int64_t *dims, const char *fmt,
@@ -111,6 +113,7 @@ struct tensor clip_load_turned(struct clip_loader *l, int64_t rows, int64_t cols
             y[j * rows + i] = x[i * cols + j];
     t = tensor_view(y, DT_F32, 2, (int64_t[]){cols, rows});
     t.use = TENSOR_WEIGHT;
+    t.packs = l->m->packs;
     return t;
 }
 

@@ -3,7 +3,6 @@
  * means on a processor without AVX2, where our own product has only its slow reference. */
 #include "core/mem.h"
 #include "nn/cpu/cpu_int.h"
-#include "nn/cpu/gemm_low.h"
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,7 +45,6 @@ static void cpu_close(struct backend *be)
 {
     struct cpu *c = (struct cpu *)be;
     pool_free(be->pool);
-    low_packs_free(c->packs);
     for (int i = 0; i < SCRATCH_COUNT; i++)
         mem_free(c->scratch[i]);
     mem_free(c);

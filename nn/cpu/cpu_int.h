@@ -101,7 +101,6 @@ enum scratch { /* two, because a convolution's patches are the input of a produc
 struct cpu {
     struct backend base; /* first: a struct backend * is a struct cpu * */
     struct cpu_kernels k;
-    struct low_pack *packs; /* weights in low precision, packed at their first use */
     float *scratch[SCRATCH_COUNT];
     size_t scratch_floats[SCRATCH_COUNT];
 };

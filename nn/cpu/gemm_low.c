@@ -7,21 +7,20 @@
 /* Rows that a task runs over a panel. */
 enum { TASK_ROWS = 1008 };
 
-void low_packs_free(struct low_pack *all)
+static void pack_free(struct pack *pack)
 {
-    while (all) {
-        struct low_pack *next = all->next;
-        mem_free(all->panels);
-        mem_free(all->scale);
-        mem_free(all->sum);
-        mem_free(all);
-        all = next;
-    }
+    struct low_pack *p = (struct low_pack *)pack;
+    mem_free(p->panels);
+    mem_free(p->scale);
+    mem_free(p->sum);
+    mem_free(p);
 }
 
 struct pack_ctx {
     struct cpu *c;
     const struct tensor *w;
+    enum precision kind;
+    int64_t n, k;
     struct low_pack *p;
     float *row;           /* k floats a thread */
     unsigned char *units; /* a row's units, a thread each */
@@ -31,15 +30,15 @@ struct pack_ctx {
 static void pack_row(const struct pack_ctx *s, int64_t n, float *row, unsigned char *units)
 {
     struct low_pack *p = s->p;
-    const void *from = weight_row(s->w, n, p->k);
-    if (p->kind == PREC_INT8 && s->w->dtype == DT_I8) {
-        memcpy(units, from, (size_t)p->k);
-        memset(units + p->k, 0, (size_t)(p->units * LOW_UNIT - p->k));
+    const void *from = weight_row(s->w, n, s->k);
+    if (s->kind == PREC_INT8 && s->w->dtype == DT_I8) {
+        memcpy(units, from, (size_t)s->k);
+        memset(units + s->k, 0, (size_t)(p->units * LOW_UNIT - s->k));
         p->scale[n] = s->w->scale[n];
     } else {
-        s->c->k.widen(row, s->w->dtype, from, 0, p->k, weight_scale(s->w, n));
-        float scale = low_row_ref(units, p->kind, row, p->k, 0);
-        if (p->kind == PREC_INT8)
+        s->c->k.widen(row, s->w->dtype, from, 0, s->k, weight_scale(s->w, n));
+        float scale = low_row_ref(units, s->kind, row, s->k, 0);
+        if (s->kind == PREC_INT8)
             p->scale[n] = scale;
     }
     unsigned char *to =
@@ -48,66 +47,70 @@ static void pack_row(const struct pack_ctx *s, int64_t n, float *row, unsigned c
     int32_t sum = 0;
     for (int64_t i = 0; i < p->units; i++, units += LOW_UNIT, to += LOW_COLS * LOW_UNIT) {
         memcpy(to, units, LOW_UNIT);
-        for (int j = 0; p->kind == PREC_INT8 && j < LOW_UNIT; j++)
+        for (int j = 0; s->kind == PREC_INT8 && j < LOW_UNIT; j++)
             sum += (int8_t)units[j];
     }
-    if (p->kind == PREC_INT8)
+    if (s->kind == PREC_INT8)
         p->sum[n] = sum * LOW_INT8_ZERO;
 }
 
 static void pack_rows(void *ctx, int64_t n0, int64_t n1, int thread)
 {
     const struct pack_ctx *s = ctx;
-    float *row = s->row + (size_t)thread * pad16((size_t)s->p->k);
+    float *row = s->row + (size_t)thread * pad16((size_t)s->k);
     unsigned char *units = s->units + (size_t)thread * pad16((size_t)s->p->units) * LOW_UNIT;
     for (int64_t n = n0; n < n1; n++)
         pack_row(s, n, row, units);
 }
 
 /* A new pack with its memory; NULL when there is none. */
-static struct low_pack *pack_new(const struct linear_args *a, enum precision kind)
+static struct low_pack *pack_new(int64_t n, int64_t k, enum precision kind)
 {
     struct low_pack *p = mem_zalloc(sizeof *p);
     if (!p)
         return NULL;
-    *p = (struct low_pack){
-        .key = a->w->data, .kind = kind, .n = a->n, .k = a->k, .units = low_units(kind, a->k)};
-    size_t panels = (size_t)((a->n + LOW_COLS - 1) / LOW_COLS), bytes;
+    *p = (struct low_pack){.pack.free = pack_free, .units = low_units(kind, k)};
+    size_t panels = (size_t)((n + LOW_COLS - 1) / LOW_COLS), bytes;
     if (!mul_overflow_size(panels, (size_t)p->units * LOW_COLS * LOW_UNIT, &bytes))
         p->panels = mem_aligned(bytes, 64);
     bool scales = kind == PREC_INT8;
     if (scales) {
-        p->scale = mem_array((size_t)a->n, sizeof *p->scale);
-        p->sum = mem_array((size_t)a->n, sizeof *p->sum);
+        p->scale = mem_array((size_t)n, sizeof *p->scale);
+        p->sum = mem_array((size_t)n, sizeof *p->sum);
     }
     if (!p->panels || (scales && (!p->scale || !p->sum))) {
-        low_packs_free(p);
+        pack_free(&p->pack);
         return NULL;
     }
-    if (a->n % LOW_COLS) /* columns that are not there */
+    if (n % LOW_COLS) /* columns that are not there */
         memset(p->panels + (panels - 1) * (bytes / panels), 0, bytes / panels);
     return p;
+}
+
+static struct pack *pack_make(void *ctx)
+{
+    struct pack_ctx *s = ctx;
+    size_t threads = (size_t)pool_threads(s->c->base.pool), k = pad16((size_t)s->k);
+    size_t units = pad16((size_t)low_units(s->kind, s->k));
+    s->row = cpu_scratch(s->c, SCRATCH_OP, threads * (k + units));
+    if (!s->row)
+        return NULL;
+    s->units = (unsigned char *)(s->row + threads * k);
+    s->p = pack_new(s->n, s->k, s->kind);
+    if (!s->p) {
+        backend_fail(&s->c->base, ST_NOMEM, "out of memory for weights in %s",
+                     precision_name(s->kind));
+        return NULL;
+    }
+    cpu_split(s->c, s->n, 1 + (1 << 16) / (s->k + 1), pack_rows, s);
+    return &s->p->pack;
 }
 
 static const struct low_pack *pack_get(struct cpu *c, const struct linear_args *a,
                                        enum precision kind)
 {
-    for (struct low_pack *p = c->packs; p; p = p->next)
-        if (p->key == a->w->data && p->kind == kind && p->n == a->n && p->k == a->k)
-            return p;
-    struct low_pack *p = pack_new(a, kind);
-    size_t threads = (size_t)pool_threads(c->base.pool), k = pad16((size_t)a->k);
-    size_t units = pad16((size_t)low_units(kind, a->k));
-    float *row = p ? cpu_scratch(c, SCRATCH_OP, threads * (k + units)) : NULL;
-    if (!row) {
-        low_packs_free(p);
-        return NULL;
-    }
-    struct pack_ctx s = {c, a->w, p, row, (unsigned char *)(row + threads * k)};
-    cpu_split(c, a->n, 1 + (1 << 16) / (a->k + 1), pack_rows, &s);
-    p->next = c->packs;
-    c->packs = p;
-    return p;
+    struct pack_ctx s = {.c = c, .w = a->w, .kind = kind, .n = a->n, .k = a->k};
+    return (const struct low_pack *)packs_get(a->w, (int)kind, a->n, a->k, pack_make, &s);
 }
 
 struct rows_ctx {
@@ -125,8 +128,8 @@ static void turn_rows(void *ctx, int64_t m0, int64_t m1, int thread)
     (void)thread;
     const struct rows_ctx *s = ctx;
     for (int64_t m = m0; m < m1; m++)
-        s->scale[m] = s->c->k.low_row(s->units + m * s->stride, s->p->kind, s->a->x + m * s->a->ldx,
-                                      s->a->k, LOW_INT8_ZERO);
+        s->scale[m] = s->c->k.low_row(s->units + m * s->stride, (enum precision)s->p->pack.kind,
+                                      s->a->x + m * s->a->ldx, s->a->k, LOW_INT8_ZERO);
 }
 
 static void run_panels(void *ctx, int64_t i0, int64_t i1, int thread)

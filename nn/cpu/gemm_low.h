@@ -12,21 +12,19 @@
 #define EIDETIC_NN_CPU_GEMM_LOW_H
 
 #include "nn/cpu/cpu_int.h"
+#include "nn/packs.h"
 
 enum { LOW_ROWS = 5 };                                     /* fewer are computed in f32 */
 enum { LOW_COLS = 32, LOW_UNIT = 4, LOW_INT8_ZERO = 128 }; /* as tile_vnni.h's */
 
-/* What is kept of a weight matrix while the backend is open. */
+/* What is kept of a weight matrix; pack.kind is its enum precision. */
 struct low_pack {
-    const void *key; /* where the weights lie: they never change, nor does their type */
-    enum precision kind;
-    int64_t n, k, units;
+    struct pack pack; /* first: a struct pack * is a struct low_pack * */
+    int64_t units;
     unsigned char *panels; /* [ceil(n / 32)][units][32][4] */
     float *scale;          /* int8: [n] */
     int32_t *sum;          /* int8: [n] 128 times the sum of a column's q */
-    struct low_pack *next;
 };
-void low_packs_free(struct low_pack *all);
 
 /* Rows of x as units: [m][stride bytes], and int8's scales [m]. */
 struct low_rows {

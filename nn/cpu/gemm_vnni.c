@@ -71,7 +71,7 @@ static inline struct columns columns_load(const struct linear_args *a, const str
     if (c.n <= 0)
         return c;
     c.bias = a->b ? v_load_n(a->b + at, c.n) : v_zero();
-    if (p->kind == PREC_INT8) {
+    if (p->pack.kind == PREC_INT8) {
         c.scale = v_load_n(p->scale + at, c.n);
         c.off = _mm512_maskz_loadu_epi32((__mmask16)((1u << c.n) - 1), p->sum + at);
     }
@@ -104,7 +104,7 @@ void low_panel_vnni(const struct linear_args *a, const struct low_pack *p, const
                     int64_t i, int64_t m0, int64_t m1)
 {
     int32_t out[MR * LOW_COLS] __attribute__((aligned(64)));
-    const bool bf16 = p->kind == PREC_BF16;
+    const bool bf16 = p->pack.kind == PREC_BF16;
     const unsigned char *panel = p->panels + (size_t)(i * p->units) * LOW_COLS * LOW_UNIT;
     const int64_t n0 = i * LOW_COLS;
     const struct columns c0 = columns_load(a, p, n0), c1 = columns_load(a, p, n0 + VL);

@@ -4,6 +4,7 @@
  * test_ops_gemm.c, and one rounding of an exact sum (int8). */
 #include "core/cpu.h"
 #include "harness.h"
+#include "nn/packs.h"
 
 static const char *const fast[] = {"cpu:avx512vnni/bf16", "cpu:avx512vnni/int8"};
 static const char *const slow[] = {"cpu:ref/bf16", "cpu:ref/int8"};
@@ -36,6 +37,8 @@ static void check(struct harness *h, const struct pair *p, enum dtype type, int6
     struct weight w = random_weight(h, type, 2, (int64_t[]){n, k});
     c.w = w.t;
     c.w.use = TENSOR_WEIGHT;
+    c.w.packs = packs_new();
+    assert_non_null(c.w.packs);
     size_t count = (size_t)(m * n);
     float *ref = mem_array(count, sizeof *ref), *y = mem_array(count, sizeof *y);
     float *again = mem_array(count, sizeof *y);
@@ -51,9 +54,11 @@ static void check(struct harness *h, const struct pair *p, enum dtype type, int6
     }
     compare(what, backend_name(p->be[0]), y, ref, count,
             tolerance(4.0f * 0x1p-24f * (float)k + 4e-6f, 2e-6f));
-    /* Packed once, used again: the second use must not differ. */
+    /* Packed once, used again by all backends: the second use must not differ. */
     run_guarded(p->be[1], what, run, &c, NULL, count, 0, again);
     assert_memory_equal(y, again, count * sizeof *y);
+    assert_int_equal(packs_count(c.w.packs), 1);
+    packs_free(c.w.packs);
     mem_free(ref);
     mem_free(y);
     mem_free(again);
@@ -63,9 +68,8 @@ static void check(struct harness *h, const struct pair *p, enum dtype type, int6
     weight_free(&w);
 }
 
-/* Packs are kept by address, so each matrix needs backends that have not seen that memory. */
-static void with_fresh(struct harness *h, int kind, enum dtype type, int64_t m, int64_t n,
-                       int64_t k, enum act act)
+static void with_backends(struct harness *h, int kind, enum dtype type, int64_t m, int64_t n,
+                          int64_t k, enum act act)
 {
     struct pair p;
     assert_int_equal(backend_open(&p.ref, slow[kind], 2, NULL), ST_OK);
@@ -94,17 +98,17 @@ static void low_products_match_their_definition(void **state)
         int64_t k = odd_size(h, 130);
         if (type == DT_Q8_0)
             k = (k + 31) / 32 * 32;
-        with_fresh(h, i / 5 % 2, type, 5 + odd_size(h, 97), odd_size(h, 130), k,
-                   (enum act)(i % ACT_COUNT));
+        with_backends(h, i / 5 % 2, type, 5 + odd_size(h, 97), odd_size(h, 130), k,
+                      (enum act)(i % ACT_COUNT));
     }
 }
 
 static void low_products_match_in_large_shapes(void **state)
 {
     for (int kind = 0; kind < 2 && !skipped(); kind++) {
-        with_fresh(*state, kind, DT_F16, 50, 300, 1024, ACT_QUICK_GELU);
-        with_fresh(*state, kind, DT_F32, 1030, 70, 259, ACT_NONE);
-        with_fresh(*state, kind, DT_I8, 77, 96, 3072, ACT_GELU);
+        with_backends(*state, kind, DT_F16, 50, 300, 1024, ACT_QUICK_GELU);
+        with_backends(*state, kind, DT_F32, 1030, 70, 259, ACT_NONE);
+        with_backends(*state, kind, DT_I8, 77, 96, 3072, ACT_GELU);
     }
 }
 
@@ -188,6 +192,7 @@ static void low_products_are_near_f32(void **state)
         struct tensor tw = f32_view(want, 2, (int64_t[]){M, N});
         struct backend *be;
         w.t.use = TENSOR_WEIGHT;
+        w.t.packs = packs_new();
         assert_int_equal(backend_open(&be, fast[kind], 2, NULL), ST_OK);
         op_linear(be, &ty, &tx, &w.t, NULL, ACT_NONE, NULL);
         op_linear(h->ref, &tw, &tx, &w.t, NULL, ACT_NONE, NULL);
@@ -198,9 +203,41 @@ static void low_products_are_near_f32(void **state)
         }
         assert_true(error > 0 && sqrt(error / size) < (kind ? 0.015 : 0.004));
         backend_close(be);
+        packs_free(w.t.packs);
         guarded_free(&gx, "x");
         weight_free(&w);
     }
+}
+
+/* The same memory, other weights: what was packed of the first must not answer for the second. */
+static void packs_do_not_outlive_their_weights(void **state)
+{
+    struct harness *h = *state;
+    enum { M = 12, N = 64, K = 96 };
+    if (skipped())
+        return;
+    struct guarded gx, gw;
+    struct tensor x = f32_view(random_floats(h, &gx, M * K, 1), 2, (int64_t[]){M, K});
+    struct tensor w = f32_view(random_floats(h, &gw, N * K, 1), 2, (int64_t[]){N, K});
+    float y[2][M * N], twice[M * N];
+    struct backend *be;
+    assert_int_equal(backend_open(&be, fast[0], 2, NULL), ST_OK);
+    w.use = TENSOR_WEIGHT;
+    for (int i = 0; i < 2; i++) {
+        struct tensor ty = f32_view(y[i], 2, (int64_t[]){M, N});
+        w.packs = packs_new();
+        op_linear(be, &ty, &x, &w, NULL, ACT_NONE, NULL);
+        assert_int_equal(packs_count(w.packs), 1);
+        packs_free(w.packs);
+        for (int j = 0; j < N * K; j++)
+            ((float *)w.data)[j] *= 2;
+    }
+    for (int j = 0; j < M * N; j++)
+        twice[j] = 2 * y[0][j];
+    assert_memory_equal(y[1], twice, sizeof twice);
+    backend_close(be);
+    guarded_free(&gx, "x");
+    guarded_free(&gw, "w");
 }
 
 /* What is no weight is computed in f32, and a matrix that is too fine for 8 bits in bf16. */
@@ -218,6 +255,7 @@ static void precision_follows_the_use_of_a_tensor(void **state)
     assert_int_equal(backend_open(&f32, "cpu:avx512vnni", 1, NULL), ST_OK);
     for (int i = 0; i < 2; i++)
         assert_int_equal(backend_open(&be[i], fast[i], 1, NULL), ST_OK);
+    w.t.packs = packs_new();
     op_linear(f32, &tw, &tx, &w.t, NULL, ACT_NONE, NULL);
     for (int i = 0; i < 3; i++) {
         struct tensor ty = f32_view(y[i], 2, (int64_t[]){M, N});
@@ -230,6 +268,7 @@ static void precision_follows_the_use_of_a_tensor(void **state)
     backend_close(f32);
     backend_close(be[0]);
     backend_close(be[1]);
+    packs_free(w.t.packs);
     guarded_free(&gx, "x");
     weight_free(&w);
 }
@@ -256,6 +295,7 @@ int main(void)
         cmocka_unit_test(low_products_match_in_large_shapes),
         cmocka_unit_test(low_attention_matches_its_definition),
         cmocka_unit_test(low_products_are_near_f32),
+        cmocka_unit_test(packs_do_not_outlive_their_weights),
         cmocka_unit_test(precision_follows_the_use_of_a_tensor),
         cmocka_unit_test(names_carry_the_precision),
     };

@@ -163,6 +163,46 @@ static void a_failed_write_leaves_the_old_file(void **state)
     mem_free(path);
 }
 
+static long mapped_kb(void)
+{
+    char *text = NULL;
+    size_t n;
+    long kb = -1;
+    assert_int_equal(file_read_all(&text, &n, "/proc/self/status", 1 << 16, NULL), ST_OK);
+    const char *at = strstr(text, "RssFile:");
+    if (at)
+        kb = strtol(at + 8, NULL, 10);
+    mem_free(text);
+    return kb;
+}
+
+static void pages_of_a_map_that_are_given_back_come_again(void **state)
+{
+    (void)state;
+    enum { SIZE = 16 << 20 };
+    char dir[] = "/tmp/eidetic-core-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    char *path = path_join(dir, "f"), *data = mem_zalloc(SIZE);
+    struct rng r = {5};
+    for (size_t i = 0; i < SIZE; i += 100)
+        data[i] = (char)rng_u64(&r);
+    assert_int_equal(file_write_atomic(path, data, SIZE, NULL), ST_OK);
+    struct file_map m;
+    assert_int_equal(file_map_open(&m, path, NULL), ST_OK);
+    assert_memory_equal(m.data, data, SIZE);
+    long full = mapped_kb();
+    file_map_give_back(m.data + 5, SIZE - 10);
+    if (full >= 0) /* all but the first and the last page */
+        assert_true(mapped_kb() < full - (SIZE >> 10) * 3 / 4);
+    file_map_give_back(m.data + 5, 100); /* no whole page */
+    assert_memory_equal(m.data, data, SIZE);
+    file_map_close(&m);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(dir), 0);
+    mem_free(data);
+    mem_free(path);
+}
+
 static void count_up(void *ctx, int i, int thread)
 {
     (void)thread;
@@ -208,6 +248,7 @@ int main(void)
         cmocka_unit_test(paths_fold_lexically),
         cmocka_unit_test(hostile_names_print_safely),
         cmocka_unit_test(a_failed_write_leaves_the_old_file),
+        cmocka_unit_test(pages_of_a_map_that_are_given_back_come_again),
         cmocka_unit_test(pool_runs_every_index_once),
         cmocka_unit_test(rng_is_reproducible),
     };
