@@ -39,6 +39,23 @@ __attribute__((format(printf, 4, 5))) static void fact(struct report *r, bool go
     buf_release(&safe);
 }
 
+/* One line for all that can be read, and one for each format that lacks its library. */
+static void report_formats(struct report *r)
+{
+    struct image_format f;
+    struct buf all;
+    buf_init(&all, 1 << 12);
+    for (size_t i = 0; image_format_get(&f, i); i++)
+        if (f.ready)
+            buf_printf(&all, all.len ? " %s" : "%s", f.extensions);
+    fact(r, true, "formats", "%s", all.data ? all.data : "");
+    buf_release(&all);
+    for (size_t i = 0; image_format_get(&f, i); i++)
+        if (!f.ready)
+            fact(r, false, "formats", "no %s: %s %s", f.extensions, f.library,
+                 f.built ? "is not installed" : "was missing when this was built");
+}
+
 static void report_machine(struct report *r)
 {
     fact(r, true, "version", "eidetic %s", EIDETIC_VERSION);
@@ -51,7 +68,7 @@ static void report_machine(struct report *r)
              ? "f32, bf16 and int8; auto takes the fastest that a model keeps near f32"
              : "f32; auto is f32");
     fact(r, true, "blas", "%s", backend_blas_info());
-    fact(r, true, "formats", "%s", image_formats());
+    report_formats(r);
     fact(r, true, "decoding", "%s", decoder_sandbox_info());
     for (char **e = environ; *e; e++)
         if (!strncmp(*e, "OPENBLAS_", 9) || !strncmp(*e, "OMP_", 4) ||

@@ -1,15 +1,16 @@
 /* The codecs and what they share; private to image/. A codec is one file that ends in one const
- * struct, plus one line in the list of load.c:
+ * struct, plus one line in the table of codecs.c:
  *
  *     static bool tga_sniff(const uint8_t *p, size_t n) ...
- *     const struct codec codec_tga = {.name = "tga", .extensions = "tga", .sniff = tga_sniff, ...};
+ *     const struct codec codec_tga = {.name = "tga", .sniff = tga_sniff, ...};
+ *     {&codec_tga, "tga", NULL},                              // in codecs.c
  *
  * Contract: `in` is the whole file in memory, never empty, always hostile. header() fills w and h
  * with the size as stored (before orientation) and reads no further than it must. decode()
  * allocates out with codec_alloc, which checks the limits, and leaves it zeroed on failure. exif()
- * points *p at a TIFF block (with or without the "Exif\0\0" prefix) inside the file, or returns
- * false. Libraries that report by longjmp are wrapped here, and never get to print. Thread rule: no
- * state outside the arguments. */
+ * finds a TIFF block (with or without the "Exif\0\0" prefix), or returns false. Libraries that
+ * report by longjmp are wrapped here, and never get to print or to start threads of their own
+ * choice. Thread rule: no state outside the arguments. */
 #ifndef EIDETIC_IMAGE_CODEC_H
 #define EIDETIC_IMAGE_CODEC_H
 
@@ -23,17 +24,29 @@ struct codec_in {
     int min_side; /* 0 = decode in full */
 };
 
+struct codec_block {
+    const uint8_t *data; /* inside the file, or own */
+    size_t size;
+    uint8_t *own; /* mem_free after use, or NULL */
+};
+
 struct codec {
-    const char *name;       /* image_meta.format */
-    const char *extensions; /* space-separated, lower case */
+    const char *name; /* image_meta.format */
     bool (*sniff)(const uint8_t *p, size_t n);
     enum status (*header)(int *w, int *h, const struct codec_in *in, struct error *err);
     enum status (*decode)(struct image *out, const struct codec_in *in, struct error *err);
-    bool (*exif)(const uint8_t **p, size_t *n, const struct codec_in *in);
+    bool (*exif)(struct codec_block *b, const struct codec_in *in); /* NULL: the format has none */
+    bool (*animated)(const struct codec_in *in); /* NULL: the format has one picture */
+    bool (*ready)(void); /* NULL: always; else loads the library that decode() needs */
+    bool upright;        /* header() and decode() turn by themselves: EXIF must not turn again */
 };
 
-extern const struct codec codec_jpeg, codec_png, codec_webp;
-extern const struct codec *const image_codecs[]; /* ends in NULL */
+/* codecs.c: the codec of a file by content, or NULL; one after the other (tests walk the list),
+ * NULL at the end. */
+const struct codec *codec_find(const uint8_t *data, size_t size);
+const struct codec *codec_at(size_t i);
+/* Loads every library that codecs need, while files may still be opened. */
+void codec_load_libraries(void);
 
 /* Checks a size that a file claims (positive, at most 2^31-1, pixel limit). */
 enum status codec_check_size(uint64_t w, uint64_t h, const struct codec_in *in, struct error *err);

@@ -114,6 +114,7 @@ int decoder_worker_main(int argc, char **argv)
     bool testing = getenv(DECODER_TEST_ENV) != NULL;
     int fds[2];
     sigaction(SIGALRM, &watch, NULL);
+    codec_load_libraries(); /* no file can be opened later */
     r.sandboxed = decoder_sandbox_enter(max_pixels);
     if (!send_reply(&r))
         return 1;

@@ -8,9 +8,10 @@
  *
  * image_load finds the format by content, decodes, converts to RGB and turns by EXIF orientation.
  * Pixels are those of Pillow's Image.open(path).convert("RGB"): alpha is dropped (not composed),
- * colour profiles and gamma are ignored, 4-component JPEGs are taken as inverted, an animation
- * gives its first frame, and a truncated file is an error. One exception: 16-bit grey keeps its
- * high byte, where Pillow clips nearly everything to white. (open_clip converts after the resize;
+ * gamma is ignored, 4-component JPEGs are taken as inverted, an animation or a file of several
+ * pages gives its first, and a truncated file is an error. Two exceptions: colour profiles are
+ * converted to sRGB (color.h), and 16-bit grey keeps its high byte, where Pillow clips nearly
+ * everything to white. (open_clip converts after the resize;
  * for palette pictures, which it then resizes by nearest neighbour, and for half-transparent ones,
  * its pixels differ from these.) Files are hostile: only regular files are opened, sizes are
  * checked before memory is asked for, and error texts name the file in a form that is safe to
@@ -43,7 +44,8 @@ struct image_opts {
 struct image_meta {
     int width, height; /* full size, after orientation */
     int orientation;   /* 1..8, EXIF's; 1 when absent */
-    char format[8];    /* "jpeg", "png", "webp" */
+    char format[8];    /* "jpeg", "png", "heif", ...: the codec's name */
+    bool animated;     /* pixels are those of the first frame */
     char taken[32];    /* ISO 8601 "2019-05-04T13:02:11" (+ offset where the file has one), or "" */
     char make[64], camera[96], lens[96];
     bool has_gps;
@@ -59,8 +61,13 @@ enum status image_load_memory(struct image *img, const uint8_t *data, size_t siz
 /* Header only: format, size, EXIF. */
 enum status image_probe(struct image_meta *meta, const char *path, struct error *err);
 bool image_name_supported(const char *path); /* by extension: worth opening at all? */
-/* Space-separated extensions, for help texts. */
-const char *image_formats(void);
+/* The formats one after the other, for doctor and tests; false at the end. */
+struct image_format {
+    const char *extensions; /* space-separated, lower case */
+    const char *library;    /* that an optional format needs; NULL = none */
+    bool built, ready;      /* was the library there at build time; is it here now */
+};
+bool image_format_get(struct image_format *f, size_t i);
 
 enum image_filter { IMAGE_BICUBIC, IMAGE_BILINEAR, IMAGE_LANCZOS, IMAGE_BOX, IMAGE_NEAREST };
 /* Pillow's Image.resize, bit for bit (13 or later: those run the vertical pass first where it

@@ -2,6 +2,7 @@
  * habit), as Pillow does, and a file that ends early is an error, also as Pillow: the library alone
  * would invent the rest in grey. */
 #include "image/codec.h"
+#include "image/color.h"
 #include "image/jpeg_skim.h"
 #include <jpeglib.h>
 #include <limits.h>
@@ -22,6 +23,7 @@ struct jpeg {
     struct error *err;
     enum status st;
     uint8_t *cmyk; /* one row */
+    struct color_cmyk inks;
 };
 
 /* By the message's first words: jerror.h, which names the codes, cannot be included under
@@ -141,23 +143,6 @@ static unsigned reduction(unsigned w, unsigned h, int min_side)
     return 1;
 }
 
-/* a * b / 255, rounded as Pillow rounds it. */
-static inline unsigned mul_255(unsigned a, unsigned b)
-{
-    unsigned t = a * b + 128;
-    return (t + (t >> 8)) >> 8;
-}
-
-static void cmyk_row_to_rgb(uint8_t *dst, const uint8_t *src, int n)
-{
-    for (int i = 0; i < n; i++, dst += 3, src += 4)
-        for (int c = 0; c < 3; c++) {
-            unsigned white = src[3];
-            unsigned ink = mul_255(255u - src[c], white);
-            dst[c] = (uint8_t)(white > ink ? white - ink : 0);
-        }
-}
-
 static void read_rows(struct jpeg *j, struct image *img)
 {
     bool cmyk = j->d.num_components == 4;
@@ -172,7 +157,7 @@ static void read_rows(struct jpeg *j, struct image *img)
         uint8_t *to = img->data + (size_t)j->d.output_scanline * (size_t)img->width * 3;
         JSAMPROW row = cmyk ? j->cmyk : to;
         if (jpeg_read_scanlines(&j->d, &row, 1) == 1 && cmyk)
-            cmyk_row_to_rgb(to, j->cmyk, img->width);
+            color_cmyk_row(to, j->cmyk, (size_t)img->width, &j->inks);
     }
 }
 
@@ -219,12 +204,74 @@ static enum status jpeg_header(int *w, int *h, const struct codec_in *in, struct
     return j.st;
 }
 
+/* The next segment before the first scan: its marker and what it holds. *at is 2 at first. */
+static bool next_segment(size_t *at, uint8_t *marker, struct codec_block *b,
+                         const struct codec_in *in)
+{
+    const uint8_t *d = in->data;
+    size_t i = *at;
+    while (i + 4 <= in->size && d[i] == 0xFF && d[i + 1] == 0xFF) /* fill bytes */
+        i++;
+    if (i + 4 > in->size || d[i] != 0xFF)
+        return false;
+    size_t len = (size_t)d[i + 2] << 8 | d[i + 3];
+    *marker = d[i + 1];
+    if (*marker == 0xDA || *marker == 0xD9 || len < 2 || len > in->size - i - 2)
+        return false;
+    *b = (struct codec_block){d + i + 4, len - 2, NULL};
+    *at = i + 2 + len;
+    return true;
+}
+
+static bool jpeg_exif(struct codec_block *b, const struct codec_in *in)
+{
+    uint8_t marker;
+    for (size_t at = 2; next_segment(&at, &marker, b, in);)
+        if (marker == 0xE1 && b->size >= 6 && !memcmp(b->data, "Exif\0", 5))
+            return true;
+    return false;
+}
+
+/* A colour profile comes in up to 255 numbered pieces (ICC.1, B.4). Incomplete: none. */
+static bool jpeg_profile(struct codec_block *icc, const struct codec_in *in)
+{
+    struct codec_block piece[256] = {0}, b;
+    unsigned pieces = 0;
+    size_t size = 0;
+    uint8_t marker;
+    for (size_t at = 2; next_segment(&at, &marker, &b, in);)
+        if (marker == 0xE2 && b.size > 14 && !memcmp(b.data, "ICC_PROFILE", 12)) {
+            pieces = b.data[13];
+            piece[b.data[12]] = (struct codec_block){b.data + 14, b.size - 14, NULL};
+        }
+    for (unsigned i = 1; i <= pieces; i++) {
+        if (!piece[i].size)
+            return false;
+        size += piece[i].size; /* at most 255 times 64 KiB */
+    }
+    *icc = (struct codec_block){.own = size ? mem_alloc(size) : NULL};
+    for (unsigned i = 1; icc->own && i <= pieces; i++) {
+        memcpy(icc->own + icc->size, piece[i].data, piece[i].size);
+        icc->size += piece[i].size;
+    }
+    icc->data = icc->own;
+    return icc->own != NULL;
+}
+
 static enum status jpeg_decode(struct image *out, const struct codec_in *in, struct error *err)
 {
     struct jpeg j;
+    struct codec_block icc = {0};
     jpeg_init(&j, in, err);
+    if (jpeg_profile(&icc, in))
+        color_cmyk_init(&j.inks, icc.data, icc.size, true);
+    j.inks.inverted = true;
     read_guarded(&j, out);
+    if (!j.st && icc.size && j.d.num_components != 4)
+        color_to_srgb(out, icc.data, icc.size);
     jpeg_destroy_decompress(&j.d);
+    color_cmyk_release(&j.inks);
+    mem_free(icc.own);
     mem_free(j.cmyk);
     if (j.st)
         image_release(out);
@@ -236,33 +283,8 @@ static bool jpeg_sniff(const uint8_t *p, size_t n)
     return n >= 3 && p[0] == 0xFF && p[1] == 0xD8 && p[2] == 0xFF;
 }
 
-/* Walks the segments before the first scan. */
-static bool jpeg_exif(const uint8_t **p, size_t *n, const struct codec_in *in)
-{
-    const uint8_t *d = in->data;
-    for (size_t i = 2; i + 4 <= in->size;) {
-        if (d[i] != 0xFF)
-            return false;
-        if (d[i + 1] == 0xFF) { /* fill byte */
-            i++;
-            continue;
-        }
-        size_t len = (size_t)d[i + 2] << 8 | d[i + 3];
-        if (d[i + 1] == 0xDA || d[i + 1] == 0xD9 || len < 2 || len > in->size - i - 2)
-            return false;
-        if (d[i + 1] == 0xE1 && len >= 8 && !memcmp(d + i + 4, "Exif\0", 5)) {
-            *p = d + i + 4;
-            *n = len - 2;
-            return true;
-        }
-        i += 2 + len;
-    }
-    return false;
-}
-
 const struct codec codec_jpeg = {
     .name = "jpeg",
-    .extensions = "jpg jpeg jpe jfif",
     .sniff = jpeg_sniff,
     .header = jpeg_header,
     .decode = jpeg_decode,

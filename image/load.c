@@ -9,11 +9,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-const struct codec *const image_codecs[] = {&codec_jpeg, &codec_png, &codec_webp, NULL};
 
 void image_release(struct image *img)
 {
@@ -107,24 +104,20 @@ enum status image_file_open(struct image_file *f, const char *path, const char *
     return ST_OK;
 }
 
-static const struct codec *find_codec(const uint8_t *data, size_t size)
-{
-    for (const struct codec *const *c = image_codecs; *c; c++)
-        if ((*c)->sniff(data, size))
-            return *c;
-    return NULL;
-}
-
 /* Size and EXIF; w and h are those of the file as stored. */
 static void fill_meta(struct image_meta *meta, const struct codec *c, const struct codec_in *in,
                       int w, int h, bool ignore_orientation)
 {
-    const uint8_t *p;
-    size_t n;
+    struct codec_block exif = {0};
     *meta = (struct image_meta){.orientation = 1};
     snprintf(meta->format, sizeof meta->format, "%s", c->name);
-    if (c->exif(&p, &n, in))
-        exif_read(meta, p, n);
+    meta->animated = c->animated && c->animated(in);
+    if (c->exif && c->exif(&exif, in)) {
+        exif_read(meta, exif.data, exif.size);
+        mem_free(exif.own);
+    }
+    if (c->upright)
+        meta->orientation = 1;
     bool turned = meta->orientation >= 5 && !ignore_orientation;
     meta->width = turned ? h : w;
     meta->height = turned ? w : h;
@@ -134,7 +127,7 @@ static void fill_meta(struct image_meta *meta, const struct codec *c, const stru
 static enum status load(struct image *img, const uint8_t *data, size_t size, const char *name,
                         const struct image_opts *o, struct image_meta *meta, struct error *err)
 {
-    const struct codec *c = size ? find_codec(data, size) : NULL;
+    const struct codec *c = size ? codec_find(data, size) : NULL;
     struct codec_in in = {.data = data,
                           .size = size,
                           .name = name,
@@ -143,8 +136,7 @@ static enum status load(struct image *img, const uint8_t *data, size_t size, con
     struct image_meta m;
     int w = 0, h = 0;
     if (!c)
-        return error_set(err, ST_FORMAT, "%s: is not a picture in a known format (%s)", name,
-                         image_formats());
+        return error_set(err, ST_FORMAT, "%s: is not a picture in a known format", name);
     enum status st = c->header(&w, &h, &in, err);
     if (!st)
         st = codec_check_size((uint64_t)w, (uint64_t)h, &in, err);
@@ -213,24 +205,6 @@ enum status image_probe(struct image_meta *meta, const char *path, struct error 
 {
     static const struct image_opts none;
     return load_path(NULL, path, &none, meta, err);
-}
-
-const char *image_formats(void)
-{
-    return "jpg jpeg jpe jfif png webp";
-}
-
-bool image_name_supported(const char *path)
-{
-    const char *ext = path_ext(path), *p = image_formats();
-    size_t n = strlen(ext);
-    for (; n && *p; p += strspn(p, " ")) {
-        size_t len = strcspn(p, " ");
-        if (len == n && !strncasecmp(p, ext, n))
-            return true;
-        p += len;
-    }
-    return false;
 }
 
 enum status image_crop(struct image *dst, const struct image *src, int x, int y, int w, int h,

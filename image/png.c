@@ -1,8 +1,9 @@
 /* PNG through libpng. Surprising: 16-bit samples keep their high byte in every mode; Pillow does so
  * for colour, but clips 16-bit grey ("I;16") to white when it converts to RGB, which is a known
- * defect that we do not follow. Gamma and colour profiles are ignored and alpha is dropped, as
- * Pillow's convert("RGB") does. */
+ * defect that we do not follow. Gamma is ignored and alpha is dropped, as Pillow's convert("RGB")
+ * does. An APNG gives its still picture, which usually is its first frame. */
 #include "image/codec.h"
+#include "image/color.h"
 #include <png.h>
 #include <setjmp.h>
 #include <string.h>
@@ -70,7 +71,7 @@ static enum status png_open(struct png *s, const struct codec_in *in, struct err
 static void read_info(struct png *s)
 {
     /* Compressed or large chunks that no pixel depends on are never unpacked. */
-    static const png_byte skip[] = "iCCP\0tEXt\0zTXt\0iTXt\0sPLT\0hIST\0eXIf\0tIME\0pCAL\0sCAL";
+    static const png_byte skip[] = "tEXt\0zTXt\0iTXt\0sPLT\0hIST\0eXIf\0tIME\0pCAL\0sCAL";
     png_set_read_fn(s->png, s, read_bytes);
     png_set_keep_unknown_chunks(s->png, PNG_HANDLE_CHUNK_NEVER, skip, sizeof skip / 5);
     png_set_user_limits(s->png, 0x7FFFFFFF, 0x7FFFFFFF); /* codec_check_size says it better */
@@ -112,7 +113,10 @@ static void expand_palette(uint8_t *row, int w, const png_color *palette, int n)
 static void read_picture(struct png *s, struct image *out)
 {
     png_colorp palette = NULL;
-    int n = 0;
+    png_charp name;
+    png_bytep icc;
+    png_uint_32 icc_size;
+    int n = 0, method;
     read_info(s);
     png_byte type = png_get_color_type(s->png, s->info);
     if (type == PNG_COLOR_TYPE_PALETTE) {
@@ -140,6 +144,8 @@ static void read_picture(struct png *s, struct image *out)
             png_read_row(s->png, out->data + (size_t)y * stride + shift, NULL);
     for (int y = 0; palette && y < out->height; y++)
         expand_palette(out->data + (size_t)y * stride, out->width, palette, n);
+    if (png_get_iCCP(s->png, s->info, &name, &method, &icc, &icc_size))
+        color_to_srgb(out, icc, icc_size);
 }
 
 /* A function of its own, so that no variable of the caller is in doubt after the jump. */
@@ -166,16 +172,19 @@ static bool png_sniff(const uint8_t *p, size_t n)
     return n >= 8 && !memcmp(p, "\x89PNG\r\n\x1a\n", 8);
 }
 
-static bool png_exif(const uint8_t **p, size_t *n, const struct codec_in *in)
+/* A chunk by its name; stop at the first one called `end`. */
+static bool find_chunk(struct codec_block *b, const struct codec_in *in, const char *name,
+                       const char *end)
 {
     const uint8_t *d = in->data;
     for (size_t i = 8; i + 12 <= in->size;) {
         size_t len = (size_t)d[i] << 24 | (size_t)d[i + 1] << 16 | (size_t)d[i + 2] << 8 | d[i + 3];
         if (len > in->size - i - 12)
             return false;
-        if (!memcmp(d + i + 4, "eXIf", 4)) {
-            *p = d + i + 8;
-            *n = len;
+        if (!memcmp(d + i + 4, end, 4))
+            return false;
+        if (!memcmp(d + i + 4, name, 4)) {
+            *b = (struct codec_block){d + i + 8, len, NULL};
             return true;
         }
         i += 12 + len;
@@ -183,11 +192,22 @@ static bool png_exif(const uint8_t **p, size_t *n, const struct codec_in *in)
     return false;
 }
 
+static bool png_exif(struct codec_block *b, const struct codec_in *in)
+{
+    return find_chunk(b, in, "eXIf", "IEND");
+}
+
+static bool png_animated(const struct codec_in *in)
+{
+    struct codec_block b;
+    return find_chunk(&b, in, "acTL", "IDAT");
+}
+
 const struct codec codec_png = {
     .name = "png",
-    .extensions = "png",
     .sniff = png_sniff,
     .header = png_header,
     .decode = png_decode,
     .exif = png_exif,
+    .animated = png_animated,
 };

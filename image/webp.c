@@ -1,6 +1,7 @@
 /* WebP through libwebp. Surprising: an animation gives its first frame on a canvas that starts
  * black, and an incomplete file is refused even where libwebp could show its upper part. */
 #include "image/codec.h"
+#include "image/color.h"
 #include <string.h>
 #include <webp/decode.h>
 #include <webp/demux.h>
@@ -73,10 +74,29 @@ static enum status decode_frame(struct image *out, const WebPIterator *frame,
                 : ST_OK;
 }
 
+/* By hand: a demuxer's chunk pointers must not outlive it. */
+static bool find_chunk(struct codec_block *b, const struct codec_in *in, const char *name)
+{
+    const uint8_t *d = in->data;
+    for (size_t i = 12; i + 8 <= in->size;) {
+        size_t len =
+            (size_t)d[i + 7] << 24 | (size_t)d[i + 6] << 16 | (size_t)d[i + 5] << 8 | d[i + 4];
+        if (len > in->size - i - 8)
+            return false;
+        if (!memcmp(d + i, name, 4)) {
+            *b = (struct codec_block){d + i + 8, len, NULL};
+            return true;
+        }
+        i += 8 + len + (len & 1);
+    }
+    return false;
+}
+
 static enum status webp_decode(struct image *out, const struct codec_in *in, struct error *err)
 {
     WebPDemuxer *d;
     WebPIterator frame = {0};
+    struct codec_block icc;
     enum status st = webp_open(&d, in, err);
     if (st)
         return st;
@@ -89,6 +109,8 @@ static enum status webp_decode(struct image *out, const struct codec_in *in, str
         memset(out->data, 0, (size_t)out->width * (size_t)out->height * 3);
     if (!st)
         st = decode_frame(out, &frame, in, err);
+    if (!st && find_chunk(&icc, in, "ICCP"))
+        color_to_srgb(out, icc.data, icc.size);
     WebPDemuxReleaseIterator(&frame);
     WebPDemuxDelete(d);
     if (st)
@@ -96,30 +118,22 @@ static enum status webp_decode(struct image *out, const struct codec_in *in, str
     return st;
 }
 
-static bool webp_exif(const uint8_t **p, size_t *n, const struct codec_in *in)
+static bool webp_exif(struct codec_block *b, const struct codec_in *in)
 {
-    /* By hand: a demuxer's chunk pointers must not outlive it. */
-    const uint8_t *d = in->data;
-    for (size_t i = 12; i + 8 <= in->size;) {
-        size_t len =
-            (size_t)d[i + 7] << 24 | (size_t)d[i + 6] << 16 | (size_t)d[i + 5] << 8 | d[i + 4];
-        if (len > in->size - i - 8)
-            return false;
-        if (!memcmp(d + i, "EXIF", 4)) {
-            *p = d + i + 8;
-            *n = len;
-            return true;
-        }
-        i += 8 + len + (len & 1);
-    }
-    return false;
+    return find_chunk(b, in, "EXIF");
+}
+
+static bool webp_animated(const struct codec_in *in)
+{
+    struct codec_block b;
+    return find_chunk(&b, in, "ANIM");
 }
 
 const struct codec codec_webp = {
     .name = "webp",
-    .extensions = "webp",
     .sniff = webp_sniff,
     .header = webp_header,
     .decode = webp_decode,
     .exif = webp_exif,
+    .animated = webp_animated,
 };

@@ -1,0 +1,82 @@
+/* The list of formats. Surprising: a format whose library was missing when this was built keeps its
+ * line, without a codec, so that `eidetic doctor` can name what is missing; and a library that was
+ * there at build time may be missing now, since they are loaded when they are needed (library.h).
+ */
+#include "core/path.h"
+#include "image/codec.h"
+#include <string.h>
+#include <strings.h>
+
+extern const struct codec codec_jpeg, codec_png, codec_webp, codec_gif, codec_bmp, codec_pnm;
+#ifdef HAVE_LIBTIFF
+extern const struct codec codec_tiff;
+#define TIFF_CODEC &codec_tiff
+#else
+#define TIFF_CODEC NULL
+#endif
+
+static const struct listed {
+    const struct codec *codec;
+    const char *extensions, *library;
+} formats[] = {
+    {&codec_jpeg, "jpg jpeg jpe jfif", NULL},
+    {&codec_png, "png apng", NULL},
+    {&codec_webp, "webp", NULL},
+    {&codec_gif, "gif", NULL},
+    {&codec_bmp, "bmp dib", NULL},
+    {&codec_pnm, "pnm pbm pgm ppm pam", NULL},
+    {TIFF_CODEC, "tif tiff", "libtiff"},
+};
+#define FORMATS (sizeof formats / sizeof *formats)
+
+const struct codec *codec_at(size_t i)
+{
+    for (size_t k = 0; k < FORMATS; k++)
+        if (formats[k].codec && i-- == 0)
+            return formats[k].codec;
+    return NULL;
+}
+
+const struct codec *codec_find(const uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i < FORMATS; i++)
+        if (formats[i].codec && formats[i].codec->sniff(data, size))
+            return formats[i].codec;
+    return NULL;
+}
+
+static bool is_ready(const struct codec *c)
+{
+    return c && (!c->ready || c->ready());
+}
+
+void codec_load_libraries(void)
+{
+    for (size_t i = 0; i < FORMATS; i++)
+        (void)is_ready(formats[i].codec);
+}
+
+bool image_format_get(struct image_format *f, size_t i)
+{
+    if (i >= FORMATS)
+        return false;
+    const struct listed *l = &formats[i];
+    *f = (struct image_format){l->extensions, l->library, l->codec != NULL, is_ready(l->codec)};
+    return true;
+}
+
+bool image_name_supported(const char *path)
+{
+    const char *ext = path_ext(path);
+    size_t n = strlen(ext);
+    for (size_t i = 0; n && i < FORMATS; i++) {
+        const char *p = formats[i].codec ? formats[i].extensions : "";
+        for (; *p; p += strspn(p, " ")) {
+            size_t len = strcspn(p, " ");
+            if (len == n && !strncasecmp(p, ext, n))
+                return true;
+            p += len;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,306 @@
+#!/usr/bin/env python3
+"""Makes the files of the rarer formats in tests/golden/image, each with the pixels that Pillow sees (NAME.rgb.png).
+
+    python3 scripts/make_golden_formats.py      # Pillow 13, tifffile, pillow-heif, imagecodecs
+
+Colour profiles are converted to sRGB by Pillow's ImageCms (Little CMS). What Pillow cannot read, or reads to no
+purpose, gets its pixels here. tests/golden/test_golden_image.c says how far each kind may differ.
+"""
+import io
+import os
+import struct
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps
+
+from make_golden_image import OUT, chunk, exif_full, noise, picture, raw_png
+
+
+def put(name, data, rgb=None):
+    """rgb: the pixels where Pillow's own answer is not ours."""
+    with open(os.path.join(OUT, name), "wb") as f:
+        f.write(data)
+    if rgb is None:
+        rgb = pillow_rgb(data)
+    Image.fromarray(rgb).save(os.path.join(OUT, name + ".rgb.png"), optimize=True)
+
+
+def pillow_rgb(data):
+    im = Image.open(io.BytesIO(data))
+    im.load()
+    icc = im.info.get("icc_profile")
+    im = ImageOps.exif_transpose(im)
+    if icc:
+        im = to_srgb(im, icc)
+    return np.asarray(im.convert("RGB"))
+
+
+def to_srgb(im, icc):
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+    return ImageCms.profileToProfile(im, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+
+
+def encode(im, fmt, **args):
+    b = io.BytesIO()
+    im.save(b, fmt, **args)
+    return b.getvalue()
+
+
+def gifs():
+    im = picture()
+    put("plain.gif", encode(im.quantize(200), "GIF"))
+    put("two.gif", encode(im.quantize(2), "GIF"))
+    put("animated.gif", encode(im.quantize(16), "GIF", save_all=True, append_images=[im.rotate(180).quantize(16)]))
+    wide = Image.fromarray(noise(7, 130, 90)).quantize(255)  # fills the table of codes
+    put("codes.gif", encode(wide, "GIF"))
+    put("interlaced.gif", encode(im.quantize(50), "GIF", interlace=1))
+    # a frame in the middle of its canvas, another that reaches beyond it; the transparent colour is 3
+    for name, width, control in (("inside.gif", 40, b"\x21\xf9\x04\x01\0\0\x03\0"), ("beyond.gif", 10, b"")):
+        small = encode(Image.fromarray((noise(4, 9, 7) // 64)[..., 0], "P"), "GIF")
+        body = small[small.index(b"\x2c", 13):]
+        head = b"GIF89a" + struct.pack("<HHBBB", width, 20, 0x81, 0, 0) + bytes(range(10, 130, 10))
+        start = body.index(b"\x2c") + 10
+        table = 3 << ((body[9] & 7) + 1) if body[9] & 0x80 else 0
+        frame = b"\x2c" + struct.pack("<HHHHB", 5, 6, 9, 7, 0) + body[start + table:]
+        put(name, head + control + frame)
+
+
+def bmps():
+    im = picture()
+    put("rgb.bmp", encode(im, "BMP"))
+    put("palette8.bmp", encode(im.quantize(77), "BMP"))
+    put("bit1.bmp", encode(im.convert("1"), "BMP"))
+    put("alpha.bmp", encode(im.convert("RGBA"), "BMP"))
+    a = np.asarray(im).astype(np.uint32)
+
+    def bmp(bits, packing, data, extra=b"", height=29, palette=b"", used=0):
+        head = struct.pack("<IiiHHIIiiII", 40, 37, height, 1, bits, packing, len(data), 2835, 2835, used, 0)
+        at = 14 + len(head) + len(extra) + len(palette)
+        return b"BM" + struct.pack("<IHHI", at + len(data), 0, 0, at) + head + extra + palette + data
+
+    def rows(v, kind):
+        return b"".join((r.astype(kind).tobytes() + b"\0\0\0")[:(r.size * np.dtype(kind).itemsize + 3) // 4 * 4] for r in v)
+
+    v555 = (a[..., 0] >> 3) << 10 | (a[..., 1] >> 3) << 5 | a[..., 2] >> 3
+    v565 = (a[..., 0] >> 3) << 11 | (a[..., 1] >> 2) << 5 | a[..., 2] >> 3
+    put("rgb555.bmp", bmp(16, 0, rows(v555[::-1], "<u2")))
+    put("rgb565.bmp", bmp(16, 3, rows(v565[::-1], "<u2"), struct.pack("<III", 0xF800, 0x7E0, 0x1F)))
+    put("down.bmp", bmp(32, 0, rows(a[..., 0] << 16 | a[..., 1] << 8 | a[..., 2], "<u4"), height=-29))
+    # four bits, in rows of 37: the last byte of a row is half used
+    four = a[..., 0] >> 4
+    packed = np.zeros((29, 20), np.uint8)
+    packed[:, :18] = four[:, 0:36:2] << 4 | four[:, 1:36:2]
+    packed[:, 18] = four[:, 36] << 4
+    ramp = b"".join(bytes([i * 17, 255 - i * 17, i * 9, 0]) for i in range(16))
+    put("palette4.bmp", bmp(4, 0, packed[::-1].tobytes(), palette=ramp))
+    put("rle8.bmp", bmp(8, 1, rle(a[..., 1] >> 4, False), palette=ramp, used=16))
+    put("rle4.bmp", bmp(4, 2, rle(a[..., 1] >> 4, True), palette=ramp))
+    os2 = b"BM" + struct.pack("<IHHI", 26 + 12 * 4, 0, 0, 26) + struct.pack("<IHHHH", 12, 3, 4, 1, 24)
+    put("os2.bmp", os2 + b"".join(noise(3, 3, 1).tobytes() + b"\0\0\0" for _ in range(4)))
+
+
+def rle(v, half):
+    """Runs for the left half of each row, literals for the rest, so that both are read."""
+    out = b""
+    for row in v[::-1]:
+        left, right = row[:20], row[20:].tolist()
+        i = 0
+        while i < 20:
+            n = 1
+            while i + n < 20 and left[i + n] == left[i]:
+                n += 1
+            out += bytes([n, int(left[i]) * (17 if half else 1)])
+            i += n
+        if half:
+            data = bytes(right[k] << 4 | (right[k + 1] if k + 1 < len(right) else 0) for k in range(0, len(right), 2))
+        else:
+            data = bytes(right)
+        out += bytes([0, len(right)]) + data + b"\0" * (len(data) & 1) + b"\0\0"
+    return out + b"\0\1"
+
+
+def pnms():
+    im = picture()
+    a = np.asarray(im)
+    put("rgb.ppm", encode(im, "PPM"))
+    put("grey.pgm", encode(im.convert("L"), "PPM"))
+    put("bits.pbm", encode(im.convert("1"), "PPM"))
+    head = b"%d %d # a comment\n"
+    put("plain.ppm", b"P3\n#c\n37 29\n255\n" + b"\n".join(b" ".join(b"%d" % v for v in row.ravel()) for row in a))
+    put("plain.pgm", b"P2 37 29 99\n" + b"\n".join(b" ".join(b"%d" % (v // 3) for v in row) for row in a[..., 0]))
+    bits = a[..., 0] > 127
+    put("plain.pbm", b"P1\n37 29\n" + b"\n".join(b"".join(b"%d" % v for v in row) for row in bits))
+    deep = (a.astype(np.uint16) * 200 + 77).astype(">u2")
+    put("deep.ppm", b"P6\n37 29\n65535\n" + deep.tobytes())
+    want = np.repeat(((deep[..., :1].astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8), 3, -1)
+    put("deep.pgm", b"P5\n37 29\n65535\n" + deep[..., 0].tobytes(), want)
+    alpha = np.concatenate([a, noise(8, 37, 29)[..., :1]], -1)
+    put("alpha.pam", b"P7\nWIDTH 37\nHEIGHT 29\nDEPTH 4\nMAXVAL 255\nTUPLTYPE RGB_ALPHA\nENDHDR\n" + alpha.tobytes(), a)
+
+
+def tiffs():
+    import tifffile
+
+    im = picture()
+    a = np.asarray(im)
+
+    def tif(data, rgb=None, **args):
+        b = io.BytesIO()
+        tifffile.imwrite(b, data, metadata=None, software=False, **args)
+        return b.getvalue()
+
+    put("rgb.tif", tif(a, photometric="rgb"))
+    put("deflate.tif", tif(a, photometric="rgb", compression="zlib", predictor=True, rowsperstrip=5))
+    put("lzw.tif", encode(im, "TIFF", compression="tiff_lzw"))
+    put("jpeg.tif", encode(im, "TIFF", compression="jpeg", quality=90))
+    put("fax.tif", encode(im.convert("1"), "TIFF", compression="group4"))
+    put("palette.tif", encode(im.quantize(60), "TIFF"))
+    deep = a.astype(np.uint16) * 200 + 77
+    high = (deep >> 8).astype(np.uint8)
+    put("rgb16.tif", tif(deep, photometric="rgb", byteorder=">"), high)
+    put("grey16.tif", tif(deep[..., 0], photometric="minisblack"), np.repeat(high[..., :1], 3, -1))
+    put("white.tif", tif(a[..., 0], photometric="miniswhite"), 255 - np.repeat(a[..., :1], 3, -1))
+    put("tiled.tif", tif(a, photometric="rgb", tile=(16, 32), compression="zlib"))
+    put("planes.tif", tif(a.transpose(2, 0, 1), photometric="rgb", planarconfig="separate"), a)
+    put("planes_tiled16.tif", tif(deep.transpose(2, 0, 1), photometric="rgb", planarconfig="separate", tile=(16, 16)), high)
+    alpha = np.concatenate([a, noise(8, 37, 29)[..., :1]], -1)
+    put("alpha.tif", tif(alpha, photometric="rgb", extrasamples=["unassalpha"]), a)
+    put("big.tif", tif(a, photometric="rgb", bigtiff=True))
+    put("cmyk.tif", encode(im.convert("CMYK"), "TIFF"))
+    cmyk = np.asarray(im.convert("CMYK"))
+    put("cmyk16.tif", tif(cmyk.astype(np.uint16) * 256, photometric="separated"), pillow_rgb(encode(im.convert("CMYK"), "TIFF")))
+    put("pages.tif", encode(im, "TIFF", save_all=True, append_images=[im.rotate(180)]))
+    put("bits2.tif", tiff_by_hand(32, 10, 2, noise(9, 32, 10).tobytes()[:80]), bits2(noise(9, 32, 10).tobytes()[:80]))
+    data = tiff_file(rgb_directory(a) + exif_entries(), ">")
+    put("exif.tif", data, np.asarray(im.transpose(Image.ROTATE_270)))
+
+
+def bits2(data):
+    v = np.unpackbits(np.frombuffer(data, np.uint8)).reshape(10, 32, 2)
+    return np.repeat(((v[..., 0] * 2 + v[..., 1]) * 85)[..., None], 3, -1).astype(np.uint8)
+
+
+def tiff_by_hand(w, h, bits, data):
+    """Grey, one strip."""
+    return tiff_file([(256, 3, [w]), (257, 3, [h]), (258, 3, [bits]), (259, 3, [1]), (262, 3, [1]), (273, 4, data),
+                      (277, 3, [1]), (278, 3, [h]), (279, 4, [len(data)])])
+
+
+def rgb_directory(a):
+    h, w = a.shape[:2]
+    return [(256, 3, [w]), (257, 3, [h]), (258, 3, [8, 8, 8]), (259, 3, [1]), (262, 3, [2]), (273, 4, a.tobytes()),
+            (277, 3, [3]), (278, 3, [h]), (279, 4, [a.size])]
+
+
+def exif_entries():
+    """What exif_full() says, as entries of the main directory with its two others."""
+    def ratios(*v):
+        return [x for f in v for x in (round(f * 10), 10)]
+    exif = [(0x9003, 2, b"2019:05:04 13:02:11\0"), (0x9011, 2, b"+02:00\0"), (0xA434, 2, b"50.0 mm f/1.8\0")]
+    gps = [(1, 2, b"S\0"), (2, 5, ratios(33, 51, 35.9)), (3, 2, b"E\0"), (4, 5, ratios(151, 12, 40)), (5, 1, [1]),
+           (6, 5, ratios(12.5))]
+    return [(0x10F, 2, b"NIKON CORPORATION\0"), (0x110, 2, b"NIKON D90\0"), (0x112, 3, [6]),
+            (0x132, 2, b"2001:01:01 00:00:00\0"), (0x8769, 4, [exif]), (0x8825, 4, [gps])]
+
+
+def tiff_file(directory, order="<"):
+    """Entries are (tag, type, values): numbers, text, bytes that an offset points to, or more directories. The main
+    directory comes last, as most writers have it."""
+    out = bytearray(b"II*\0\0\0\0\0" if order == "<" else b"MM\0*\0\0\0\0")
+    sizes = {1: "B", 3: "H", 4: "I", 5: "I"}
+
+    def add(data):
+        at = len(out)
+        out.extend(data + b"\0" * (len(data) & 1))
+        return at
+
+    def write(entries):
+        body = b""
+        for tag, kind, values in sorted(entries):
+            if isinstance(values, bytes) and kind == 4:
+                values = [add(values)]
+            elif kind == 4 and isinstance(values[0], list):
+                values = [write(v) for v in values]
+            data = values if isinstance(values, bytes) else struct.pack(order + sizes[kind] * len(values), *values)
+            count = len(values) // 2 if kind == 5 else len(values)
+            value = data.ljust(4, b"\0") if len(data) <= 4 else struct.pack(order + "I", add(data))
+            body += struct.pack(order + "HHI", tag, kind, count) + value
+        return add(struct.pack(order + "H", len(entries)) + body + b"\0\0\0\0")
+
+    at = write(directory)
+    out[4:8] = struct.pack(order + "I", at)
+    return bytes(out)
+
+
+def apng():
+    """Two frames, the first of them the still picture."""
+    a = np.asarray(picture())
+    still = raw_png(37, 29, 8, 2, a.tobytes())
+    end = still.index(b"IDAT") - 4
+    control = chunk(b"acTL", struct.pack(">II", 2, 0)) + chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 37, 29, 0, 0, 1, 10, 0, 0))
+    second = chunk(b"fcTL", struct.pack(">IIIIIHHBB", 1, 37, 29, 0, 0, 1, 10, 0, 0))
+    data = raw_png(37, 29, 8, 2, (255 - a).tobytes())
+    idat = data.index(b"IDAT")
+    size = struct.unpack(">I", data[idat - 4:idat])[0]
+    second += chunk(b"fdAT", struct.pack(">I", 2) + data[idat + 4:idat + 4 + size])
+    tail = still.index(b"IEND") - 4
+    put("animated.png", still[:end] + control + still[end:tail] + second + still[tail:])
+
+
+def profiles():
+    """The primaries of Display P3 with a gamma of 1.8, a grey of gamma 1.4, four inks, and sRGB."""
+    from imagecodecs import cms_profile
+
+    p3 = cms_profile("rgb", whitepoint=[0.3127, 0.329, 1.0], gamma=1.8,
+                     primaries=[0.68, 0.32, 1.0, 0.265, 0.69, 1.0, 0.15, 0.06, 1.0])
+    grey = cms_profile("gray", whitepoint=[0.3127, 0.329, 1.0], gamma=1.4)
+    return p3, grey, ink_profile(), ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def ink_profile():
+    """An output profile with a table of 2 x 2 x 2 x 2 colours in CIE L*a*b* and nothing else (ICC.1, 10.9)."""
+    def text(name, kind, data):
+        return name, kind + b"\0\0\0\0" + data
+    table = b""
+    for i in range(16):
+        c, m, y, k = i >> 3 & 1, i >> 2 & 1, i >> 1 & 1, i & 1
+        light = 100 - 40 * c - 45 * m - 10 * y
+        light = light * (0.15 if k else 1.0)
+        a, b = (-35 * c + 70 * m - 5 * y) * (1 - k), (-45 * c + 2 * m + 85 * y) * (1 - k)
+        table += bytes([round(max(light, 3) * 2.55), round(a) + 128, round(b) + 128])
+    ramp = bytes(range(256))
+    matrix = struct.pack(">9i", *[65536 * (i % 4 == 0) for i in range(9)])
+    a2b = struct.pack(">4sIBBBB", b"mft1", 0, 4, 3, 2, 0) + matrix + ramp * 4 + table + ramp * 3
+    tags = [text(b"desc", b"desc", struct.pack(">I", 5) + b"inks\0" + b"\0" * 78), text(b"cprt", b"text", b"none\0"),
+            (b"wtpt", b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)), (b"A2B0", a2b)]
+    at, body, table = 128 + 4 + 12 * len(tags), b"", b""
+    for name, data in tags:
+        table += name + struct.pack(">II", at + len(body), len(data))
+        body += data + b"\0" * (-len(data) % 4)
+    head = struct.pack(">I4sI4s4s4s", at + len(body), b"none", 0x02400000, b"prtr", b"CMYK", b"Lab ")
+    head += struct.pack(">6H4s", 2024, 1, 1, 0, 0, 0, b"acsp") + b"\0" * 28 + struct.pack(">3i", 63190, 65536, 54061)
+    return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+
+
+def iccs():
+    im = picture()
+    p3, grey, inks, srgb = profiles()
+    put("icc_p3.jpg", encode(im, "JPEG", quality=95, subsampling=0, icc_profile=p3))
+    put("icc_p3.png", encode(im, "PNG", icc_profile=p3))
+    put("icc_p3.webp", encode(im, "WEBP", lossless=True, icc_profile=p3))
+    put("icc_p3.tif", encode(im, "TIFF", icc_profile=p3))
+    put("icc_grey.jpg", encode(im.convert("L"), "JPEG", quality=95, icc_profile=grey))
+    put("icc_grey.png", encode(im.convert("L"), "PNG", icc_profile=grey))
+    put("icc_inks.tif", encode(im.convert("CMYK"), "TIFF", icc_profile=inks))
+    put("icc_inks.jpg", encode(im.convert("CMYK"), "JPEG", quality=95, icc_profile=inks))
+    put("icc_srgb.png", encode(im, "PNG", icc_profile=srgb), np.asarray(im))  # left alone
+    put("icc_broken.png", encode(im, "PNG", icc_profile=p3[:200] + b"\xff" * 40 + p3[240:]), np.asarray(im))
+
+
+if __name__ == "__main__":
+    iccs()
+    gifs()
+    bmps()
+    pnms()
+    tiffs()
+    apng()
