@@ -13,6 +13,7 @@
 
 struct generate_args {
     const char *negative, *seed, *sampler, *schedule, *rng, *output, *prediction, *checkpoint;
+    const char *lora_dir;
     int width, height, steps, count, clip_skip;
     double guidance;
 };
@@ -44,6 +45,8 @@ static const struct option_def defs[] = {
      "a .png that is not there yet; %d or %03d in it is the picture's number"},
     {"checkpoint", 0, OPT_TEXT, offsetof(struct generate_args, checkpoint), "NAME|PATH",
      "as --model; this is the name for the config file"},
+    {"lora-dir", 0, OPT_TEXT, offsetof(struct generate_args, lora_dir), "DIR",
+     "where <lora:NAME:0.8> in the prompt finds NAME.safetensors, folders below it included"},
     {0}};
 
 /* AUTOMATIC1111 draws random seeds from 32 bits, so that they fit its fields. */
@@ -242,6 +245,7 @@ static int run(struct app *a, int argc, char **argv)
         .width = 512, .height = 512, .steps = 20, .count = 1, .clip_skip = 1, .guidance = 7};
     struct checkpoint *c = NULL;
     struct sampler *s = NULL;
+    struct generate_nets nets = {0};
     struct sampler_job job;
     struct view v = {0};
     int index = 1;
@@ -259,7 +263,12 @@ static int run(struct app *a, int argc, char **argv)
         return a->exit;
     assert(c);
     const char *device = !a->device || !strcmp(a->device, "auto") ? "cpu" : a->device;
-    if (sampler_check(c, &job, &a->err) || sampler_new(&s, c, device, a->threads, &a->err))
+    nets.lora_dir = g.lora_dir;
+    if (sampler_check(c, &job, &a->err))
+        app_fail(a, APP_MODEL);
+    else if (generate_nets_open(a, &nets, c, job.prompt))
+        s = NULL;
+    else if (sampler_new(&s, c, device, a->threads, &a->err))
         app_fail(a, APP_MODEL);
     else
         warn_memory(c, &job);
@@ -268,6 +277,7 @@ static int run(struct app *a, int argc, char **argv)
         if (one_picture(a, s, c, &job, g.output, &index, &v))
             break;
     sampler_free(s);
+    generate_nets_close(&nets);
     checkpoint_close(c);
     return a->exit;
 }
@@ -278,9 +288,10 @@ const struct command cmd_generate = {
     "Makes a picture with a Stable Diffusion 1.x checkpoint (one file, or a diffusers folder), "
     "which --model\n"
     "names here. Solvers and noise follow k-diffusion and torch, step by step. The prompt has\n"
-    "AUTOMATIC1111's grammar: (a:1.3), [a], [a:b:0.5], [a|b], AND, BREAK. The file holds its "
-    "parameters\n"
-    "as text, and is never written over another.\n\n"
+    "AUTOMATIC1111's grammar: (a:1.3), [a], [a:b:0.5], [a|b], AND, BREAK, <lora:NAME:0.8>, or\n"
+    "<lora:NAME:TEXT:UNET> with a strength for the text tower and one for the denoiser. The file "
+    "holds\n"
+    "its parameters as text, and is never written over another.\n\n"
     "  eidetic generate \"a lighthouse at night\" --model ~/sd/v1-5.safetensors -o lighthouse.png\n"
     "  eidetic generate \"a (red:1.3) boat\" -n blurry --sampler \"DPM++ 2M Karras\" --steps 25 "
     "\\\n"

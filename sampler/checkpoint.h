@@ -21,6 +21,8 @@
 #include "sampler/nets/vae.h"
 #include "sampler/schedule.h"
 
+struct lora_patch;
+
 enum prediction {
     PREDICT_AUTO = 0, /* what the file says, else noise */
     PREDICT_NOISE,    /* "epsilon" */
@@ -41,8 +43,9 @@ struct checkpoint {
     struct net_vae vae;
     struct net_text text;
     struct tokenizer *tokenizer;
-    struct clip_model model;    /* its arena holds what is copied */
-    struct weights *weights[3]; /* UNet, autoencoder, text; a single file is the first */
+    struct clip_model model;        /* its arena holds what is copied */
+    struct weights *weights[3];     /* UNet, autoencoder, text; a single file is the first */
+    const struct lora_patch *patch; /* what lora_apply added to the weights, or NULL */
 };
 
 enum status checkpoint_open(struct checkpoint **c, const char *path,

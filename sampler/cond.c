@@ -2,6 +2,7 @@
  * AUTOMATIC1111, share the mean that weighting restores. */
 #include "sampler/cond.h"
 #include "core/mem.h"
+#include "sampler/lora/lora.h"
 #include "sampler/prompt.h"
 #include <math.h>
 #include <string.h>
@@ -267,10 +268,15 @@ enum status cond_build(struct cond *c, struct cond_source *src, const char *prom
     struct prompt_list networks = {0}, parts = {0};
     char *plain = NULL;
     *c = (struct cond){0};
-    enum status st = prompt_networks(&networks, &plain, prompt, err);
-    if (!st && networks.n > 0)
-        st = error_set(err, ST_UNSUPPORTED, "<%.80s> in the prompt is not read: checkpoints are",
-                       networks.item[0].text);
+    enum status st = ST_OK;
+    if (split)
+        st = prompt_networks(&networks, &plain, prompt, err);
+    else if (!(plain = mem_strdup(prompt)))
+        st = error_set(err, ST_NOMEM, "out of memory for a prompt");
+    for (size_t i = 0; i < networks.n && !st; i++)
+        if (!lora_patch_has(src->c->patch, networks.item[i].text))
+            st = error_set(err, ST_UNSUPPORTED, "<%.80s> in the prompt was not added to %.80s",
+                           networks.item[i].text, src->c->name);
     if (!st && split)
         st = prompt_split_and(&parts, plain, err);
     if (!st) {

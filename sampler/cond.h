@@ -36,7 +36,8 @@ struct cond_source {
     int clip_skip;       /* 1 = none */
 };
 
-/* steps: model calls, for [from:to:when]. split: by AND; otherwise AND is a word. */
+/* steps: model calls, for [from:to:when]. split: by AND, and <lora:...> is taken out, which must be
+ * in the checkpoint's patch; a negative prompt is not split, and both are words there. */
 enum status cond_build(struct cond *c, struct cond_source *src, const char *prompt, int steps,
                        bool split, struct error *err);
 void cond_release(struct cond *c); /* takes a zeroed struct */

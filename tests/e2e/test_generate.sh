@@ -69,6 +69,29 @@ assert_err "-o FILE"
 eidetic generate "x <lora:thing:1>" --model "$toy" -W 16 -H 16 -o e.png
 assert_exit 2
 assert_err "lora:thing:1"
+assert_err "lora-dir"
+assert_true test ! -e e.png
+
+t "LoRAs that the prompt names change the picture, and stay in its text"
+"${make_toy%_sampler}_lora" write "$TMP/loras" || fail "the LoRAs cannot be written"
+eidetic generate "a boat <lora:kohya:0.7> <lora:diffusers:0.5:1>" --lora-dir "$TMP/loras" --model "$toy" \
+    -W 32 -H 32 --steps 2 --seed 1 -o lora.png
+assert_exit 0
+assert_err "<lora:kohya:0.7>: applied 450 of 450 keys"
+assert_err "<lora:diffusers:0.5:1>: applied 200 of 200 keys"
+assert_true grep -qa 'a boat <lora:kohya:0.7> <lora:diffusers:0.5:1>' lora.png
+eidetic generate "a boat <lora:kohya:0>" --lora-dir loras --model "$toy" -W 32 -H 32 --steps 2 --seed 1 -o none.png
+assert_exit 0
+eidetic generate "a boat " --model "$toy" -W 32 -H 32 --steps 2 --seed 1 -o plain.png
+assert_exit 0
+eidetic embed --json lora.png none.png plain.png
+assert_eq "$(json '.vectors[] | tostring' | sort | uniq -c | awk '{print $1}' | sort | paste -sd,)" "1,2"
+eidetic generate "a boat <lora:kohia:1>" --lora-dir loras --model "$toy" -W 32 -H 32 -o e.png
+assert_exit 2
+assert_err 'no LoRA is called "kohia"; the nearest: kohya'
+printf 'nothing' >loras/broken.safetensors
+eidetic generate "a boat <lora:broken>" --lora-dir loras --model "$toy" -W 32 -H 32 -o e.png
+assert_exit 4
 assert_true test ! -e e.png
 
 t "what is no checkpoint is said in a sentence"
