@@ -64,6 +64,7 @@ struct app {
     struct option_list rest; /* plain arguments */
     const struct command *command;
     struct error err;
+    const char *about; /* what messages are about ("line 3"), or NULL */
     int exit;
     volatile sig_atomic_t *stop;
 };

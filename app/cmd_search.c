@@ -2,7 +2,6 @@
 #include "app/search_app.h"
 #include "core/file.h"
 #include "core/progress.h"
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,53 +152,6 @@ static int search_once(struct app *a, struct search_run *run)
     return a->exit;
 }
 
-/* One query a line; an answer each, in order. A line that is wrong is said and the rest goes on. */
-static int search_batch(struct app *a, struct search_run *run)
-{
-    FILE *in = strcmp(run->args->batch, "-") ? fopen(run->args->batch, "re") : stdin;
-    char *line = NULL;
-    size_t cap = 0;
-    int worst = EXIT_DONE;
-    if (!in) {
-        error_errno(&a->err, errno, "%s", run->args->batch);
-        return app_fail(a, APP_FILE);
-    }
-    if (a->rest.n)
-        app_usage(a, "--batch takes its queries from the file, not from the command line");
-    else
-        search_open_all(a, run, true);
-    while (!a->exit) {
-        ssize_t n = getline(&line, &cap, in);
-        if (n < 0 && ferror(in)) {
-            error_errno(&a->err, errno, "%s", run->args->batch);
-            app_fail(a, APP_FILE);
-        }
-        if (n < 0)
-            break;
-        while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
-            line[--n] = 0;
-        struct query q = {0};
-        double start = time_now();
-        if (!n)
-            continue;
-        if (query_add(&q, line, 1, &a->err))
-            app_fail(a, APP_USAGE);
-        else
-            search_answer(a, run, &q, line, start);
-        query_release(&q);
-        if (a->exit == EXIT_UNFIT || a->exit == EXIT_UNREADABLE || a->exit == EXIT_WRONG_USAGE) {
-            worst = a->exit > worst ? a->exit : worst;
-            a->exit = EXIT_DONE;
-        }
-    }
-    free(line);
-    if (in != stdin)
-        fclose(in);
-    if (!a->exit)
-        a->exit = worst;
-    return a->exit;
-}
-
 static int run_search(struct app *a, int argc, char **argv)
 {
     struct search_args args = {.top = 10};
@@ -246,7 +198,15 @@ const struct command cmd_search = {
     "  eidetic search \"a dog on a beach\"\n"
     "  eidetic search ./sunset.jpg --add \"2:snow\" --subtract people\n"
     "  eidetic search \"birthday cake\" --after 2019 --before 2021-06 --folder ~/Pictures/family\n"
-    "  eidetic search cat -f -0 | xargs -0 cp -t /tmp/cats",
+    "  eidetic search cat -f -0 | xargs -0 cp -t /tmp/cats\n"
+    "  eidetic search --batch questions.txt --json --folder ~/Pictures/family\n\n"
+    "--batch answers in the order of the lines and passes over empty ones. A table begins with "
+    "its\n"
+    "query and ends with an empty line; -f and -0 end each list with an empty line or name. A "
+    "line\n"
+    "that cannot be answered has an \"error\" (--json) or nothing, and the rest goes on; the exit "
+    "code\n"
+    "is the highest of any line's.",
     run_search};
 
 const struct command cmd_similar = {

@@ -27,6 +27,13 @@ bool search_has_text(const struct query *q);
 int search_open_all(struct app *a, struct search_run *run, bool text);
 int search_answer(struct app *a, struct search_run *run, const struct query *q, const char *text,
                   double start);
+/* The same from the query's vector on. line: of a batch, or 0. Non-zero ends a batch. */
+int search_answer_vector(struct app *a, struct search_run *run, const struct query *q,
+                         const float *vector, const char *text, uint64_t line, double start);
+/* A picture's unit vector, from the library where it is known there. */
+int search_picture_vector(struct app *a, struct search_run *run, const char *typed, float *out);
+/* search_batch.c: an answer for each line of run->args->batch. */
+int search_batch(struct app *a, struct search_run *run);
 void search_run_release(struct search_run *run);
 
 struct search_view { /* one answer, ready to print */
@@ -36,6 +43,8 @@ struct search_view { /* one answer, ready to print */
     bool fits;
     float margin;
     double ms;
+    uint64_t line;     /* of a batch; 0 = a single query */
+    const char *error; /* why this line has no answer; then nothing but query and line is set */
 };
 int search_print(struct app *a, struct search_run *run, const struct search_view *v);
 

@@ -61,10 +61,25 @@ static int print_json(struct app *a, struct search_run *run, const struct search
             return app_fail(a, APP_LIBRARY);
         }
     }
-    return app_print_json(a, json_pack("{s:o s:s s:o s:b s:o s:o}", "query", json_text(v->query),
-                                       "model", clip_info(a->clip)->name, "results", results,
-                                       "fits", v->fits, "margin", json_real6(v->margin),
-                                       "elapsed_ms", json_real6(v->ms)));
+    json_t *o =
+        json_pack("{s:o s:s s:o s:b s:o s:o}", "query", json_text(v->query), "model",
+                  clip_info(a->clip)->name, "results", results, "fits", v->fits, "margin",
+                  v->error ? json_null() : json_real6(v->margin), "elapsed_ms", json_real6(v->ms));
+    if (v->line)
+        json_object_set_new(o, "line", json_integer((json_int_t)v->line));
+    if (v->error)
+        json_object_set_new(o, "error", json_text(v->error));
+    return app_print_json(a, o);
+}
+
+/* Lists of a batch stand apart. */
+static void print_query(const char *query)
+{
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    buf_text_safe(&b, query);
+    printf("query\t%s\n", b.data ? b.data : "?");
+    buf_release(&b);
 }
 
 int search_print(struct app *a, struct search_run *run, const struct search_view *v)
@@ -72,6 +87,8 @@ int search_print(struct app *a, struct search_run *run, const struct search_view
     bool paths_only = run->args->files || run->args->null;
     if (a->json)
         return print_json(a, run, v);
+    if (!paths_only && v->line)
+        print_query(v->query);
     if (!paths_only && v->shown)
         puts("score\tfilepath");
     for (size_t i = 0; i < v->shown; i++) {
@@ -88,5 +105,7 @@ int search_print(struct app *a, struct search_run *run, const struct search_view
         }
         mem_free(path);
     }
+    if (v->line)
+        putchar(run->args->null ? 0 : '\n');
     return app_check_stdout(a);
 }

@@ -64,7 +64,7 @@ static bool stored_vector(struct app *a, const char *path, float *out, int64_t *
     return have;
 }
 
-static int picture_vector(struct app *a, struct search_run *run, const char *typed, float *out)
+int search_picture_vector(struct app *a, struct search_run *run, const char *typed, float *out)
 {
     uint8_t hash[16];
     int64_t image = 0;
@@ -97,7 +97,7 @@ static int query_vector(struct app *a, struct search_run *run, const struct quer
     for (size_t i = 0; !failed && i < q->n; i++) {
         const char *text = q->terms[i].text;
         if (q->terms[i].kind == QUERY_IMAGE)
-            failed = picture_vector(a, run, text, rows + i * dim);
+            failed = search_picture_vector(a, run, text, rows + i * dim);
         else if (!a->session && app_open_session(a))
             failed = 1;
         else if (clip_encode_text(a->session, &text, 1, rows + i * dim, &a->err))
@@ -124,9 +124,9 @@ static bool judge(const struct search_run *run, const struct query *q,
 }
 
 static int answer_result(struct app *a, struct search_run *run, const struct query *q,
-                         const struct search_result *r, const char *text, double start)
+                         const struct search_result *r, struct search_view v, double start)
 {
-    struct search_view v = {.query = text, .result = r};
+    v.result = r;
     float *scores = mem_array(r->n + 1, sizeof *scores);
     if (!scores) {
         error_set(&a->err, ST_NOMEM, "out of memory");
@@ -144,7 +144,8 @@ static int answer_result(struct app *a, struct search_run *run, const struct que
     mem_free(scores);
     int failed = search_print(a, run, &v);
     if (!failed && !v.fits) {
-        log_info("nothing in the library fits this query%s",
+        log_info("%s%snothing in the library fits this query%s", a->about ? a->about : "",
+                 a->about ? ": " : "",
                  v.shown         ? " well; these are the nearest"
                  : r->candidates ? " well"
                                  : ": there is no picture, or none that passes the filters");
@@ -153,20 +154,26 @@ static int answer_result(struct app *a, struct search_run *run, const struct que
     return failed;
 }
 
-int search_answer(struct app *a, struct search_run *run, const struct query *q, const char *text,
-                  double start)
+int search_answer_vector(struct app *a, struct search_run *run, const struct query *q,
+                         const float *vector, const char *text, uint64_t line, double start)
 {
     struct search_result r = {0};
-    float vector[CLIP_MAX_DIM];
     size_t k = (size_t)run->args->top;
     if (k < 10)
         k = 10;
-    if (query_vector(a, run, q, vector))
-        return 1;
     if (search_refresh(run->search, &a->err) || /* a batch may wait long for its next line */
         search_topk(run->search, vector, &run->filter, k, &r, &a->err))
         return app_fail(a, APP_LIBRARY);
-    int failed = answer_result(a, run, q, &r, text, start);
+    int failed =
+        answer_result(a, run, q, &r, (struct search_view){.query = text, .line = line}, start);
     search_result_release(&r);
     return failed;
+}
+
+int search_answer(struct app *a, struct search_run *run, const struct query *q, const char *text,
+                  double start)
+{
+    float vector[CLIP_MAX_DIM];
+    return query_vector(a, run, q, vector) ||
+           search_answer_vector(a, run, q, vector, text, 0, start);
 }

@@ -53,7 +53,8 @@ int app_fail(struct app *a, enum app_what what)
     struct buf b;
     buf_init(&b, 1 << 16);
     buf_text_safe(&b, a->err.text);
-    log_error("%s", b.data ? b.data : a->err.text);
+    log_error("%s%s%s", a->about ? a->about : "", a->about ? ": " : "",
+              b.data ? b.data : a->err.text);
     buf_release(&b);
     a->exit = exit_of(a->err.code, what);
     return 1;
