@@ -77,6 +77,29 @@ static int load_known(struct app *a, const char *path, struct facts *f)
     return st ? app_fail(a, APP_LIBRARY) : 0;
 }
 
+static int probe_parameters(struct app *a, const struct image_meta *m, struct db_image *im)
+{
+    struct parameters p;
+    enum status st = parameters_parse(&p, m->parameters, &a->err);
+    if (st == ST_FORMAT)
+        return 0;
+    const char *model = st ? NULL : parameters_get(&p, "Model");
+    const char *seed = st ? NULL : parameters_get(&p, "Seed");
+    if (!st) {
+        im->generated = true;
+        im->has_seed = seed && sscanf(seed, "%" SCNd64, &im->seed) == 1;
+        im->prompt = mem_strdup(p.prompt);
+        im->negative = mem_strdup(p.negative);
+        im->parameters = mem_strdup(m->parameters);
+        im->gen_model = model ? mem_strdup(model) : NULL;
+        parameters_release(&p);
+    }
+    if (!st && im->prompt && im->negative && im->parameters && (im->gen_model || !model))
+        return 0;
+    error_set(&a->err, ST_NOMEM, "out of memory");
+    return app_fail(a, APP_FILE);
+}
+
 /* The same from the file itself, where the library does not have it. */
 static int probe(struct app *a, const char *path, struct facts *f)
 {
@@ -96,7 +119,7 @@ static int probe(struct app *a, const char *path, struct facts *f)
     f->image.lon = m.lon;
     f->image.alt = m.alt;
     f->image.has_alt = m.has_gps;
-    return 0;
+    return probe_parameters(a, &m, &f->image);
 }
 
 static json_t *to_json(const char *path, const struct facts *f)
@@ -120,6 +143,13 @@ static json_t *to_json(const char *path, const struct facts *f)
     else
         json_object_set_new(o, "gps", json_null());
     json_object_set_new(o, "generated", json_boolean(im->generated));
+    if (im->generated) {
+        json_object_set_new(o, "prompt", json_text(im->prompt));
+        json_object_set_new(o, "negative_prompt", json_text(im->negative));
+        json_object_set_new(o, "seed", im->has_seed ? json_integer(im->seed) : json_null());
+        json_object_set_new(o, "checkpoint", json_text(im->gen_model));
+        json_object_set_new(o, "parameters", json_text(im->parameters));
+    }
     if (f->known) {
         json_object_set_new(o, "bytes", json_integer(im->bytes));
         json_object_set_new(o, "hash", hex_text(im->hash, sizeof im->hash));
@@ -163,6 +193,13 @@ static int print_text(struct app *a, const char *path, const struct facts *f)
     print_field("lens", im->lens);
     if (im->has_gps)
         printf("position     %.6f, %.6f\n", im->lat, im->lon);
+    if (im->generated) {
+        print_field("prompt", im->prompt ? im->prompt : "");
+        print_field("negative", im->negative ? im->negative : "");
+        print_field("checkpoint", im->gen_model ? im->gen_model : "");
+        if (im->has_seed)
+            printf("seed         %" PRId64 "\n", im->seed);
+    }
     if (!f->known)
         return 0;
     printf("bytes        %" PRId64 "\nhash         ", im->bytes);

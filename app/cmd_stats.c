@@ -71,6 +71,8 @@ static void print_stats(const struct app *a, const struct db_stats *s, const str
     printf("\npictures     %" PRId64 " (in %" PRId64 " files; %" PRId64 " files gone, %" PRId64
            " unreadable)\n",
            s->images_present, s->files_present, s->files_missing, s->files_failed);
+    if (s->generated)
+        printf("generated    %" PRId64 " of the pictures\n", s->generated);
     printf("database     %.1f MB\n", (double)s->db_bytes / 1e6);
     json_array_foreach(l->roots, i, v)
     {
@@ -106,12 +108,12 @@ static int run_stats(struct app *a, int argc, char **argv)
         db_models_each(a->db, add_model, &l, &a->err)) {
         app_fail(a, APP_LIBRARY);
     } else if (a->json) {
-        json_t *o =
-            json_pack("{s:I s:I s:I s:I s:I s:I s:I s:O s:O}", "images",
-                      (json_int_t)s.images_present, "files", (json_int_t)s.files_present, "missing",
-                      (json_int_t)s.files_missing, "failed", (json_int_t)s.files_failed, "errors",
-                      (json_int_t)s.errors, "vectors", (json_int_t)s.vectors, "db_bytes",
-                      (json_int_t)s.db_bytes, "roots", l.roots, "models", l.models);
+        json_t *o = json_pack(
+            "{s:I s:I s:I s:I s:I s:I s:I s:I s:O s:O}", "images", (json_int_t)s.images_present,
+            "generated", (json_int_t)s.generated, "files", (json_int_t)s.files_present, "missing",
+            (json_int_t)s.files_missing, "failed", (json_int_t)s.files_failed, "errors",
+            (json_int_t)s.errors, "vectors", (json_int_t)s.vectors, "db_bytes",
+            (json_int_t)s.db_bytes, "roots", l.roots, "models", l.models);
         app_print_json(a, o);
     } else {
         print_stats(a, &s, &l);

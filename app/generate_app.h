@@ -1,22 +1,21 @@
-/* What `generate` writes beside the pixels. */
+/* Making pictures: shared by `generate` and by a search that makes what it does not find. */
 #ifndef EIDETIC_APP_GENERATE_APP_H
 #define EIDETIC_APP_GENERATE_APP_H
 
-#include "app/app.h"
+#include "app/filing.h"
+#include "core/progress.h"
 #include "sampler/lora/lora.h"
 #include "sampler/sampler.h"
 
-/* AUTOMATIC1111's "parameters" text; mem_free, NULL = no memory. job is checked. */
-char *generate_parameters(const struct sampler_job *job, const char *checkpoint,
-                          enum prediction prediction);
-
-/* The path of picture number `index` (from 1): the pattern's one %d, %3d or %03d filled in; numbers
- * whose file is there already are passed over and *index moves on. A path without one is itself,
- * and ST_USAGE when it is there. The folder must be there and writable (ST_USAGE, ST_NOSPACE).
- * mem_free it. */
-enum status generate_path(char **path, const char *pattern, int *index, struct error *err);
-/* Is it a file's name with at most one number in it? count: pictures to come. */
-enum status generate_check_pattern(const char *pattern, int count, struct error *err);
+struct generate_args {
+    const char *negative, *seed, *sampler, *schedule, *rng, *output, *prediction, *checkpoint;
+    const char *lora_dir;
+    int width, height, steps, count, clip_skip, best_of;
+    double guidance;
+    bool no_file;
+};
+extern const struct option_def generate_defs[];
+extern const struct generate_args generate_defaults;
 
 /* What a prompt adds to the checkpoint. */
 struct generate_nets {
@@ -29,5 +28,48 @@ struct generate_nets {
 int generate_nets_open(struct app *a, struct generate_nets *g, struct checkpoint *c,
                        const char *prompt);
 void generate_nets_close(struct generate_nets *g); /* takes a zeroed struct */
+
+/* A checkpoint that is open, and what is asked of it. */
+struct generate_run {
+    struct app *app;
+    const struct generate_args *args;
+    struct checkpoint *checkpoint;
+    struct generate_nets nets;
+    struct sampler *sampler;
+    struct sampler_job job; /* its seed moves on with each picture */
+    struct filing filing;
+    struct progress line;
+    char label[64];
+    int index;             /* of the next picture in the pattern of -o */
+    int picture, pictures; /* for the progress line */
+};
+struct generate_made {
+    char *path; /* mem_free */
+    uint64_t seed;
+    float score; /* cosine to the prompt, by the library's model */
+    double seconds;
+    bool filed;
+};
+
+/* generate_end also after a failure. Non-zero: said, a->exit is set. */
+int generate_begin(struct generate_run *r, struct app *a, const struct generate_args *g,
+                   const char *prompt);
+/* The best of args->best_of candidates: written and, unless args->no_file, filed. Where filing
+ * alone fails the picture is kept and *m tells it; a->exit is set. */
+int generate_one(struct generate_run *r, struct generate_made *m);
+void generate_end(struct generate_run *r); /* takes a zeroed struct */
+json_t *generate_json(const struct generate_run *r, const struct generate_made *m);
+
+/* AUTOMATIC1111's "parameters" text; mem_free, NULL = no memory. job is checked. */
+char *generate_parameters(const struct sampler_job *job, const char *checkpoint,
+                          enum prediction prediction);
+
+/* The path of picture number `index` (from 1): the pattern's one %d, %3d or %03d filled in; numbers
+ * whose file is there already are passed over and *index moves on. A path without one is itself,
+ * and ST_USAGE when it is there. The folder must be there and writable (ST_USAGE, ST_NOSPACE).
+ * mem_free it. */
+enum status generate_path(char **path, const char *pattern, int *index, struct error *err);
+/* Is it a file's name with at most one number in it? count: pictures to come. */
+enum status generate_check_pattern(const char *pattern, int count, struct error *err);
 
 #endif

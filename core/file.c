@@ -220,14 +220,32 @@ enum status file_out_write(struct file_out *o, const void *data, size_t n, struc
     return st;
 }
 
-enum status file_out_commit(struct file_out *o, struct error *err)
+/* link() fails where the name is taken, on every file system that has links; FAT has none, but
+ * refuses to rename onto an existing name when told so. */
+static int rename_new(const char *from, const char *to)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    if (link(from, to))
+        return -1;
+    unlink(from);
+    return 0;
+}
+
+static enum status commit(struct file_out *o, int (*put)(const char *from, const char *to),
+                          struct error *err)
 {
     enum status st = file_fsync(o->fd, o->path, err);
     if (close(o->fd) && !st)
         st = error_errno(err, errno, "%s", o->path);
     o->fd = -1;
-    if (!st && (op_fails(FILE_OP_RENAME) || rename(o->tmp, o->path)))
-        st = error_errno(err, errno, "%s", o->path);
+    if (!st && (op_fails(FILE_OP_RENAME) || put(o->tmp, o->path)))
+        st = errno == EEXIST
+                 ? error_set(err, ST_USAGE, "%.180s is there already, and is never overwritten",
+                             o->path)
+                 : error_errno(err, errno, "%s", o->path);
     if (!st) {
         mem_free(o->tmp);
         o->tmp = NULL;
@@ -235,6 +253,16 @@ enum status file_out_commit(struct file_out *o, struct error *err)
     }
     file_out_abort(o);
     return st;
+}
+
+enum status file_out_commit(struct file_out *o, struct error *err)
+{
+    return commit(o, rename, err);
+}
+
+enum status file_out_commit_new(struct file_out *o, struct error *err)
+{
+    return commit(o, rename_new, err);
 }
 
 void file_out_abort(struct file_out *o)
@@ -248,7 +276,9 @@ void file_out_abort(struct file_out *o)
     *o = (struct file_out){.fd = -1};
 }
 
-enum status file_write_atomic(const char *path, const void *data, size_t size, struct error *err)
+static enum status write_whole(const char *path, const void *data, size_t size,
+                               enum status (*end)(struct file_out *o, struct error *err),
+                               struct error *err)
 {
     struct file_out o;
     enum status st = file_out_open(&o, path, err);
@@ -259,7 +289,17 @@ enum status file_write_atomic(const char *path, const void *data, size_t size, s
         file_out_abort(&o);
         return st;
     }
-    return file_out_commit(&o, err);
+    return end(&o, err);
+}
+
+enum status file_write_atomic(const char *path, const void *data, size_t size, struct error *err)
+{
+    return write_whole(path, data, size, file_out_commit, err);
+}
+
+enum status file_write_new(const char *path, const void *data, size_t size, struct error *err)
+{
+    return write_whole(path, data, size, file_out_commit_new, err);
 }
 
 enum status file_make_dirs(const char *path, struct error *err)

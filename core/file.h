@@ -34,6 +34,8 @@ enum status file_read_all(char **data, size_t *size, const char *path, size_t ma
 
 /* Replaces path with these bytes; mode 0644 less umask. */
 enum status file_write_atomic(const char *path, const void *data, size_t size, struct error *err);
+/* The same for a name that must not be there yet (ST_USAGE). */
+enum status file_write_new(const char *path, const void *data, size_t size, struct error *err);
 
 /* A streamed form of the same. file_out_commit renames; file_out_abort removes the temporary. */
 struct file_out {
@@ -44,6 +46,8 @@ struct file_out {
 enum status file_out_open(struct file_out *o, const char *path, struct error *err);
 enum status file_out_write(struct file_out *o, const void *data, size_t n, struct error *err);
 enum status file_out_commit(struct file_out *o, struct error *err);
+/* As commit, but ST_USAGE where the name is taken meanwhile: nothing is ever replaced. */
+enum status file_out_commit_new(struct file_out *o, struct error *err);
 void file_out_abort(struct file_out *o);
 
 /* Loops over short counts and EINTR. Both pass the shim. file_pread_all fails on early EOF. */

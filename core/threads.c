@@ -19,6 +19,7 @@ struct pool {
     atomic_int next, n;
     atomic_int running; /* workers still inside the current loop */
     bool quit;
+    const volatile sig_atomic_t *stop;
     void (*body)(void *ctx, int i, int thread);
     void *ctx;
 };
@@ -30,10 +31,15 @@ struct worker_arg {
 
 enum { SPINS = 2000 };
 
+static bool is_stopped(const struct pool *p)
+{
+    return p && p->stop && *p->stop;
+}
+
 static void take_all(struct pool *p, int thread)
 {
     int n = atomic_load(&p->n);
-    for (int i; (i = atomic_fetch_add(&p->next, 1)) < n;)
+    for (int i; (i = atomic_fetch_add(&p->next, 1)) < n && !is_stopped(p);)
         p->body(p->ctx, i, thread);
 }
 
@@ -126,7 +132,7 @@ int pool_threads(const struct pool *p)
 void pool_for(struct pool *p, int n, void (*body)(void *ctx, int i, int thread), void *ctx)
 {
     if (!p || p->threads == 1 || n <= 1) {
-        for (int i = 0; i < n; i++)
+        for (int i = 0; i < n && !is_stopped(p); i++)
             body(ctx, i, 0);
         return;
     }
@@ -146,4 +152,10 @@ void pool_for(struct pool *p, int n, void (*body)(void *ctx, int i, int thread),
     while (atomic_load(&p->running))
         pthread_cond_wait(&p->done, &p->lock);
     pthread_mutex_unlock(&p->lock);
+}
+
+void pool_stop_when(struct pool *p, const volatile sig_atomic_t *flag)
+{
+    if (p)
+        p->stop = flag;
 }

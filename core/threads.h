@@ -9,11 +9,16 @@
 #ifndef EIDETIC_CORE_THREADS_H
 #define EIDETIC_CORE_THREADS_H
 
+#include <signal.h>
+
 struct pool;
 
 struct pool *pool_new(int threads); /* NULL: no memory or no threads; 1 = no workers */
 void pool_free(struct pool *p);
 int pool_threads(const struct pool *p); /* 1 for NULL */
 void pool_for(struct pool *p, int n, void (*body)(void *ctx, int i, int thread), void *ctx);
+/* From now on, what is left of a loop is skipped while *flag is not 0 (a signal handler's); NULL:
+ * no more. The caller then throws the results away. Not while a loop runs. */
+void pool_stop_when(struct pool *p, const volatile sig_atomic_t *flag);
 
 #endif

@@ -9,8 +9,10 @@
 void db_image_release(struct db_image *im)
 {
     mem_free(im->prompt);
+    mem_free(im->negative);
     mem_free(im->gen_model);
-    im->prompt = im->gen_model = NULL;
+    mem_free(im->parameters);
+    im->prompt = im->negative = im->gen_model = im->parameters = NULL;
 }
 
 enum status db_image_find(struct db *db, const uint8_t hash[16], int64_t *id, struct error *err)
@@ -42,6 +44,8 @@ static void bind_image(sqlite3_stmt *st, const struct db_image *im, bool has_tak
         sqlite3_bind_int64(st, 17, im->seed);
     sqlite3_bind_text(st, 18, im->gen_model, -1, SQLITE_STATIC);
     sqlite3_bind_int64(st, 19, im->added ? im->added : (int64_t)time(NULL));
+    sqlite3_bind_text(st, 20, im->negative, -1, SQLITE_STATIC);
+    sqlite3_bind_text(st, 21, im->parameters, -1, SQLITE_STATIC);
 }
 
 enum status db_image_put(struct db *db, const struct db_image *im, int64_t *id, struct error *err)
@@ -52,17 +56,20 @@ enum status db_image_put(struct db *db, const struct db_image *im, int64_t *id, 
     if (rc)
         return rc;
     sqlite3_stmt *st;
-    rc =
-        sql_open(db,
-                 "INSERT INTO images (hash, bytes, width, height, orientation, format, taken, "
-                 "taken_at, make, camera, lens, lat, lon, alt, generated, prompt, seed, gen_model, "
-                 "added) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
-                 "?16, ?17, ?18, ?19) ON CONFLICT (hash) DO UPDATE SET bytes = ?2, width = ?3, "
-                 "height = ?4, orientation = ?5, format = ?6, taken = ?7, taken_at = ?8, "
-                 "make = ?9, camera = ?10, lens = ?11, lat = ?12, lon = ?13, alt = ?14, "
-                 "generated = max(generated, ?15), prompt = coalesce(?16, prompt), "
-                 "seed = coalesce(?17, seed), gen_model = coalesce(?18, gen_model) RETURNING id",
-                 &st, err);
+    rc = sql_open(
+        db,
+        "INSERT INTO images (hash, bytes, width, height, orientation, format, taken, "
+        "taken_at, make, camera, lens, lat, lon, alt, generated, prompt, seed, gen_model, "
+        "added, negative, parameters) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
+        "?13, ?14, ?15, "
+        "?16, ?17, ?18, ?19, ?20, ?21) ON CONFLICT (hash) DO UPDATE SET bytes = ?2, width = ?3, "
+        "height = ?4, orientation = ?5, format = ?6, taken = ?7, taken_at = ?8, "
+        "make = ?9, camera = ?10, lens = ?11, lat = ?12, lon = ?13, alt = ?14, "
+        "generated = max(generated, ?15), prompt = coalesce(?16, prompt), "
+        "seed = coalesce(?17, seed), gen_model = coalesce(?18, gen_model), "
+        "negative = coalesce(?20, negative), parameters = coalesce(?21, parameters) "
+        "RETURNING id",
+        &st, err);
     if (!rc) {
         bind_image(st, im, has_taken, taken_at);
         rc = sql_step(db, st, &row, err);
@@ -90,6 +97,12 @@ static void copy_text(char *to, size_t size, sqlite3_stmt *st, int column)
 static bool has(sqlite3_stmt *st, int column)
 {
     return sqlite3_column_type(st, column) != SQLITE_NULL;
+}
+
+static bool read_string(char **to, sqlite3_stmt *st, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(st, column);
+    return !text || (*to = mem_strdup(text));
 }
 
 static enum status read_image(sqlite3_stmt *st, struct db_image *im, struct error *err)
@@ -121,14 +134,9 @@ static enum status read_image(sqlite3_stmt *st, struct db_image *im, struct erro
     copy_text(im->make, sizeof im->make, st, 9);
     copy_text(im->camera, sizeof im->camera, st, 10);
     copy_text(im->lens, sizeof im->lens, st, 11);
-    const char *prompt = (const char *)sqlite3_column_text(st, 16);
-    if (prompt && !(im->prompt = mem_strdup(prompt)))
-        goto no_memory;
-    const char *model = (const char *)sqlite3_column_text(st, 18);
-    if (model && !(im->gen_model = mem_strdup(model)))
-        goto no_memory;
-    return ST_OK;
-no_memory:
+    if (read_string(&im->prompt, st, 16) && read_string(&im->gen_model, st, 18) &&
+        read_string(&im->negative, st, 21) && read_string(&im->parameters, st, 22))
+        return ST_OK;
     db_image_release(im);
     return error_set(err, ST_NOMEM, "out of memory");
 }
@@ -140,7 +148,8 @@ enum status db_image_get(struct db *db, int64_t id, struct db_image *im, struct 
     enum status rc = sql_open(db,
                               "SELECT id, hash, bytes, width, height, orientation, format, taken, "
                               "taken_at, make, camera, lens, lat, lon, alt, generated, prompt, "
-                              "seed, gen_model, added, present FROM images WHERE id = ?",
+                              "seed, gen_model, added, present, negative, parameters "
+                              "FROM images WHERE id = ?",
                               &st, err);
     if (rc)
         return rc;
@@ -152,6 +161,41 @@ enum status db_image_get(struct db *db, int64_t id, struct db_image *im, struct 
             row ? read_image(st, im, err)
                 : error_set(err, ST_NOT_FOUND, "picture %lld is not in the library", (long long)id);
     sql_close(db, st);
+    return rc;
+}
+
+enum status db_images_of_prompt(struct db *db, const char *prompt, int64_t **ids, size_t *n,
+                                struct error *err)
+{
+    sqlite3_stmt *st;
+    bool row;
+    size_t cap = 0;
+    *ids = NULL;
+    *n = 0;
+    enum status rc = sql_open(db,
+                              "SELECT id FROM images WHERE generated = 1 AND prompt = ? AND "
+                              "present > 0 ORDER BY id DESC",
+                              &st, err);
+    if (!rc)
+        sql_bind(st, "t", prompt);
+    while (!rc && !(rc = sql_step(db, st, &row, err)) && row) {
+        if (*n == cap) {
+            cap = cap ? cap * 2 : 8;
+            int64_t *grown = mem_realloc_array(*ids, cap, sizeof *grown);
+            if (!grown) {
+                rc = error_set(err, ST_NOMEM, "out of memory");
+                break;
+            }
+            *ids = grown;
+        }
+        (*ids)[(*n)++] = sqlite3_column_int64(st, 0);
+    }
+    sql_close(db, st);
+    if (rc) {
+        mem_free(*ids);
+        *ids = NULL;
+        *n = 0;
+    }
     return rc;
 }
 

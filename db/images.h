@@ -26,21 +26,26 @@ struct db_image {
     bool has_gps, has_alt;
     double lat, lon, alt;
     bool generated;
-    char *prompt,
-        *gen_model; /* NULL = none; db_image_put reads them, db_image_get gives heap strings */
+    /* Of a generated picture; NULL = none. db_image_put reads them, db_image_get gives heap
+     * strings.
+     */
+    char *prompt, *negative, *gen_model, *parameters;
     bool has_seed;
     int64_t seed;
     int64_t added;   /* 0 = now */
     int64_t present; /* files that hold it now; db_image_put ignores it */
 };
-void db_image_release(
-    struct db_image *im); /* frees prompt, gen_model of db_image_get; takes zeroed */
+void db_image_release(struct db_image *im); /* frees the strings of db_image_get; takes zeroed */
 
 /* ST_NOT_FOUND where the content is new. */
 enum status db_image_find(struct db *db, const uint8_t hash[16], int64_t *id, struct error *err);
 /* Inserts, or updates the row with the same hash; *id is its id either way. */
 enum status db_image_put(struct db *db, const struct db_image *im, int64_t *id, struct error *err);
 enum status db_image_get(struct db *db, int64_t id, struct db_image *im, struct error *err);
+/* The generated pictures that a present file holds and whose prompt is this one, newest first:
+ * *ids mem_free, NULL where *n is 0. */
+enum status db_images_of_prompt(struct db *db, const char *prompt, int64_t **ids, size_t *n,
+                                struct error *err);
 /* A path that holds the content: present before missing, below `folder` (may be NULL) before
  * elsewhere, then first in byte order. *path: mem_free. ST_NOT_FOUND where no file row refers to
  * it. */

@@ -29,6 +29,9 @@ static void clean_meta(struct image_meta *m)
     clean(m->make, sizeof m->make);
     clean(m->camera, sizeof m->camera);
     clean(m->lens, sizeof m->lens);
+    m->parameters[sizeof m->parameters - 1] = 0; /* several lines: only made valid UTF-8 */
+    if (!utf8_valid(m->parameters, strlen(m->parameters)))
+        m->parameters[0] = 0;
     if (m->orientation < 1 || m->orientation > 8)
         m->orientation = 1;
     m->width = m->width < 0 ? 0 : m->width;

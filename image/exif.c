@@ -1,6 +1,6 @@
-/* EXIF through libexif: orientation, date, camera, lens, place. Surprising: libexif "repairs" what
- * it reads unless told not to, so a missing orientation would come back as one; both of its default
- * options are switched off. */
+/* EXIF through libexif: orientation, date, camera, lens, place, a generator's comment. Surprising:
+ * libexif "repairs" what it reads unless told not to, so a missing orientation would come back as
+ * one; both of its default options are switched off. */
 #include "core/path.h"
 #include "image/codec.h"
 #include <libexif/exif-data.h>
@@ -192,6 +192,9 @@ static void read_all(struct image_meta *m, const ExifData *d)
     read_date(m, d);
     read_camera(m, d);
     read_place(m, d, order);
+    e = find(d, EXIF_IFD_EXIF, EXIF_TAG_USER_COMMENT, EXIF_FORMAT_UNDEFINED, 8);
+    if (e)
+        exif_read_parameters(m->parameters, e->data, e->size);
 }
 
 void exif_read(struct image_meta *meta, const uint8_t *p, size_t n)

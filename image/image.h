@@ -21,6 +21,7 @@
 
 #include "core/error.h"
 #include "core/mem.h"
+#include "image/parameters.h"
 #include <stdint.h>
 
 struct image {
@@ -49,7 +50,8 @@ struct image_meta {
     char taken[32];    /* ISO 8601 "2019-05-04T13:02:11" (+ offset where the file has one), or "" */
     char make[64], camera[96], lens[96];
     bool has_gps;
-    double lat, lon, alt; /* degrees, metres */
+    double lat, lon, alt;            /* degrees, metres */
+    char parameters[PARAMETERS_MAX]; /* of a generated picture: image/parameters.h; else "" */
 };
 
 /* By content, not by name. meta may be NULL. */
@@ -79,7 +81,8 @@ enum status image_resize(struct image *dst, int width, int height, const struct 
 enum status image_crop(struct image *dst, const struct image *src, int x, int y, int w, int h,
                        struct error *err);
 
-/* Writers, for thumbnails, previews and generated pictures. Atomic. */
+/* Writers, for thumbnails, previews and generated pictures. Atomic; a PNG never replaces a file
+ * (ST_USAGE). */
 enum status image_write_png(const char *path, const struct image *img, const char *const *text,
                             struct error *err); /* text: key, value, ..., NULL; or NULL */
 enum status image_write_jpeg(const char *path, const struct image *img, int quality,

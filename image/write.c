@@ -128,7 +128,7 @@ enum status image_write_png(const char *path, const struct image *img, const cha
     else
         o.st = error_set(err, ST_NOMEM, "%s: out of memory", name);
     if (!o.st)
-        o.st = file_write_atomic(path, o.file.data, o.file.len, err);
+        o.st = file_write_new(path, o.file.data, o.file.len, err);
     png_destroy_write_struct(&o.png, &o.info);
     mem_free(o.text);
     buf_release(&o.file);

@@ -3,7 +3,9 @@
 #include "core/mem.h"
 #include "core/progress.h"
 #include "indexer/indexer_int.h"
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const double COMMIT_SECONDS = 1.0;
@@ -114,6 +116,27 @@ static struct db_image image_of(const struct decoder_job *job)
     return im;
 }
 
+/* A seed beyond SQLite's integers stays in the text alone. */
+static bool read_seed(int64_t *seed, const char *text)
+{
+    char *end;
+    errno = 0;
+    *seed = text ? strtoll(text, &end, 10) : 0;
+    return text && !errno && end > text && !*end;
+}
+
+/* A picture that says how it was made is no photograph. The strings are p's and m's. */
+static void add_parameters(struct db_image *im, const struct parameters *p,
+                           const struct image_meta *m)
+{
+    im->generated = true;
+    im->prompt = (char *)(uintptr_t)p->prompt;
+    im->negative = (char *)(uintptr_t)p->negative;
+    im->gen_model = (char *)(uintptr_t)parameters_get(p, "Model");
+    im->parameters = (char *)(uintptr_t)m->parameters;
+    im->has_seed = read_seed(&im->seed, parameters_get(p, "Seed"));
+}
+
 /* By the decoder's own rule: at least halved, where both sides stay large enough for that. */
 static bool was_reduced(const struct index_run *run, const struct image_meta *m)
 {
@@ -147,7 +170,12 @@ enum status index_write_new(struct index_run *run, const struct index_item *it,
                           .flags = was_reduced(run, &job->meta) ? DB_VEC_REDUCED : 0,
                           .device = "cpu",
                           .v = vector};
-    enum status st = index_write_begin(run, err);
+    struct parameters p = {0};
+    enum status st = parameters_parse(&p, job->meta.parameters, err);
+    if (!st)
+        add_parameters(&im, &p, &job->meta);
+    if (!st || st == ST_FORMAT) /* a photograph */
+        st = index_write_begin(run, err);
     if (!st)
         st = db_image_put(db, &im, &f.image, err);
     if (!st) {
@@ -158,5 +186,6 @@ enum status index_write_new(struct index_run *run, const struct index_item *it,
         st = db_file_put(db, &f, NULL, err);
     if (!st)
         run->r->embedded++;
+    parameters_release(&p);
     return st;
 }

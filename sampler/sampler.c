@@ -98,14 +98,20 @@ struct denoiser {
     struct error *err;
 };
 
-/* Called by the networks behind each block: a chance to stop within a second. */
+/* The pool skips the rest of its loops once the user said stop: what came out is not to be used. */
+static enum status check_stop(const struct denoiser *d)
+{
+    return d->job->stop && *d->job->stop ? error_set(d->err, ST_INTERRUPTED, "interrupted") : ST_OK;
+}
+
+/* Called by the networks behind each block. */
 static void look_at_stop(void *ctx, const char *name, const struct tensor *t)
 {
     (void)name;
     (void)t;
     struct denoiser *d = ctx;
-    if (d->job->stop && *d->job->stop && !d->run.status)
-        d->run.status = error_set(d->err, ST_INTERRUPTED, "interrupted");
+    if (!d->run.status)
+        d->run.status = check_stop(d);
 }
 
 static void begin(struct denoiser *d, const char *tower)
@@ -169,6 +175,8 @@ static enum status ask(struct denoiser *d, float *y, const float *x, float sigma
     enum status st = net_unet_run(&d->run, &c->unet, &out, &in, times, &context);
     if (!st)
         st = backend_sync(d->s->be, d->err);
+    if (!st)
+        st = check_stop(d);
     const float *eps = out.data;
     for (int i = 0; i < count && !st; i++)
         for (int64_t k = 0; k < n; k++) {
@@ -311,6 +319,8 @@ static enum status decode(struct denoiser *d, const float *x, struct image *out)
     if (!st)
         st = backend_sync(d->s->be, d->err);
     if (!st)
+        st = check_stop(d);
+    if (!st)
         st = image_alloc(out, d->job->width, d->job->height, d->err);
     const float *v = y.data;
     for (int64_t i = 0; i < tensor_count(&y) && !st; i++) {
@@ -339,6 +349,7 @@ enum status sampler_run(struct sampler *s, const struct sampler_job *wanted, str
                          .err = err};
     size_t n = (size_t)(d.channels * d.h * d.w);
     float *x = mem_array(n, sizeof *x);
+    pool_stop_when(backend_pool(s->be), job.stop);
     st = x ? prepare(&d) : error_set(err, ST_NOMEM, "out of memory for a latent");
     if (!st)
         st = solve(&d, x);
@@ -347,6 +358,7 @@ enum status sampler_run(struct sampler *s, const struct sampler_job *wanted, str
         memcpy(job.latent, x, n * sizeof *x);
     if (!st)
         st = decode(&d, x, out);
+    pool_stop_when(backend_pool(s->be), NULL);
     arena_rewind(&s->arena, 0);
     cond_release(&d.good);
     cond_release(&d.bad);

@@ -81,7 +81,7 @@ static float *array(struct delta *d, int64_t n)
 }
 
 /* Before values that ops made are read. */
-static void sync(struct delta *d)
+static void take_failure(struct delta *d)
 {
     if (!d->r->status)
         d->r->status = backend_sync(d->r->be, d->r->err);
@@ -192,7 +192,7 @@ static void run_loha(struct delta *d, float *y)
         else
             low_rank(d, to, f[i][0], f[i][2], d->to->out, d->to->in);
     }
-    sync(d);
+    take_failure(d);
     for (int64_t i = 0; i < n && !d->r->status; i++)
         y[i] *= other[i];
 }
@@ -259,7 +259,7 @@ static void run_lokr(struct delta *d, float *y)
     }
     side_fill(d, &a, 1);
     side_fill(d, &b, taps);
-    sync(d);
+    take_failure(d);
     if (d->r->status)
         return;
     for (int64_t row = 0; row < d->to->out; row++)
@@ -344,7 +344,7 @@ enum status lora_delta(struct clip_run *r, const struct lora_file *f, const stru
     double scale = scale_of(&d);
     if (!r->status)
         run_form(&d, y);
-    sync(&d);
+    take_failure(&d);
     bool finite = true;
     for (int64_t i = 0; i < n && !r->status; i++) {
         y[i] = (float)((double)y[i] * scale);

@@ -1,0 +1,308 @@
+/* One picture after the other: sampled, compared with its prompt, written, filed. */
+#include "app/generate_app.h"
+#include "core/file.h"
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* AUTOMATIC1111 draws random seeds from 32 bits, so that they fit its fields. */
+static int read_seed(struct app *a, const char *text, uint64_t *seed)
+{
+    char *end;
+    errno = 0;
+    long long v = text ? strtoll(text, &end, 10) : -1;
+    if (text && (errno || end == text || *end))
+        return app_usage(a, "--seed needs a whole number, not \"%.40s\"", text);
+    *seed = (uint64_t)v;
+    uint32_t random = 0;
+    if (v >= 0)
+        return 0;
+    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+        random = (uint32_t)(time_now() * 1e6);
+    *seed = random;
+    return 0;
+}
+
+static int unknown_name(struct app *a, const char *option, const char *name, struct buf *known)
+{
+    app_usage(a, "no %s is called \"%.40s\"; there are: %s", option, name,
+              known->data ? known->data : "");
+    buf_release(known);
+    return 1;
+}
+
+static int read_names(struct app *a, const struct generate_args *g, struct sampler_job *job)
+{
+    struct buf known;
+    buf_init(&known, 1 << 16);
+    const struct schedule *own = NULL;
+    if (g->sampler && !(job->solver = solver_find(g->sampler, &own))) {
+        for (int i = 0; solver_list[i]; i++)
+            buf_printf(&known, "%s%s", i ? ", " : "", solver_list[i]->name);
+        return unknown_name(a, "sampler", g->sampler, &known);
+    }
+    job->schedule = own;
+    if (g->schedule && !(job->schedule = schedule_find(g->schedule))) {
+        for (int i = 0; schedule_list[i]; i++)
+            buf_printf(&known, "%s%s", i ? ", " : "", schedule_list[i]->name);
+        return unknown_name(a, "schedule", g->schedule, &known);
+    }
+    buf_release(&known);
+    job->rng = g->rng && !strcmp(g->rng, "cuda") ? NOISE_PHILOX : NOISE_TORCH;
+    if (g->rng && job->rng == NOISE_TORCH && strcmp(g->rng, "cpu") != 0)
+        return app_usage(a, "--rng is cpu or cuda, not \"%.40s\"", g->rng);
+    return 0;
+}
+
+static int read_job(struct app *a, const struct generate_args *g, const char *prompt,
+                    struct sampler_job *job)
+{
+    *job = (struct sampler_job){.prompt = prompt,
+                                .negative = g->negative,
+                                .width = g->width,
+                                .height = g->height,
+                                .steps = g->steps,
+                                .has_guidance = true,
+                                .guidance = g->guidance,
+                                .clip_skip = g->clip_skip,
+                                .stop = a->stop};
+    if (!g->width || !g->height || !g->steps || !g->clip_skip)
+        return app_usage(a, "--width, --height, --steps and --clip-skip are at least 1");
+    if (g->best_of < 1 || g->best_of > 1000)
+        return app_usage(a, "--best-of is from 1 to 1000");
+    if (g->count < 1 || g->count > 100000)
+        return app_usage(a, "--batch-count is from 1 to 100000");
+    if (!utf8_valid(job->prompt, strlen(job->prompt)) ||
+        (job->negative && !utf8_valid(job->negative, strlen(job->negative))))
+        return app_usage(a, "the prompt is not valid UTF-8");
+    return read_names(a, g, job) || read_seed(a, g->seed, &job->seed);
+}
+
+static int open_checkpoint(struct app *a, const struct generate_args *g, struct checkpoint **c)
+{
+    struct checkpoint_opts o = {0};
+    /* the config file's model is the library's */
+    const char *name = a->model && a->model != a->config_model ? a->model : g->checkpoint;
+    if (g->prediction && !strcmp(g->prediction, "v"))
+        o.prediction = PREDICT_V;
+    else if (g->prediction && strcmp(g->prediction, "eps") == 0)
+        o.prediction = PREDICT_NOISE;
+    else if (g->prediction)
+        return app_usage(a, "--prediction is eps or v, not \"%.40s\"", g->prediction);
+    if (!name)
+        return app_usage(a, "generate needs a checkpoint: --model FILE, or a line \"checkpoint = "
+                            "FILE\" in the config file");
+    enum status st = app_find_model(name, &a->model_path, &a->err);
+    if (!st)
+        st = checkpoint_open(c, a->model_path, &o, &a->err);
+    return st ? app_fail(a, APP_MODEL) : 0;
+}
+
+/* Free memory as the system tells it, swap not counted; 0 = it does not tell. */
+static uint64_t memory_available(void)
+{
+    FILE *f = fopen("/proc/meminfo", "re");
+    char line[128];
+    uint64_t kib = 0;
+    while (f && !kib && fgets(line, sizeof line, f))
+        if (!strncmp(line, "MemAvailable:", 13))
+            kib = strtoull(line + 13, NULL, 10);
+    if (f)
+        fclose(f);
+    return kib * 1024;
+}
+
+static void warn_memory(const struct checkpoint *c, const struct sampler_job *job)
+{
+    uint64_t need = sampler_memory(c, job->width, job->height), have = memory_available();
+    log_debug("%s: %s; activations take up to %" PRIu64 " MB", c->name, c->layout, need >> 20);
+    if (have && need > have)
+        log_warn("%d x %d needs %" PRIu64 " MB beside the weights, and %" PRIu64
+                 " MB of memory are free",
+                 job->width, job->height, need >> 20, have >> 20);
+}
+
+static void on_progress(void *ctx, const struct sampler_progress *p)
+{
+    struct generate_run *r = ctx;
+    if (r->pictures > 1)
+        snprintf(r->label, sizeof r->label, "picture %d of %d, %.2f s a step, step", r->picture,
+                 r->pictures, p->seconds);
+    else
+        snprintf(r->label, sizeof r->label, "%.2f s a step, step", p->seconds);
+    r->line.total = (uint64_t)p->calls;
+    progress_update(&r->line, (uint64_t)p->call);
+}
+
+static int check_output(struct app *a, const struct generate_args *g)
+{
+    if (a->precision && strcmp(a->precision, "auto") != 0 && strcmp(a->precision, "f32") != 0)
+        return app_usage(a, "generate computes in f32, not %.40s", a->precision);
+    if (!g->output && g->no_file)
+        return app_usage(a, "with --no-file, generate needs -o FILE, as in -o picture.png");
+    if (g->output && generate_check_pattern(g->output, g->count, &a->err))
+        return app_fail(a, APP_USAGE);
+    return 0;
+}
+
+int generate_begin(struct generate_run *r, struct app *a, const struct generate_args *g,
+                   const char *prompt)
+{
+    *r = (struct generate_run){.app = a, .args = g, .index = 1, .picture = 1, .filing.lock = -1};
+    r->pictures = g->count * g->best_of;
+    if (read_job(a, g, prompt, &r->job) || check_output(a, g) ||
+        open_checkpoint(a, g, &r->checkpoint))
+        return 1;
+    assert(r->checkpoint);
+    const char *device = !a->device || !strcmp(a->device, "auto") ? "cpu" : a->device;
+    if (sampler_check(r->checkpoint, &r->job, &a->err))
+        return app_fail(a, APP_MODEL);
+    r->nets.lora_dir = g->lora_dir;
+    if (generate_nets_open(a, &r->nets, r->checkpoint, r->job.prompt))
+        return 1;
+    if (filing_open(&r->filing, a)) /* decoder processes come before threads */
+        return 1;
+    if (sampler_new(&r->sampler, r->checkpoint, device, a->threads, &a->err))
+        return app_fail(a, APP_MODEL);
+    warn_memory(r->checkpoint, &r->job);
+    return 0;
+}
+
+void generate_end(struct generate_run *r)
+{
+    sampler_free(r->sampler);
+    generate_nets_close(&r->nets);
+    checkpoint_close(r->checkpoint);
+    filing_close(&r->filing);
+}
+
+/* What failed says whose fault it is: words, or weights. */
+static int fail_run(struct app *a, enum status st)
+{
+    return app_fail(a, st == ST_UNSUPPORTED || st == ST_LIMIT ? APP_USAGE : APP_MODEL);
+}
+
+/* The pixels of one seed, and how near they are to the prompt. */
+static int candidate(struct generate_run *r, struct image *img, float *score)
+{
+    struct app *a = r->app;
+    progress_init(&r->line, stderr, r->label, 1, !a->quiet);
+    r->job.progress = on_progress;
+    r->job.progress_ctx = r;
+    enum status st = sampler_run(r->sampler, &r->job, img, &a->err);
+    progress_finish(&r->line);
+    if (st)
+        return fail_run(a, st);
+    r->picture++;
+    if (!filing_score(&r->filing, r->job.prompt, img, score))
+        return 0;
+    image_release(img);
+    return 1;
+}
+
+static int best_candidate(struct generate_run *r, struct image *best, struct generate_made *m)
+{
+    for (int i = 0; i < r->args->best_of; i++, r->job.seed++) {
+        struct image img = {0};
+        float score = 0;
+        if (candidate(r, &img, &score)) {
+            image_release(best);
+            return 1;
+        }
+        if (i && !(score > m->score)) {
+            image_release(&img);
+            continue;
+        }
+        image_release(best);
+        *best = img;
+        m->score = score;
+        m->seed = r->job.seed;
+    }
+    return 0;
+}
+
+static int name_picture(struct generate_run *r, struct generate_made *m)
+{
+    struct app *a = r->app;
+    if (!r->args->output)
+        return filing_path(&r->filing, &m->path, m->seed, r->job.prompt);
+    if (generate_path(&m->path, r->args->output, &r->index, &a->err))
+        return app_fail(a, APP_USAGE);
+    return 0;
+}
+
+static int write_picture(struct generate_run *r, const struct image *img, struct generate_made *m)
+{
+    struct app *a = r->app;
+    struct sampler_job job = r->job;
+    job.seed = m->seed;
+    char *text = generate_parameters(&job, r->checkpoint->name, r->checkpoint->prediction);
+    const char *const pairs[] = {"parameters", text, NULL};
+    int failed = 0;
+    if (!text) {
+        error_set(&a->err, ST_NOMEM, "out of memory");
+        failed = app_fail(a, APP_FILE);
+    } else if (image_write_png(m->path, img, pairs, &a->err)) {
+        failed = app_fail(a, APP_LIBRARY);
+    }
+    mem_free(text);
+    return failed;
+}
+
+static int file_picture(struct generate_run *r, struct generate_made *m)
+{
+    struct app *a = r->app;
+    char *absolute = path_absolute(m->path);
+    int failed = 0;
+    if (!absolute) {
+        error_set(&a->err, ST_NOMEM, "out of memory");
+        failed = app_fail(a, APP_FILE);
+    } else {
+        failed = filing_add(&r->filing, absolute);
+    }
+    mem_free(absolute);
+    m->filed = !failed;
+    return failed;
+}
+
+int generate_one(struct generate_run *r, struct generate_made *m)
+{
+    struct image img = {0};
+    double start = time_now();
+    *m = (struct generate_made){0};
+    if (name_picture(r, m)) /* what keeps a file from being written is said first */
+        return 1;
+    mem_free(m->path);
+    m->path = NULL;
+    int failed = best_candidate(r, &img, m);
+    if (!failed)
+        failed = name_picture(r, m);
+    if (!failed)
+        failed = write_picture(r, &img, m);
+    image_release(&img);
+    if (failed) {
+        mem_free(m->path);
+        m->path = NULL;
+    } else if (!r->args->no_file) {
+        failed = file_picture(r, m);
+    }
+    m->seconds = time_now() - start;
+    return failed;
+}
+
+json_t *generate_json(const struct generate_run *r, const struct generate_made *m)
+{
+    const struct sampler_job *job = &r->job;
+    json_t *o =
+        json_pack("{s:I s:o s:i s:o s:i s:i s:s s:s s:b}", "seed", (json_int_t)m->seed,
+                  "clip_score", json_real6(m->score), "steps", job->steps, "seconds",
+                  json_real6(m->seconds), "width", job->width, "height", job->height, "sampler",
+                  job->solver->name, "schedule", job->schedule->name, "filed", m->filed);
+    if (o)
+        json_set_path(o, m->path);
+    return o;
+}

@@ -1,0 +1,176 @@
+/* Reading AUTOMATIC1111's text. Its last line is read from the front, pair by pair; what does not
+ * look like a pair ends it, so that a foreign tail costs no more than itself. */
+#include "image/parameters.h"
+#include "core/mem.h"
+#include "core/path.h"
+#include <ctype.h>
+#include <string.h>
+
+static const char negative_mark[] = "Negative prompt:";
+
+void parameters_release(struct parameters *p)
+{
+    mem_free(p->memory);
+    *p = (struct parameters){0};
+}
+
+const char *parameters_get(const struct parameters *p, const char *key)
+{
+    for (int i = 0; i < p->n; i++)
+        if (!strcmp(p->item[i].key, key))
+            return p->item[i].value;
+    return NULL;
+}
+
+static char *trim(char *s)
+{
+    s += strspn(s, " \t\r\n");
+    size_t n = strlen(s);
+    while (n && strchr(" \t\r\n", s[n - 1]))
+        s[--n] = 0;
+    return s;
+}
+
+/* The quoted value at s in place; returns the byte behind its quote, or NULL where there is none.
+ */
+static char *unquote(char *s)
+{
+    char *to = s, *from = s + 1;
+    for (; *from && *from != '"'; from++) {
+        if (*from == '\\' && from[1]) {
+            from++;
+            *to++ = (char)(*from == 'n' ? '\n' : *from == 't' ? '\t' : *from);
+        } else {
+            *to++ = *from;
+        }
+    }
+    if (*from != '"')
+        return NULL;
+    *to = 0;
+    return from + 1;
+}
+
+static bool is_key(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isalnum((unsigned char)s[i]) && !strchr(" _-/+.()", s[i]) &&
+            (unsigned char)s[i] < 0x80)
+            return false;
+    return n > 0;
+}
+
+static void read_pairs(struct parameters *p, char *s)
+{
+    while (*s && p->n < PARAMETERS_KEYS) {
+        s += strspn(s, " ,");
+        char *colon = strchr(s, ':');
+        if (!colon || !is_key(s, (size_t)(colon - s)))
+            return;
+        struct parameter *it = &p->item[p->n];
+        *colon = 0;
+        it->key = s;
+        char *value = colon + 1 + strspn(colon + 1, " "), *end;
+        if (*value == '"') {
+            end = unquote(value);
+            end = end ? end + strcspn(end, ",") : NULL;
+        } else {
+            end = value + strcspn(value, ",");
+        }
+        if (!end)
+            return;
+        bool last = *end == 0;
+        *end = 0;
+        it->value = value;
+        p->n++;
+        s = end + !last;
+    }
+}
+
+enum status parameters_parse(struct parameters *p, const char *text, struct error *err)
+{
+    *p = (struct parameters){.prompt = "", .negative = ""};
+    p->memory = mem_strdup(text);
+    if (!p->memory)
+        return error_set(err, ST_NOMEM, "out of memory");
+    char *all = trim(p->memory), *last = strrchr(all, '\n');
+    last = last ? last + 1 : all;
+    if (strncmp(trim(last), "Steps:", 6) != 0) {
+        parameters_release(p);
+        return error_set(err, ST_FORMAT, "the text has no line of generation parameters");
+    }
+    if (last > all)
+        last[-1] = 0;
+    char *negative = NULL;
+    if (last > all) {
+        for (char *line = all; line && !negative; line = strchr(line, '\n')) {
+            line += *line == '\n';
+            if (!strncmp(line, negative_mark, sizeof negative_mark - 1))
+                negative = line;
+        }
+        if (negative) {
+            p->negative = trim(negative + sizeof negative_mark - 1);
+            *negative = 0;
+        }
+        p->prompt = trim(all);
+    }
+    read_pairs(p, trim(last));
+    return ST_OK;
+}
+
+/* One unit of UTF-16 with the bytes in either order. */
+static uint32_t unit16(const uint8_t *p, bool big)
+{
+    return big ? (uint32_t)p[0] << 8 | p[1] : (uint32_t)p[1] << 8 | p[0];
+}
+
+static bool put_utf16(char out[PARAMETERS_MAX], const uint8_t *p, size_t n)
+{
+    size_t len = 0;
+    if (n < 2)
+        return false;
+    bool mark = unit16(p, true) == 0xFEFF || unit16(p, false) == 0xFEFF;
+    bool big = mark ? p[0] == 0xFE : p[0] == 0; /* such a text begins with an ASCII letter */
+    for (size_t i = mark ? 2 : 0; i + 1 < n; i += 2) {
+        char one[4];
+        uint32_t c = unit16(p + i, big);
+        if (c >= 0xD800 && c < 0xDC00 && i + 3 < n) {
+            uint32_t low = unit16(p + i + 2, big);
+            if (low < 0xDC00 || low > 0xDFFF)
+                return false;
+            c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
+            i += 2;
+        }
+        if (!c)
+            break;
+        if (c >= 0xD800 && c < 0xE000)
+            return false;
+        size_t k = utf8_encode(c, one);
+        if (len + k >= PARAMETERS_MAX)
+            return false;
+        memcpy(out + len, one, k);
+        len += k;
+    }
+    out[len] = 0;
+    return true;
+}
+
+void exif_read_parameters(char out[PARAMETERS_MAX], const uint8_t *p, size_t n)
+{
+    struct parameters parsed;
+    bool ok = false;
+    out[0] = 0;
+    if (n > 8 && !memcmp(p, "UNICODE\0", 8)) {
+        ok = put_utf16(out, p + 8, n - 8);
+    } else if (n > 8 && !memcmp(p, "ASCII\0\0\0", 8)) {
+        n = strnlen((const char *)p + 8, n - 8);
+        ok = n < PARAMETERS_MAX && utf8_valid((const char *)p + 8, n);
+        if (ok)
+            memcpy(out, p + 8, n);
+        out[ok ? n : 0] = 0;
+    }
+    if (!ok || parameters_parse(&parsed, out, NULL)) {
+        out[0] = 0;
+        return;
+    }
+    parameters_release(&parsed);
+}

@@ -1,0 +1,160 @@
+/* AUTOMATIC1111's text, as it and others write it, and what is no such text. */
+#include "image/image.h"
+#include "test.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void the_usual_text(void **state)
+{
+    (void)state;
+    struct parameters p;
+    const char *text = "a (red:1.3) boat,\nat sea\nNegative prompt: blurry, dark\nlow light\n"
+                       "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7.5, "
+                       "Seed: 42, Model: \"a, \\\"b\\\": c\", Lora hashes: \"x: 1\", Version: v1";
+    assert_int_equal(parameters_parse(&p, text, NULL), ST_OK);
+    assert_string_equal(p.prompt, "a (red:1.3) boat,\nat sea");
+    assert_string_equal(p.negative, "blurry, dark\nlow light");
+    assert_string_equal(parameters_get(&p, "Steps"), "20");
+    assert_string_equal(parameters_get(&p, "Schedule type"), "Karras");
+    assert_string_equal(parameters_get(&p, "Model"), "a, \"b\": c");
+    assert_string_equal(parameters_get(&p, "Lora hashes"), "x: 1");
+    assert_string_equal(parameters_get(&p, "Version"), "v1");
+    assert_null(parameters_get(&p, "Size"));
+    assert_int_equal(p.n, 8);
+    parameters_release(&p);
+}
+
+static void parts_that_are_not_there(void **state)
+{
+    (void)state;
+    struct parameters p;
+    assert_int_equal(parameters_parse(&p, "Steps: 3, Seed: 1\n", NULL), ST_OK);
+    assert_string_equal(p.prompt, "");
+    assert_string_equal(p.negative, "");
+    parameters_release(&p);
+    assert_int_equal(parameters_parse(&p, "Negative prompt: x\r\nSteps: 3, Seed", NULL), ST_OK);
+    assert_string_equal(p.negative, "x");
+    assert_int_equal(p.n, 1);
+    parameters_release(&p);
+    assert_int_equal(parameters_parse(&p, "x\nSteps: \"never closed, Seed: 1", NULL), ST_OK);
+    assert_int_equal(p.n, 0);
+    parameters_release(&p);
+    static const char *const none[] = {"", "\n\n", "a photo of a dog", "a\nstairs: Steps: 3"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        assert_int_equal(parameters_parse(&p, none[i], NULL), ST_FORMAT);
+}
+
+static void any_bytes_end(void **state)
+{
+    (void)state;
+    struct parameters p;
+    static const char alphabet[] = "Steps:,\" \\\nNegative prompt:a0";
+    char text[64];
+    srand(7);
+    for (int i = 0; i < 200000; i++) {
+        int n = rand() % 60, from = 0;
+        if (i % 2)
+            from = snprintf(text, sizeof text, "x\nSteps: ");
+        for (int k = from; k < n; k++)
+            text[k] = alphabet[(size_t)rand() % (sizeof alphabet - 1)];
+        text[n > from ? n : from] = 0;
+        if (!parameters_parse(&p, text, NULL))
+            parameters_release(&p);
+    }
+}
+
+static void comments_of_exif(void **state)
+{
+    (void)state;
+    char out[PARAMETERS_MAX];
+    static const uint8_t big[] = "UNICODE\0\0x\0\n\0S\0t\0e\0p\0s\0:\0 \0"
+                                 "1";
+    static const uint8_t little[] = "UNICODE\0x\0\n\0S\0t\0e\0p\0s\0:\0 \0"
+                                    "1\0";
+    static const uint8_t ascii[] = "ASCII\0\0\0x\nSteps: 1";
+    static const uint8_t photo[] = "ASCII\0\0\0at the lake";
+    static const uint8_t half[] = "UNICODE\0\xd8\0\0x";
+    exif_read_parameters(out, big, sizeof big - 1);
+    assert_string_equal(out, "x\nSteps: 1");
+    exif_read_parameters(out, little, sizeof little - 1);
+    assert_string_equal(out, "x\nSteps: 1");
+    exif_read_parameters(out, ascii, sizeof ascii - 1);
+    assert_string_equal(out, "x\nSteps: 1");
+    exif_read_parameters(out, photo, sizeof photo - 1);
+    assert_string_equal(out, "");
+    exif_read_parameters(out, half, sizeof half - 1);
+    assert_string_equal(out, "");
+    exif_read_parameters(out, ascii, 3);
+    assert_string_equal(out, "");
+}
+
+static uint32_t crc(const uint8_t *p, size_t n)
+{
+    uint32_t c = UINT32_MAX;
+    while (n--) {
+        c ^= *p++;
+        for (int i = 0; i < 8; i++)
+            c = c >> 1 ^ (c & 1 ? UINT32_C(0xEDB88320) : 0);
+    }
+    return ~c;
+}
+
+static size_t put_chunk(uint8_t *to, const char *kind, const void *data, size_t n)
+{
+    uint32_t c;
+    for (int i = 0; i < 4; i++)
+        to[i] = (uint8_t)(n >> (24 - 8 * i));
+    memcpy(to + 4, kind, 4);
+    memcpy(to + 8, data, n);
+    c = crc(to + 4, n + 4);
+    for (int i = 0; i < 4; i++)
+        to[8 + n + (size_t)i] = (uint8_t)(c >> (24 - 8 * i));
+    return n + 12;
+}
+
+static const char *text_of_png(const char *kind, const void *chunk, size_t n)
+{
+    static char out[PARAMETERS_MAX];
+    static uint8_t file[1 << 18];
+    static const uint8_t header[13] = {0, 0, 0, 1, 0, 0, 0, 1, 8, 2, 0, 0, 0};
+    size_t len = 8;
+    memcpy(file, "\x89PNG\r\n\x1a\n", 8);
+    len += put_chunk(file + len, "IHDR", header, sizeof header);
+    len += put_chunk(file + len, kind, chunk, n);
+    len += put_chunk(file + len, "IDAT", "", 0);
+    png_read_parameters(out, file, len);
+    return out;
+}
+
+static void text_chunks_of_png(void **state)
+{
+    (void)state;
+    static const char plain[] = "parameters\0x\nSteps: 1";
+    static const char latin[] = "parameters\0caf\xe9\nSteps: 1";
+    static const char utf8[] = "parameters\0\0\0\0\0caf\xc3\xa9\nSteps: 1";
+    static const char broken[] = "parameters\0\0\0\0\0caf\xe9\nSteps: 1";
+    static const char other[] = "Comment\0x\nSteps: 1";
+    /* zlib with one stored block */
+    static const char packed[] =
+        "parameters\0\0\x78\x01\x01\x0a\0\xf5\xffx\nSteps: 1\x12\x51\x03\x1d";
+    static char large[100000] = "parameters";
+    assert_string_equal(text_of_png("tEXt", plain, sizeof plain - 1), "x\nSteps: 1");
+    assert_string_equal(text_of_png("tEXt", latin, sizeof latin - 1), "caf\xc3\xa9\nSteps: 1");
+    assert_string_equal(text_of_png("iTXt", utf8, sizeof utf8 - 1), "caf\xc3\xa9\nSteps: 1");
+    assert_string_equal(text_of_png("iTXt", broken, sizeof broken - 1), "");
+    assert_string_equal(text_of_png("tEXt", other, sizeof other - 1), "");
+    assert_string_equal(text_of_png("zTXt", packed, sizeof packed - 1), "x\nSteps: 1");
+    memset(large + 11, 'x', sizeof large - 11);
+    assert_string_equal(text_of_png("tEXt", large, sizeof large), "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_usual_text),     cmocka_unit_test(parts_that_are_not_there),
+        cmocka_unit_test(any_bytes_end),      cmocka_unit_test(comments_of_exif),
+        cmocka_unit_test(text_chunks_of_png),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
