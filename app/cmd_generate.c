@@ -7,9 +7,9 @@ const struct option_def generate_defs[] = {
     {"negative-prompt", 'n', OPT_TEXT, offsetof(struct generate_args, negative), "TEXT",
      "what the picture is led away from"},
     {"width", 'W', OPT_INT, offsetof(struct generate_args, width), "N",
-     "pixels, a multiple of 8 (512)"},
+     "pixels, a multiple of 8 (512, or the init image's)"},
     {"height", 'H', OPT_INT, offsetof(struct generate_args, height), "N",
-     "pixels, a multiple of 8 (512)"},
+     "pixels, a multiple of 8 (512, or the init image's)"},
     {"steps", 0, OPT_INT, offsetof(struct generate_args, steps), "N", "steps of the solver (20)"},
     {"cfg-scale", 0, OPT_NUMBER, offsetof(struct generate_args, guidance), "X",
      "how strongly the prompt leads; 1 = without the negative (7)"},
@@ -36,15 +36,32 @@ const struct option_def generate_defs[] = {
      "as --model; this is the name for the config file"},
     {"lora-dir", 0, OPT_TEXT, offsetof(struct generate_args, lora_dir), "DIR",
      "where <lora:NAME:0.8> in the prompt finds NAME.safetensors, folders below it included"},
+    {"init-image", 0, OPT_TEXT, offsetof(struct generate_args, picture.init_path), "FILE",
+     "start from this picture; without -W and -H it also gives the sides, up to 768"},
+    {"strength", 0, OPT_NUMBER, offsetof(struct generate_args, picture.strength), "X",
+     "how much of the init image is made anew: int(X * steps) steps are taken (0.75)"},
+    {"mask", 0, OPT_TEXT, offsetof(struct generate_args, picture.mask_path), "FILE",
+     "repaint the init image where this picture is white, resized to it; all else stays"},
+    {"mask-blur", 0, OPT_NUMBER, offsetof(struct generate_args, picture.blur), "X",
+     "pixels over which new and old are mixed at the mask's edge (4)"},
+    {"mask-content", 0, OPT_TEXT, offsetof(struct generate_args, picture.content), "WHAT",
+     "what is repainted: the original, a fill of its surroundings' colours, or noise (original)"},
+    {"only-masked", 0, OPT_FLAG, offsetof(struct generate_args, picture.only_masked), NULL,
+     "make just the mask's surroundings, at the sides given, and put them into the whole picture"},
+    {"mask-padding", 0, OPT_INT, offsetof(struct generate_args, picture.padding), "N",
+     "pixels round the mask that --only-masked takes along (32)"},
+    {"outpaint", 0, OPT_TEXT, offsetof(struct generate_args, picture.outpaint), "L,R,T,B",
+     "so many pixels more to the left, right, top and bottom of the init image"},
     {0}};
 
-const struct generate_args generate_defaults = {.width = 512,
-                                                .height = 512,
+const struct generate_args generate_defaults = {.width = -1,
+                                                .height = -1,
                                                 .steps = 20,
                                                 .count = 1,
                                                 .clip_skip = 1,
                                                 .best_of = 1,
-                                                .guidance = 7};
+                                                .guidance = 7,
+                                                .picture = GENERATE_PICTURE_NOTHING};
 
 static int print_picture(struct app *a, const struct generate_run *r, const struct generate_made *m)
 {
@@ -89,9 +106,22 @@ const struct command cmd_generate = {
     "holds\n"
     "its parameters as text, and is never written over another. It is filed into the library and "
     "found from then "
-    "on.\n\n"
+    "on.\n"
+    "--init-image starts from a picture instead of from noise, which is only read: it is resized "
+    "as\n"
+    "Pillow's Lanczos filter does, encoded, and given the noise that int(strength * steps) steps "
+    "take\n"
+    "away again, as in diffusers. Where a --mask is black, and farther from white than\n"
+    "2.5 * --mask-blur pixels, the picture stays as it is to the last bit.\n\n"
     "  eidetic generate \"a lighthouse at night\" --model ~/sd/v1-5.safetensors\n"
     "  eidetic generate \"a (red:1.3) boat\" -n blurry --sampler \"DPM++ 2M Karras\" --steps 25 "
     "\\\n"
-    "      --seed 42 -b 4 --model v1-5.safetensors -o boat-%03d.png",
+    "      --seed 42 -b 4 --model v1-5.safetensors -o boat-%03d.png\n"
+    "  eidetic generate \"the same beach in winter\" --init-image beach.jpg --strength 0.6 \\\n"
+    "      --model v1-5.safetensors\n"
+    "  eidetic generate \"an empty bench\" --init-image park.jpg --mask people.png --only-masked "
+    "\\\n"
+    "      --model v1-5.safetensors\n"
+    "  eidetic generate \"a wide valley\" --init-image hills.jpg --outpaint 128,128,0,0 \\\n"
+    "      --strength 0.9 --model v1-5.safetensors",
     run_generate};

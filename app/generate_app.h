@@ -3,6 +3,7 @@
 #define EIDETIC_APP_GENERATE_APP_H
 
 #include "app/filing.h"
+#include "app/generate_picture.h"
 #include "core/progress.h"
 #include "sampler/lora/lora.h"
 #include "sampler/sampler.h"
@@ -13,6 +14,7 @@ struct generate_args {
     int width, height, steps, count, clip_skip, best_of;
     double guidance;
     bool no_file;
+    struct generate_picture picture; /* its options */
 };
 extern const struct option_def generate_defs[];
 extern const struct generate_args generate_defaults;
@@ -35,6 +37,7 @@ struct generate_run {
     const struct generate_args *args;
     struct checkpoint *checkpoint;
     struct generate_nets nets;
+    struct generate_picture source; /* what it starts from */
     struct sampler *sampler;
     struct sampler_job job; /* its seed moves on with each picture */
     struct filing filing;
@@ -46,6 +49,7 @@ struct generate_run {
 struct generate_made {
     char *path; /* mem_free */
     uint64_t seed;
+    int width, height;
     float score; /* cosine to the prompt, by the library's model */
     double seconds;
     bool filed;

@@ -63,8 +63,8 @@ static int read_job(struct app *a, const struct generate_args *g, const char *pr
 {
     *job = (struct sampler_job){.prompt = prompt,
                                 .negative = g->negative,
-                                .width = g->width,
-                                .height = g->height,
+                                .width = g->width < 0 ? 0 : g->width,
+                                .height = g->height < 0 ? 0 : g->height,
                                 .steps = g->steps,
                                 .has_guidance = true,
                                 .guidance = g->guidance,
@@ -159,6 +159,9 @@ int generate_begin(struct generate_run *r, struct app *a, const struct generate_
         return 1;
     assert(r->checkpoint);
     const char *device = !a->device || !strcmp(a->device, "auto") ? "cpu" : a->device;
+    r->source = g->picture;
+    if (generate_picture_open(a, &r->source, r->checkpoint, &r->job))
+        return 1;
     if (sampler_check(r->checkpoint, &r->job, &a->err))
         return app_fail(a, APP_MODEL);
     r->nets.lora_dir = g->lora_dir;
@@ -176,6 +179,7 @@ void generate_end(struct generate_run *r)
 {
     sampler_free(r->sampler);
     generate_nets_close(&r->nets);
+    generate_picture_release(&r->source);
     checkpoint_close(r->checkpoint);
     filing_close(&r->filing);
 }
@@ -197,6 +201,10 @@ static int candidate(struct generate_run *r, struct image *img, float *score)
     progress_finish(&r->line);
     if (st)
         return fail_run(a, st);
+    if (generate_picture_finish(&r->source, img, &a->err)) {
+        image_release(img);
+        return app_fail(a, APP_FILE);
+    }
     r->picture++;
     if (!filing_score(&r->filing, r->job.prompt, img, score))
         return 0;
@@ -241,6 +249,8 @@ static int write_picture(struct generate_run *r, const struct image *img, struct
     struct sampler_job job = r->job;
     job.seed = m->seed;
     char *text = generate_parameters(&job, r->checkpoint->name, r->checkpoint->prediction);
+    if (text)
+        text = generate_picture_text(&r->source, text);
     const char *const pairs[] = {"parameters", text, NULL};
     int failed = 0;
     if (!text) {
@@ -283,6 +293,8 @@ int generate_one(struct generate_run *r, struct generate_made *m)
         failed = name_picture(r, m);
     if (!failed)
         failed = write_picture(r, &img, m);
+    m->width = img.width;
+    m->height = img.height;
     image_release(&img);
     if (failed) {
         mem_free(m->path);
@@ -297,11 +309,10 @@ int generate_one(struct generate_run *r, struct generate_made *m)
 json_t *generate_json(const struct generate_run *r, const struct generate_made *m)
 {
     const struct sampler_job *job = &r->job;
-    json_t *o =
-        json_pack("{s:I s:o s:i s:o s:i s:i s:s s:s s:b}", "seed", (json_int_t)m->seed,
-                  "clip_score", json_real6(m->score), "steps", job->steps, "seconds",
-                  json_real6(m->seconds), "width", job->width, "height", job->height, "sampler",
-                  job->solver->name, "schedule", job->schedule->name, "filed", m->filed);
+    json_t *o = json_pack("{s:I s:o s:i s:o s:i s:i s:s s:s s:b}", "seed", (json_int_t)m->seed,
+                          "clip_score", json_real6(m->score), "steps", job->steps, "seconds",
+                          json_real6(m->seconds), "width", m->width, "height", m->height, "sampler",
+                          job->solver->name, "schedule", job->schedule->name, "filed", m->filed);
     if (o)
         json_set_path(o, m->path);
     return o;

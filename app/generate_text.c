@@ -60,6 +60,8 @@ char *generate_parameters(const struct sampler_job *job, const char *checkpoint,
     buf_printf(&b, ", CFG scale: %g, Seed: %" PRIu64 ", Size: %dx%d", job->guidance, job->seed,
                job->width, job->height);
     put_value(&b, "Model", checkpoint);
+    if (job->init)
+        buf_printf(&b, ", Denoising strength: %g", job->strength);
     if (job->clip_skip > 1)
         buf_printf(&b, ", Clip skip: %d", job->clip_skip);
     if (job->rng == NOISE_TORCH) /* there the graphics card's is the default */

@@ -30,11 +30,12 @@ static enum status check_parts(const struct checkpoint *c, const char *path, str
     if (c->unet.out != c->vae.latent)
         return error_set(err, ST_FORMAT, "%s: the unet gives %d channels, its autoencoder takes %d",
                          path, c->unet.out, c->vae.latent);
-    if (c->unet.in != c->unet.out)
-        return error_set(err, ST_UNSUPPORTED,
-                         "%s: the unet takes %d channels for %d: a model for inpainting needs a "
-                         "picture and a mask, which are not read",
-                         path, c->unet.in, c->unet.out);
+    if (c->unet.in != c->unet.out && c->unet.in != 2 * c->unet.out + 1)
+        return error_set(
+            err, ST_UNSUPPORTED,
+            "%s: the unet takes %d channels for %d; read are those that take the latent "
+            "alone, or with a mask and a masked latent (for inpainting)",
+            path, c->unet.in, c->unet.out);
     if (tokenizer_eos(c->tokenizer) >= c->text.vocab || tokenizer_bos(c->tokenizer) < 0)
         return error_set(err, ST_FORMAT, "%s: the text tower has %d tokens, its tokenizer %d", path,
                          c->text.vocab, tokenizer_vocab_size(c->tokenizer));

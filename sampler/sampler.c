@@ -1,19 +1,12 @@
 /* The run: noise, guidance round the UNet, decoding. Latents are kept as torch has them, [channel,
  * row, column], since noise comes in that order; the networks get them channels last. */
-#include "sampler/sampler.h"
 #include "core/mem.h"
 #include "core/progress.h"
-#include "sampler/cond.h"
+#include "sampler/sampler_int.h"
 #include <math.h>
 #include <string.h>
 
 enum { MAX_PROMPTS = 100 }; /* joined by AND */
-
-struct sampler {
-    const struct checkpoint *c;
-    struct backend *be;
-    struct arena arena;
-};
 
 enum status sampler_new(struct sampler **out, const struct checkpoint *c, const char *device,
                         int threads, struct error *err)
@@ -38,6 +31,26 @@ void sampler_free(struct sampler *s)
     backend_close(s->be);
     arena_release(&s->arena);
     mem_free(s);
+}
+
+static enum status check_init(struct sampler_job *job, struct error *err)
+{
+    job->strength = job->has_strength ? job->strength : 0.75;
+    job->has_strength = true;
+    if (!(job->strength > 0 && job->strength <= 1))
+        return error_set(err, ST_USAGE, "a strength of %g: above 0, at most 1", job->strength);
+    if (sampler_steps(job) < 1)
+        return error_set(err, ST_USAGE, "a strength of %g leaves none of %d steps", job->strength,
+                         job->steps);
+    if (job->mask && (job->mask->width != job->width || job->mask->height != job->height))
+        return error_set(err, ST_USAGE, "a mask of %d x %d for a picture of %d x %d",
+                         job->mask->width, job->mask->height, job->width, job->height);
+    return ST_OK;
+}
+
+int sampler_steps(const struct sampler_job *job)
+{
+    return job->init ? (int)(job->steps * job->strength) : job->steps;
 }
 
 enum status sampler_check(const struct checkpoint *c, struct sampler_job *job, struct error *err)
@@ -67,7 +80,14 @@ enum status sampler_check(const struct checkpoint *c, struct sampler_job *job, s
     if (job->clip_skip < 1 || job->clip_skip > c->text.v.t.layers)
         return error_set(err, ST_USAGE, "a clip skip of %d: the text tower has %d layers",
                          job->clip_skip, c->text.v.t.layers);
-    return ST_OK;
+    if (job->mask && !job->init)
+        return error_set(err, ST_USAGE, "a mask needs a picture that it lies on");
+    if ((job->init || c->unet.in > c->unet.out) && !c->vae.encoder.there)
+        return error_set(err, ST_FORMAT,
+                         "%s: lacks the autoencoder's encoder, without which no picture can be "
+                         "started from",
+                         c->name);
+    return job->init ? check_init(job, err) : ST_OK;
 }
 
 /* The decoder's two pictures and what a residual block takes beside them are by far the most. */
@@ -87,19 +107,8 @@ uint64_t sampler_memory(const struct checkpoint *c, int width, int height)
     return 4 * sizeof(float) * widest * pixels;
 }
 
-struct denoiser {
-    struct sampler *s;
-    const struct sampler_job *job;
-    struct clip_run run;
-    struct cond good, bad;
-    int64_t h, w, channels;
-    int call;
-    float *results; /* [prompts, channels * h * w], the last one the negative's */
-    struct error *err;
-};
-
 /* The pool skips the rest of its loops once the user said stop: what came out is not to be used. */
-static enum status check_stop(const struct denoiser *d)
+enum status denoiser_check_stop(const struct denoiser *d)
 {
     return d->job->stop && *d->job->stop ? error_set(d->err, ST_INTERRUPTED, "interrupted") : ST_OK;
 }
@@ -111,10 +120,10 @@ static void look_at_stop(void *ctx, const char *name, const struct tensor *t)
     (void)t;
     struct denoiser *d = ctx;
     if (!d->run.status)
-        d->run.status = check_stop(d);
+        d->run.status = denoiser_check_stop(d);
 }
 
-static void begin(struct denoiser *d, const char *tower)
+void denoiser_begin(struct denoiser *d, const char *tower)
 {
     arena_rewind(&d->s->arena, 0);
     d->run = (struct clip_run){.be = d->s->be,
@@ -125,11 +134,13 @@ static void begin(struct denoiser *d, const char *tower)
                                .err = d->err};
 }
 
-static void to_last(float *y, const float *x, int64_t channels, int64_t pixels, float scale)
+/* Channels last, of `width` that y has. */
+static void to_last(float *y, const float *x, int64_t channels, int64_t pixels, int64_t width,
+                    float scale)
 {
     for (int64_t c = 0; c < channels; c++)
         for (int64_t i = 0; i < pixels; i++)
-            y[i * channels + c] = x[c * pixels + i] * scale;
+            y[i * width + c] = x[c * pixels + i] * scale;
 }
 
 /* A prompt of the moment, and how long it is to be: those joined by AND are made equally long by
@@ -154,6 +165,7 @@ static enum status ask(struct denoiser *d, float *y, const float *x, float sigma
 {
     const struct checkpoint *c = d->s->c;
     int64_t pixels = d->h * d->w, n = d->channels * pixels, width = c->unet.context;
+    int64_t wide = c->unet.in, more = wide - d->channels;
     float times[2];
     double scale = 1 / sqrt((double)sigma * sigma + 1), keep = 1, take = -(double)sigma;
     if (c->prediction == PREDICT_V) {
@@ -162,21 +174,24 @@ static enum status ask(struct denoiser *d, float *y, const float *x, float sigma
     }
     for (int i = 0; i < count; i++)
         times[i] = (float)sigma_to_time(&c->sigmas, (double)sigma);
-    begin(d, "unet");
-    struct tensor in = clip_run_tensor(&d->run, 4, (int64_t[]){count, d->h, d->w, d->channels});
-    struct tensor out = clip_run_tensor(&d->run, 4, in.dim);
+    denoiser_begin(d, "unet");
+    struct tensor in = clip_run_tensor(&d->run, 4, (int64_t[]){count, d->h, d->w, wide});
+    struct tensor out = clip_run_tensor(&d->run, 4, (int64_t[]){count, d->h, d->w, d->channels});
     struct tensor context = clip_run_tensor(&d->run, 3, (int64_t[]){count, t[0].tokens, width});
     if (d->run.status)
         return d->run.status;
     for (int i = 0; i < count; i++) {
-        to_last((float *)in.data + i * n, x, d->channels, pixels, (float)scale);
+        float *own = (float *)in.data + i * pixels * wide;
+        to_last(own, x, d->channels, pixels, wide, (float)scale);
+        for (int64_t k = 0; k < pixels && more > 0; k++)
+            memcpy(own + k * wide + d->channels, d->beside + k * more, (size_t)more * sizeof *own);
         fill_context((float *)context.data + i * t[0].tokens * width, &t[i], width);
     }
     enum status st = net_unet_run(&d->run, &c->unet, &out, &in, times, &context);
     if (!st)
         st = backend_sync(d->s->be, d->err);
     if (!st)
-        st = check_stop(d);
+        st = denoiser_check_stop(d);
     const float *eps = out.data;
     for (int i = 0; i < count && !st; i++)
         for (int64_t k = 0; k < n; k++) {
@@ -221,6 +236,28 @@ static enum status guide(struct denoiser *d, float *denoised, int prompts, bool 
     return ST_OK;
 }
 
+/* Inpainting with a UNet that knows nothing of it: what is to be kept is the estimate there, so
+ * that any solver moves along picture + sigma * noise; with Euler these are diffusers' steps. */
+static void keep_init(const struct denoiser *d, float *denoised)
+{
+    int64_t pixels = d->h * d->w;
+    for (int64_t i = 0; i < d->channels * pixels && d->anew && !denoiser_inpaints(d); i++)
+        if (!d->anew[i % pixels])
+            denoised[i] = d->init[i];
+}
+
+/* x as the first call sees it at a strength of 1, where diffusers starts from noise alone: y or x.
+ */
+static const float *hide_init(const struct denoiser *d, float *y, const float *x)
+{
+    int64_t pixels = d->h * d->w;
+    if (d->call > 0 || !d->from_noise || !d->init)
+        return x;
+    for (int64_t i = 0; i < d->channels * pixels; i++)
+        y[i] = x[i] - (d->anew[i % pixels] ? 0 : d->init[i]);
+    return y;
+}
+
 static enum status denoise(void *ctx, float *denoised, const float *x, float sigma,
                            struct error *err)
 {
@@ -240,11 +277,13 @@ static enum status denoise(void *ctx, float *denoised, const float *x, float sig
         t[i].tokens = longest;
     t[prompts].text = cond_at(&d->bad.part[0], d->call);
     t[prompts].tokens = t[prompts].text->tokens;
-    enum status st = ask_all(d, x, sigma, t, prompts + both);
+    enum status st = ask_all(d, hide_init(d, denoised, x), sigma, t, prompts + both);
     if (!st)
         st = guide(d, denoised, prompts, both, sigma);
+    if (!st)
+        keep_init(d, denoised);
     d->call++;
-    int calls = d->job->steps * d->job->solver->evaluations;
+    int calls = sampler_steps(d->job) * d->job->solver->evaluations;
     struct sampler_progress p = {d->call, calls > d->call ? calls : d->call, time_now() - since};
     if (!st && d->job->progress)
         d->job->progress(d->job->progress_ctx, &p);
@@ -254,9 +293,9 @@ static enum status denoise(void *ctx, float *denoised, const float *x, float sig
 static enum status prepare(struct denoiser *d)
 {
     const struct sampler_job *job = d->job;
-    int calls = job->steps * (job->solver->evaluations > 1 ? 2 : 1);
+    int calls = sampler_steps(job) * (job->solver->evaluations > 1 ? 2 : 1);
     struct cond_source src = {.c = d->s->c, .clip_skip = job->clip_skip};
-    begin(d, "text");
+    denoiser_begin(d, "text");
     src.run = d->run;
     src.run.trace = NULL;
     enum status st = cond_build(&d->good, &src, job->prompt, calls, true, d->err);
@@ -274,26 +313,24 @@ static enum status prepare(struct denoiser *d)
 static enum status solve(struct denoiser *d, float *x)
 {
     const struct sampler_job *job = d->job;
-    struct noise z;
-    int64_t n = d->channels * d->h * d->w;
+    int steps = sampler_steps(job), first = job->steps - steps;
     float *sigmas = mem_array((size_t)job->steps + 1, sizeof *sigmas);
     if (!sigmas)
         return error_set(d->err, ST_NOMEM, "out of memory for %d steps", job->steps);
     schedule_fill(job->schedule, &d->s->c->sigmas, job->steps,
                   &(struct schedule_opts){.discard_penultimate = job->solver->discard_penultimate},
                   sigmas);
-    noise_init(&z, job->rng, job->seed);
-    noise_normal(&z, x, n);
-    for (int64_t i = 0; i < n; i++)
-        x[i] *= sigmas[0];
+    enum status st = start_latent(d, x, sigmas[first]);
     struct solver_job sj = {.model = {denoise, d},
-                            .n = n,
-                            .sigmas = sigmas,
-                            .steps = job->steps,
-                            .noise = &z,
+                            .n = d->channels * d->h * d->w,
+                            .sigmas = sigmas + first,
+                            .steps = steps,
+                            .noise = &d->noise,
                             .opts = job->solver_opts};
-    enum status st = solver_sample(job->solver, &sj, x, d->err);
-    noise_release(&z);
+    if (!st)
+        st = solver_sample(job->solver, &sj, x, d->err);
+    if (!st)
+        keep_init(d, x);
     mem_free(sigmas);
     return st;
 }
@@ -309,17 +346,17 @@ static uint8_t pixel(float v)
 static enum status decode(struct denoiser *d, const float *x, struct image *out)
 {
     const struct checkpoint *c = d->s->c;
-    begin(d, "decoder");
+    denoiser_begin(d, "decoder");
     struct tensor z = clip_run_tensor(&d->run, 4, (int64_t[]){1, d->h, d->w, d->channels});
     struct tensor y = clip_run_tensor(&d->run, 4, (int64_t[]){1, d->job->height, d->job->width, 3});
     if (d->run.status)
         return d->run.status;
-    to_last(z.data, x, d->channels, d->h * d->w, (float)(1 / c->latent_scale));
+    to_last(z.data, x, d->channels, d->h * d->w, d->channels, (float)(1 / c->latent_scale));
     enum status st = net_vae_decode(&d->run, &c->vae, &y, &z);
     if (!st)
         st = backend_sync(d->s->be, d->err);
     if (!st)
-        st = check_stop(d);
+        st = denoiser_check_stop(d);
     if (!st)
         st = image_alloc(out, d->job->width, d->job->height, d->err);
     const float *v = y.data;
@@ -349,6 +386,7 @@ enum status sampler_run(struct sampler *s, const struct sampler_job *wanted, str
                          .err = err};
     size_t n = (size_t)(d.channels * d.h * d.w);
     float *x = mem_array(n, sizeof *x);
+    noise_init(&d.noise, job.rng, job.seed);
     pool_stop_when(backend_pool(s->be), job.stop);
     st = x ? prepare(&d) : error_set(err, ST_NOMEM, "out of memory for a latent");
     if (!st)
@@ -362,6 +400,8 @@ enum status sampler_run(struct sampler *s, const struct sampler_job *wanted, str
     arena_rewind(&s->arena, 0);
     cond_release(&d.good);
     cond_release(&d.bad);
+    noise_release(&d.noise);
+    start_release(&d);
     mem_free(d.results);
     mem_free(x);
     return st;

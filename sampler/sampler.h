@@ -1,4 +1,4 @@
-/* Text to picture: a checkpoint, a prompt, a solver, and pixels out.
+/* Text, or text and a picture, to picture: a checkpoint, a prompt, a solver, and pixels out.
  *
  *     struct sampler *s = NULL;
  *     if (sampler_new(&s, checkpoint, "cpu", 0, &err)) return err.code;
@@ -21,6 +21,12 @@
 
 #define SAMPLER_MAX_SIDE 4096
 #define SAMPLER_MAX_STEPS 1000
+
+enum sampler_content {
+    CONTENT_ORIGINAL = 0, /* as in diffusers: at a strength of 1 nothing is left of it */
+    CONTENT_KEPT,         /* the picture as it is there, at a strength of 1 too: for a filling */
+    CONTENT_NOISE,        /* the noise itself, as AUTOMATIC1111's "latent noise" */
+};
 
 struct sampler;
 enum status sampler_new(struct sampler **s, const struct checkpoint *c, const char *device,
@@ -45,6 +51,19 @@ struct sampler_job {
     const struct schedule *schedule; /* [the solver's, else normal] */
     struct solver_opts solver_opts;
     int clip_skip; /* [1] */
+    /* A picture to start from [none]: resized to width x height by Pillow's Lanczos filter,
+     * encoded, and given the noise of the level from which int(steps * strength) steps remain, as
+     * diffusers does (AUTOMATIC1111 takes one step more). The latent is a sample of the encoder's
+     * distribution, and its noise is drawn first. */
+    const struct image *init;
+    bool has_strength;
+    double strength; /* [0.75], above 0, at most 1 */
+    /* Where it is at least half white, the picture is made anew, elsewhere its latent is kept
+     * [none: everywhere]: width x height, goes with init. A latent's cell is that of its first
+     * pixel, as in diffusers. A UNet of 2 n + 1 channels sees mask and masked picture and is not
+     * held to the latent; without a mask it is told that all is to be made. */
+    const struct image *mask;
+    enum sampler_content content; /* what is beneath the noise where it is made anew */
     void (*progress)(void *ctx, const struct sampler_progress *p);
     void *progress_ctx;
     const volatile sig_atomic_t *stop; /* becomes non-zero: ST_INTERRUPTED within a block's time */
@@ -53,6 +72,8 @@ struct sampler_job {
 
 /* Fills in what job leaves at 0, and says what is wrong with the rest (ST_USAGE). */
 enum status sampler_check(const struct checkpoint *c, struct sampler_job *job, struct error *err);
+/* Steps that will be taken; job is checked. [from:to:when] in a prompt counts these. */
+int sampler_steps(const struct sampler_job *job);
 /* Bytes of activations that a picture of this size needs beside the weights, from above. */
 uint64_t sampler_memory(const struct checkpoint *c, int width, int height);
 /* *out is made here: image_release. A NaN on the way is ST_FORMAT, never a black picture. */

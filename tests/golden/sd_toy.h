@@ -10,6 +10,7 @@ struct sd_toy {
     bool folder;          /* diffusers' layout, else a single file */
     bool bare_text;       /* text tower's names without "text_model.", as transformers 5 writes */
     enum dtype dtype;     /* DT_F16, DT_BF16: all matrices in it; 0 = as the manifest says */
+    bool inpaints;        /* a UNet of 9 channels */
     const char *drop;     /* leave this tensor out (the layout's name) */
     const char *shape_of; /* give this tensor one row more */
     const char *file, *text; /* write this file besides, or instead of the manifest's */
@@ -52,6 +53,8 @@ static inline struct weights_out_tensor sd_tensor(const json_t *row, const struc
                           ldm);
     if (!o->folder && vae && ndim == 2)
         ndim = 4;
+    if (o->inpaints && strcmp(key, "unet/conv_in.weight") == 0)
+        dims[1] = 9;
     struct tensor v = tensor_view(NULL, dt, ndim, dims);
     size_t n = (size_t)tensor_count(&v);
     double middle = json_number_value(json_array_get(row, 5));

@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Pictures from pictures with a toy checkpoint: what the options do, what is said of wrong ones, and
+# that the pictures given are only read.
+# shellcheck source=tests/e2e/lib.sh
+. "${EIDETIC_SOURCE:-$(dirname "$0")/../..}/tests/e2e/lib.sh"
+make_toy=${EIDETIC_BUILD:-$EIDETIC_SOURCE/build/release}/tests/test_golden_sampler
+[ -x "$make_toy" ] || skip_all "no $make_toy"
+"$make_toy" write "$TMP/sd" || fail "the toy cannot be written"
+toy=$TMP/sd/toy.safetensors
+cd "$TMP" || exit 1
+cp "$EIDETIC_SOURCE/samples/photos/ocean-waves.jpg" waves.jpg
+sum=$(sha256sum waves.jpg)
+
+t "a picture is made anew from another, in its proportions, and says so"
+eidetic generate "winter" --init-image waves.jpg -W 48 --strength 0.5 --steps 4 --seed 1 \
+    --model "$toy" -o winter.png --no-file --json
+assert_exit 0
+assert_json '.width == 48 and .height > 16 and .height < 48 and .steps == 4'
+assert_true grep -qa 'Denoising strength: 0.5' winter.png
+assert_eq "$(sha256sum waves.jpg)" "$sum"
+
+t "another strength, another picture; the same again, the same bytes"
+eidetic generate "winter" --init-image waves.jpg -W 48 --strength 0.5 --steps 4 --seed 1 \
+    --model "$toy" -o again.png --no-file
+assert_exit 0
+assert_true cmp winter.png again.png
+eidetic generate "winter" --init-image waves.jpg -W 48 --strength 0.75 --steps 4 --seed 1 \
+    --model "$toy" -o more.png --no-file
+assert_exit 0
+assert_true eval '! cmp -s winter.png more.png'
+
+t "white of a mask of any size is repainted, all or a part of the picture"
+{ printf 'P5\n40 30\n255\n'; head -c 600 /dev/zero; head -c 600 /dev/zero | tr '\0' '\377'; } >mask.pgm
+eidetic generate "winter" --init-image waves.jpg --mask mask.pgm -W 48 --steps 2 --seed 1 \
+    --mask-content fill --mask-blur 2 --model "$toy" -o in.png --no-file --json
+assert_exit 0
+assert_json '.width == 48'
+assert_true grep -qa 'Mask blur: 2, Masked content: fill' in.png
+eidetic generate "winter" --init-image waves.jpg --mask mask.pgm -W 64 -H 32 --steps 2 --seed 1 \
+    --only-masked --mask-padding 4 --model "$toy" -o part.png --no-file --json
+assert_exit 0
+assert_json '.width > 200 and .height > 200'
+assert_true grep -qa 'Size: 64x32.*Inpaint area: Only masked, Masked area padding: 4' part.png
+assert_eq "$(sha256sum waves.jpg)" "$sum"
+
+t "a picture grows to its sides"
+eidetic generate "winter" --init-image waves.jpg --outpaint 8,0,0,16 -W 48 -H 32 --steps 2 \
+    --model "$toy" -o wide.png --no-file --json
+assert_exit 0
+assert_json '.width == 56 and .height == 48'
+assert_true grep -qa 'Outpaint: "8,0,0,16"' wide.png
+
+t "what is wrong with a mask is one sentence"
+{ printf 'P5\n4 4\n255\n'; head -c 16 /dev/zero; } >black.pgm
+eidetic generate x --init-image waves.jpg --mask black.pgm -W 16 --model "$toy" -o e.png --no-file
+assert_exit 2
+assert_err "nothing white"
+eidetic generate x --init-image waves.jpg --mask nowhere.png -W 16 --model "$toy" -o e.png --no-file
+assert_exit 3
+assert_err "nowhere.png"
+eidetic generate x --mask mask.pgm --model "$toy" -o e.png --no-file
+assert_exit 2
+assert_err "goes with --init-image"
+for words in "--mask mask.pgm --mask-content nonsense" "--mask mask.pgm --mask-blur -1" "--only-masked" \
+    "--mask mask.pgm --mask-padding 3" "--outpaint 8,8,8" "--outpaint 0,0,0,0" "--outpaint 8,0,0,0x" \
+    "--outpaint -8,0,0,0" "--outpaint 9,0,0,0" "--outpaint 8,0,0,0 --only-masked"; do
+    # shellcheck disable=SC2086
+    eidetic generate x --init-image waves.jpg -W 16 --model "$toy" -o e.png --no-file $words
+    assert_exit 2
+done
+assert_true test ! -e e.png
+
+t "what is wrong is one sentence"
+for words in "--strength 0" "--strength 1.5" "--strength -1" "--strength 0.1 --steps 4"; do
+    # shellcheck disable=SC2086
+    eidetic generate x --init-image waves.jpg -W 16 --model "$toy" -o e.png --no-file $words
+    assert_exit 2
+    assert_err "strength"
+done
+eidetic generate x --strength 0.5 -W 16 -H 16 --model "$toy" -o e.png --no-file
+assert_exit 2
+assert_err "goes with --init-image"
+eidetic generate x --init-image nowhere.jpg --model "$toy" -o e.png --no-file
+assert_exit 3
+assert_err "nowhere.jpg"
+head -c 3000 waves.jpg >cut.jpg
+eidetic generate x --init-image cut.jpg --model "$toy" -o e.png --no-file
+assert_exit 3
+assert_err "cut.jpg"
+assert_true test ! -e e.png
+done_testing
