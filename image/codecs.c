@@ -14,6 +14,26 @@ extern const struct codec codec_tiff;
 #else
 #define TIFF_CODEC NULL
 #endif
+#ifdef HAVE_LIBHEIF
+extern const struct codec codec_heic, codec_avif;
+#define HEIC_CODEC &codec_heic
+#define AVIF_CODEC &codec_avif
+#else
+#define HEIC_CODEC NULL
+#define AVIF_CODEC NULL
+#endif
+#ifdef HAVE_LIBJXL
+extern const struct codec codec_jxl;
+#define JXL_CODEC &codec_jxl
+#else
+#define JXL_CODEC NULL
+#endif
+#ifdef HAVE_OPENJPEG
+extern const struct codec codec_jp2;
+#define JP2_CODEC &codec_jp2
+#else
+#define JP2_CODEC NULL
+#endif
 
 static const struct listed {
     const struct codec *codec;
@@ -26,6 +46,10 @@ static const struct listed {
     {&codec_bmp, "bmp dib", NULL},
     {&codec_pnm, "pnm pbm pgm ppm pam", NULL},
     {TIFF_CODEC, "tif tiff", "libtiff"},
+    {HEIC_CODEC, "heic heif hif", "libheif"},
+    {AVIF_CODEC, "avif", "libheif"},
+    {JXL_CODEC, "jxl", "libjxl"},
+    {JP2_CODEC, "jp2 j2k jpf jpx j2c jpc", "OpenJPEG"},
 };
 #define FORMATS (sizeof formats / sizeof *formats)
 

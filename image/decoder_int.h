@@ -15,7 +15,7 @@
 #define DECODER_MAGIC UINT32_C(0x45644463)
 #define DECODER_TEST_ENV                                                                           \
     "EIDETIC_TEST_DECODER" /* makes files that start with the words below misbehave */
-#define DECODER_TEST_WORD "EIDETIC-TEST-" /* then abort, hang, exit, open or memory */
+#define DECODER_TEST_WORD "EIDETIC-TEST-" /* then abort, hang, exit, open, fork or memory */
 
 struct decoder_request {
     uint32_t magic, serial;

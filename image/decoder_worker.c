@@ -77,6 +77,8 @@ static void misbehave(int fd)
         _exit(7);
     if (!strncmp(what, "open", 4) && open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0)
         abort(); /* the filter should have refused */
+    if (!strncmp(what, "fork", 4) && fork() >= 0)
+        abort(); /* as above */
     while (!strncmp(what, "hang", 4))
         poll(NULL, 0, 1000);
     while (!strncmp(what, "memory", 6)) {

@@ -297,7 +297,82 @@ def iccs():
     put("icc_broken.png", encode(im, "PNG", icc_profile=p3[:200] + b"\xff" * 40 + p3[240:]), np.asarray(im))
 
 
+def heifs():
+    """HEIC and AVIF: in 4:4:4, since libraries differ in how they stretch colour that was subsampled."""
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    im = Image.fromarray(np.asarray(picture().resize((74, 58), Image.BICUBIC)))
+    p3 = profiles()[0]
+    put("full.heic", encode(im, "HEIF", quality=90, chroma=444))
+    put("sub.heic", encode(im, "HEIF", quality=90))
+    put("exif.heic", encode(picture(), "HEIF", quality=90, chroma=444, exif=exif_full().tobytes()))
+    put("icc_p3.heic", encode(im, "HEIF", quality=90, chroma=444, icc_profile=p3))
+    put("grey.heic", encode(im.convert("L"), "HEIF", quality=90))
+    put("alpha.heic", encode(im.convert("RGBA"), "HEIF", quality=90, chroma=444))
+    put("deep.heic", deep_heic(im))
+    put("full.avif", encode(im, "AVIF", quality=90, subsampling="4:4:4"))
+    put("sub.avif", encode(im, "AVIF", quality=90))
+    put("animated.avif", encode(im, "AVIF", quality=90, subsampling="4:4:4", save_all=True, append_images=[im.rotate(180)]))
+    put("exif.avif", encode(picture(), "AVIF", quality=90, subsampling="4:4:4", exif=exif_full()))
+
+
+def deep_heic(im):
+    """10 bits a sample."""
+    import pillow_heif
+
+    deep = np.asarray(im).astype(np.uint16) * 257
+    h, w = deep.shape[:2]
+    b = io.BytesIO()
+    pillow_heif.encode("RGB;16", (w, h), deep.tobytes(), b, quality=90, chroma=444, save_to_12bit=False)
+    return b.getvalue()
+
+
+def jxls():
+    import imagecodecs
+
+    a = np.asarray(picture())
+
+    def lossy(data, **args):
+        out = imagecodecs.jpegxl_encode(data, **args)
+        return out, imagecodecs.jpegxl_decode(out)
+
+    put("lossless.jxl", imagecodecs.jpegxl_encode(a, lossless=True), a)
+    put("lossy.jxl", *lossy(a, distance=1.0))
+    grey = a[..., 0]
+    put("grey.jxl", imagecodecs.jpegxl_encode(grey, lossless=True), np.repeat(grey[..., None], 3, -1))
+    alpha = np.concatenate([a, noise(8, 37, 29)[..., :1]], -1)
+    put("alpha.jxl", imagecodecs.jpegxl_encode(alpha, lossless=True), a)
+    deep = a.astype(np.uint16) * 257
+    linear = np.arange(256) / 255  # what imagecodecs says of 16-bit samples
+    curve = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    put("deep.jxl", imagecodecs.jpegxl_encode(deep, lossless=True), np.rint(curve * 255).astype(np.uint8)[a])
+    moving = imagecodecs.jpegxl_encode(np.stack([a, 255 - a]), lossless=True)
+    put("animated.jxl", moving, a)
+    # a container by hand: EXIF says "turn", the codestream does not, and its word counts
+    exif = exif_full().tobytes()[6:]
+
+    def box(name, data):
+        return struct.pack(">I", 8 + len(data)) + name + data
+    stream = imagecodecs.jpegxl_encode(a, lossless=True, usecontainer=False)
+    put("exif.jxl", b"\0\0\0\x0cJXL \r\n\x87\n" + box(b"ftyp", b"jxl \0\0\0\0jxl ") +
+        box(b"Exif", b"\0\0\0\0" + exif) + box(b"jxlc", stream), a)
+
+
+def jp2s():
+    im = picture()
+    put("lossless.jp2", encode(im, "JPEG2000", irreversible=False))
+    put("lossy.jp2", encode(im, "JPEG2000", irreversible=True, quality_layers=[4]))
+    put("stream.j2k", encode(im, "JPEG2000", no_jp2=True))
+    put("grey.jp2", encode(im.convert("L"), "JPEG2000"))
+    put("alpha.jp2", encode(im.convert("RGBA"), "JPEG2000"))
+    put("tiles.jp2", encode(im, "JPEG2000", tile_size=(16, 16)))
+
+
 if __name__ == "__main__":
+    heifs()
+    jxls()
+    jp2s()
     iccs()
     gifs()
     bmps()

@@ -16,11 +16,13 @@
 
 #define GOLDEN SOURCE_DIR "/tests/golden/image"
 static const char *const samples[] = {
-    "plain.gif",    "interlaced.gif", "inside.gif", "rgb.bmp",     "rle8.bmp",     "rle4.bmp",
-    "rgb565.bmp",   "os2.bmp",        "rgb.ppm",    "plain.ppm",   "plain.pbm",    "bits.pbm",
-    "alpha.pam",    "deep.pgm",       "lzw.tif",    "tiled.tif",   "jpeg.tif",     "palette.tif",
-    "fax.tif",      "planes.tif",     "cmyk16.tif", "exif.tif",    "icc_inks.tif", "icc_p3.tif",
-    "icc_grey.jpg", "icc_inks.jpg",   "icc_p3.png", "icc_p3.webp",
+    "plain.gif",    "interlaced.gif", "inside.gif", "rgb.bmp",      "rle8.bmp",     "rle4.bmp",
+    "rgb565.bmp",   "os2.bmp",        "rgb.ppm",    "plain.ppm",    "plain.pbm",    "bits.pbm",
+    "alpha.pam",    "deep.pgm",       "lzw.tif",    "tiled.tif",    "jpeg.tif",     "palette.tif",
+    "fax.tif",      "planes.tif",     "cmyk16.tif", "exif.tif",     "icc_inks.tif", "icc_p3.tif",
+    "icc_grey.jpg", "icc_inks.jpg",   "icc_p3.png", "icc_p3.webp",  "full.heic",    "exif.heic",
+    "icc_p3.heic",  "full.avif",      "exif.avif",  "lossless.jxl", "lossy.jxl",    "exif.jxl",
+    "lossless.jp2", "tiles.jp2",      "stream.j2k",
 };
 #define SAMPLES (sizeof samples / sizeof *samples)
 
@@ -148,6 +150,35 @@ static void bombs_are_refused(void **state)
     }
 }
 
+/* The size that a container claims is refused before the bitstream is looked at. */
+static void bombs_in_containers_are_refused(void **state)
+{
+    (void)state;
+    struct error err;
+    size_t n;
+    if (is_there("x.heic")) {
+        uint8_t *d = read_sample("full.heic", &n), *at = memmem(d, n, "ispe", 4);
+        assert_non_null(at);
+        memcpy(at + 8, "\0\1\0\0\0\1\0\0", 8);
+        assert_int_equal(load_copy(d, n, IMAGE_MAX_PIXELS, &err), ST_LIMIT);
+        memcpy(at + 8, "\xff\xff\xff\xff\xff\xff\xff\xff", 8);
+        assert_int_not_equal(load_copy(d, n, IMAGE_MAX_PIXELS, &err), ST_OK);
+        free(d);
+    }
+    if (is_there("x.j2k")) {
+        uint8_t *d = read_sample("stream.j2k", &n);
+        memcpy(d + 8, "\0\1\0\0\0\1\0\0", 8); /* one tile as large */
+        memcpy(d + 24, "\0\1\0\0\0\1\0\0", 8);
+        assert_int_equal(load_copy(d, n, IMAGE_MAX_PIXELS, &err), ST_LIMIT);
+        free(d);
+    }
+    if (is_there("x.jxl")) {
+        /* A bare codestream: size header of 2^30 x 2^30, then nothing that could be decoded. */
+        static const uint8_t bomb[16] = {0xFF, 0x0A, 0x06, 0, 0, 0, 0x80, 1};
+        assert_int_not_equal(load_copy(bomb, sizeof bomb, IMAGE_MAX_PIXELS, &err), ST_OK);
+    }
+}
+
 static void every_failed_allocation_is_survived(void **state)
 {
     (void)state;
@@ -219,6 +250,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(damaged_files_give_an_answer),
         cmocka_unit_test(pictures_above_the_limit_are_refused_before_memory_is_asked_for),
         cmocka_unit_test(bombs_are_refused),
+        cmocka_unit_test(bombs_in_containers_are_refused),
         cmocka_unit_test(every_failed_allocation_is_survived),
         cmocka_unit_test(workers_decode_every_format),
     };
