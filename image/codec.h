@@ -41,6 +41,8 @@ struct codec {
     bool upright;        /* header() and decode() turn by themselves: EXIF must not turn again */
 };
 
+extern const struct codec codec_jpeg; /* also of the previews in raw files */
+
 /* codecs.c: the codec of a file by content, or NULL; one after the other (tests walk the list),
  * NULL at the end. */
 const struct codec *codec_find(const uint8_t *data, size_t size);

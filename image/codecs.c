@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-extern const struct codec codec_jpeg, codec_png, codec_webp, codec_gif, codec_bmp, codec_pnm;
+extern const struct codec codec_png, codec_raw, codec_webp, codec_gif, codec_bmp, codec_pnm;
 #ifdef HAVE_LIBTIFF
 extern const struct codec codec_tiff;
 #define TIFF_CODEC &codec_tiff
@@ -35,16 +35,22 @@ extern const struct codec codec_jp2;
 #define JP2_CODEC NULL
 #endif
 
+#define JPEG_EXTENSIONS "jpg jpeg jpe jfif"
+#define RAW_EXTENSIONS                                                                             \
+    "dng cr2 cr3 crw nef nrw arw sr2 srf orf rw2 raf pef srw x3f mrw rwl iiq 3fr erf kdc dcr mos " \
+    "mef"
+
 static const struct listed {
     const struct codec *codec;
     const char *extensions, *library;
 } formats[] = {
-    {&codec_jpeg, "jpg jpeg jpe jfif", NULL},
+    {&codec_jpeg, JPEG_EXTENSIONS, NULL},
     {&codec_png, "png apng", NULL},
     {&codec_webp, "webp", NULL},
     {&codec_gif, "gif", NULL},
     {&codec_bmp, "bmp dib", NULL},
     {&codec_pnm, "pnm pbm pgm ppm pam", NULL},
+    {&codec_raw, RAW_EXTENSIONS, NULL}, /* before what they look like */
     {TIFF_CODEC, "tif tiff", "libtiff"},
     {HEIC_CODEC, "heic heif hif", "libheif"},
     {AVIF_CODEC, "avif", "libheif"},
@@ -89,18 +95,34 @@ bool image_format_get(struct image_format *f, size_t i)
     return true;
 }
 
-bool image_name_supported(const char *path)
+/* Does a space-separated list have the name's extension? */
+static bool has_extension(const char *list, const char *path)
 {
     const char *ext = path_ext(path);
     size_t n = strlen(ext);
-    for (size_t i = 0; n && i < FORMATS; i++) {
-        const char *p = formats[i].codec ? formats[i].extensions : "";
-        for (; *p; p += strspn(p, " ")) {
-            size_t len = strcspn(p, " ");
-            if (len == n && !strncasecmp(p, ext, n))
-                return true;
-            p += len;
-        }
+    for (; n && *list; list += strspn(list, " ")) {
+        size_t len = strcspn(list, " ");
+        if (len == n && !strncasecmp(list, ext, n))
+            return true;
+        list += len;
     }
     return false;
+}
+
+bool image_name_supported(const char *path)
+{
+    for (size_t i = 0; i < FORMATS; i++)
+        if (formats[i].codec && has_extension(formats[i].extensions, path))
+            return true;
+    return false;
+}
+
+bool image_name_is_raw(const char *path)
+{
+    return has_extension(RAW_EXTENSIONS, path);
+}
+
+bool image_name_is_jpeg(const char *path)
+{
+    return has_extension(JPEG_EXTENSIONS, path);
 }

@@ -63,6 +63,10 @@ enum status image_load_memory(struct image *img, const uint8_t *data, size_t siz
 /* Header only: format, size, EXIF. */
 enum status image_probe(struct image_meta *meta, const char *path, struct error *err);
 bool image_name_supported(const char *path); /* by extension: worth opening at all? */
+/* Also by extension: a camera's raw file, or a JPEG such as stands beside one. */
+bool image_name_is_raw(const char *path);
+bool image_name_is_jpeg(const char *path);
+
 /* The formats one after the other, for doctor and tests; false at the end. */
 struct image_format {
     const char *extensions; /* space-separated, lower case */

@@ -213,6 +213,8 @@ static enum status scan_root(struct index_run *run, size_t i, struct error *err)
     if (st)
         goto out;
     walk.want = image_name_supported;
+    walk.is_second = image_name_is_raw;
+    walk.is_first = image_name_is_jpeg;
     walk.stopped = is_stopped;
     walk.skip = inside;
     leave_to_others(&s, inside);

@@ -131,8 +131,30 @@ static enum status visit_file(struct walk *w, const char *path, const struct sta
 
 static enum status visit_dir(struct walk *w, const char *dir, struct error *err);
 
-static enum status visit(struct walk *w, const char *dir, const char *name, struct error *err)
+/* Does the file's folder hold one that stands for it, and is not ignored? Sorted, names with the
+ * same stem and dot stand together. */
+static bool has_first(const struct walk *w, const char *dir, const struct names *l, size_t at)
 {
+    const char *name = l->name[at], *dot = strrchr(name, '.');
+    size_t stem = dot ? (size_t)(dot - name) + 1 : 0;
+    bool found = false;
+    if (!stem || !w->o->is_second || !w->o->is_second(name))
+        return false;
+    while (at > 0 && !strncmp(l->name[at - 1], name, stem))
+        at--;
+    for (; !found && at < l->n && !strncmp(l->name[at], name, stem); at++)
+        if (!strchr(l->name[at] + stem, '.') && w->o->is_first(l->name[at])) {
+            char *path = path_join(dir, l->name[at]);
+            found = path && !ignore_matches(w->ignore, path, false);
+            mem_free(path);
+        }
+    return found;
+}
+
+static enum status visit(struct walk *w, const char *dir, const struct names *l, size_t at,
+                         struct error *err)
+{
+    const char *name = l->name[at];
     if (name[0] == '.' && !w->o->include_hidden)
         return ST_OK;
     char *path = path_join(dir, name);
@@ -163,7 +185,8 @@ static enum status visit(struct walk *w, const char *dir, const char *name, stru
             st = mark_seen(w, &s, &again, err);
         if (!st && !again)
             st = visit_dir(w, path, err);
-    } else if (S_ISREG(s.st_mode) && !ignore_matches(w->ignore, path, false)) {
+    } else if (S_ISREG(s.st_mode) && !ignore_matches(w->ignore, path, false) &&
+               !has_first(w, dir, l, at)) {
         st = visit_file(w, path, &s, err);
     }
 out:
@@ -193,7 +216,7 @@ static enum status visit_dir(struct walk *w, const char *dir, struct error *err)
         error_set(err, st, "%s", e.text);
     } else {
         for (size_t i = 0; !st && i < l.n; i++)
-            st = visit(w, dir, l.name[i], err);
+            st = visit(w, dir, &l, i, err);
     }
     w->depth--;
     if (pushed)

@@ -17,9 +17,12 @@
 struct walk_opts {
     const char *const *exclude_dirs; /* names, NULL-terminated; NULL = walk_default_excludes */
     bool include_hidden, follow_symlinks;
-    bool (*want)(const char *path); /* NULL = every regular file */
-    const char *const *skip;        /* paths left out, NULL-terminated; NULL = none */
-    bool (*stopped)(void *ctx);     /* asked in each folder; true ends with ST_INTERRUPTED */
+    bool (*want)(const char *path);      /* NULL = every regular file */
+    bool (*is_second)(const char *name); /* such a file is left out where one with the same stem */
+    bool (*is_first)(
+        const char *name);      /* lies in its folder: a raw file beside its JPEG; or NULL */
+    const char *const *skip;    /* paths left out, NULL-terminated; NULL = none */
+    bool (*stopped)(void *ctx); /* asked in each folder; true ends with ST_INTERRUPTED */
 };
 extern const char *const walk_default_excludes[];
 

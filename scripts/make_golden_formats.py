@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the files of the rarer formats in tests/golden/image, each with the pixels that Pillow sees (NAME.rgb.png).
 
-    python3 scripts/make_golden_formats.py      # Pillow 13, tifffile, pillow-heif, imagecodecs
+    python3 scripts/make_golden_formats.py      # Pillow 13, tifffile, pillow-heif, imagecodecs; jpegtran
 
 Colour profiles are converted to sRGB by Pillow's ImageCms (Little CMS). What Pillow cannot read, or reads to no
 purpose, gets its pixels here. tests/golden/test_golden_image.c says how far each kind may differ.
@@ -207,7 +207,7 @@ def tiff_file(directory, order="<"):
     """Entries are (tag, type, values): numbers, text, bytes that an offset points to, or more directories. The main
     directory comes last, as most writers have it."""
     out = bytearray(b"II*\0\0\0\0\0" if order == "<" else b"MM\0*\0\0\0\0")
-    sizes = {1: "B", 3: "H", 4: "I", 5: "I"}
+    sizes = {1: "B", 3: "H", 4: "I", 5: "I", 10: "i"}
 
     def add(data):
         at = len(out)
@@ -222,7 +222,7 @@ def tiff_file(directory, order="<"):
             elif kind == 4 and isinstance(values[0], list):
                 values = [write(v) for v in values]
             data = values if isinstance(values, bytes) else struct.pack(order + sizes[kind] * len(values), *values)
-            count = len(values) // 2 if kind == 5 else len(values)
+            count = len(values) // 2 if kind in (5, 10) else len(values)
             value = data.ljust(4, b"\0") if len(data) <= 4 else struct.pack(order + "I", add(data))
             body += struct.pack(order + "HHI", tag, kind, count) + value
         return add(struct.pack(order + "H", len(entries)) + body + b"\0\0\0\0")
@@ -369,7 +369,45 @@ def jp2s():
     put("tiles.jp2", encode(im, "JPEG2000", tile_size=(16, 16)))
 
 
+def jpegs():
+    """Arithmetic coding, sequential and progressive: jpegtran changes the coding and no coefficient."""
+    import subprocess
+
+    huffman = encode(picture(), "JPEG", quality=85)
+    for name, options in (("arithmetic.jpg", []), ("arithmetic_progressive.jpg", ["-progressive"])):
+        made = subprocess.run(["jpegtran", "-arithmetic", *options], input=huffman, stdout=subprocess.PIPE, check=True)
+        put(name, made.stdout, pillow_rgb(huffman))
+
+
+def raws():
+    """A DNG of 64 x 48 with a JPEG preview; turned by EXIF. The preview has the pixels that must come out."""
+    im = picture()
+    preview = encode(im, "JPEG", quality=92, subsampling=0)
+    sensor = (noise(2, 64, 48)[..., 0].astype("<u2") << 4).tobytes()
+    raw = [(254, 4, [0]), (256, 4, [64]), (257, 4, [48]), (258, 3, [16]), (259, 3, [1]), (262, 3, [32803]),
+           (273, 4, sensor), (277, 3, [1]), (278, 4, [48]), (279, 4, [len(sensor)]), (33421, 3, [2, 2]),
+           (33422, 1, [0, 1, 1, 2]), (50717, 3, [4095])]
+    main = [(254, 4, [1]), (256, 4, [37]), (257, 4, [29]), (258, 3, [8, 8, 8]), (259, 3, [7]), (262, 3, [6]),
+            (273, 4, preview), (277, 3, [3]), (278, 4, [29]), (279, 4, [len(preview)]), (330, 4, [raw]),
+            (50706, 1, [1, 4, 0, 0]), (50708, 2, b"NIKON D90\0"),
+            (50721, 10, [x for i in range(9) for x in (i % 4 == 0, 1)])]
+    data = tiff_file(main + exif_entries())
+    rgb = np.asarray(Image.open(io.BytesIO(preview)).convert("RGB").transpose(Image.ROTATE_270))
+    put("exif.dng", data, rgb)
+
+    def box(name, data):
+        return struct.pack(">I", 8 + len(data)) + name + data
+    # The outlines of a CR3 and a RAF: where the directory and the preview lie, and noise for the sensor.
+    cmt = tiff_file([(0x10F, 2, b"Canon\0"), (0x110, 2, b"Canon EOS R5\0"), (0x112, 3, [6]), (0x132, 2, b"2021:05:04 13:02:11\0")])
+    movie = box(b"moov", box(b"uuid", bytes(16) + box(b"CNCV", b"CanonCR3") + box(b"CMT1", cmt)))
+    put("canon.cr3", box(b"ftyp", b"crx \0\0\0\1crx isom") + movie + box(b"mdat", preview + noise(3, 20, 20).tobytes()), rgb)
+    own = encode(im, "JPEG", quality=92, subsampling=0, exif=exif_full())
+    put("fuji.raf", b"FUJIFILMCCD-RAW 0201" + bytes(128) + own + noise(3, 20, 20).tobytes(), rgb)
+
+
 if __name__ == "__main__":
+    jpegs()
+    raws()
     heifs()
     jxls()
     jp2s()

@@ -16,13 +16,21 @@
 
 #define GOLDEN SOURCE_DIR "/tests/golden/image"
 static const char *const samples[] = {
-    "plain.gif",    "interlaced.gif", "inside.gif", "rgb.bmp",      "rle8.bmp",     "rle4.bmp",
-    "rgb565.bmp",   "os2.bmp",        "rgb.ppm",    "plain.ppm",    "plain.pbm",    "bits.pbm",
-    "alpha.pam",    "deep.pgm",       "lzw.tif",    "tiled.tif",    "jpeg.tif",     "palette.tif",
-    "fax.tif",      "planes.tif",     "cmyk16.tif", "exif.tif",     "icc_inks.tif", "icc_p3.tif",
-    "icc_grey.jpg", "icc_inks.jpg",   "icc_p3.png", "icc_p3.webp",  "full.heic",    "exif.heic",
-    "icc_p3.heic",  "full.avif",      "exif.avif",  "lossless.jxl", "lossy.jxl",    "exif.jxl",
+    "plain.gif",    "interlaced.gif", "inside.gif",
+    "rgb.bmp",      "rle8.bmp",       "rle4.bmp",
+    "rgb565.bmp",   "os2.bmp",        "rgb.ppm",
+    "plain.ppm",    "plain.pbm",      "bits.pbm",
+    "alpha.pam",    "deep.pgm",       "lzw.tif",
+    "tiled.tif",    "jpeg.tif",       "palette.tif",
+    "fax.tif",      "planes.tif",     "cmyk16.tif",
+    "exif.tif",     "icc_inks.tif",   "icc_p3.tif",
+    "icc_grey.jpg", "icc_inks.jpg",   "icc_p3.png",
+    "icc_p3.webp",  "full.heic",      "exif.heic",
+    "icc_p3.heic",  "full.avif",      "exif.avif",
+    "lossless.jxl", "lossy.jxl",      "exif.jxl",
     "lossless.jp2", "tiles.jp2",      "stream.j2k",
+    "exif.dng",     "arithmetic.jpg", "arithmetic_progressive.jpg",
+    "canon.cr3",    "fuji.raf",
 };
 #define SAMPLES (sizeof samples / sizeof *samples)
 
@@ -72,7 +80,7 @@ static void truncated_files_are_refused(void **state)
     for (size_t s = 0; s < SAMPLES; s++) {
         size_t n;
         struct error err;
-        if (!is_there(samples[s]))
+        if (!is_there(samples[s]) || image_name_is_raw(samples[s])) /* a whole preview is enough */
             continue;
         uint8_t *data = read_sample(samples[s], &n);
         if (load_copy(data, n, 1 << 20, &err))

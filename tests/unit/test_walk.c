@@ -98,6 +98,36 @@ static void names_come_in_byte_order_without_hidden_and_excluded(void **state)
     expect(&(struct walk_opts){.exclude_dirs = own}, "@eaDir/z.jpg a.jpg ", 0);
 }
 
+static bool is_raw(const char *name)
+{
+    return strstr(name, ".CR2") != NULL;
+}
+
+static bool is_jpeg(const char *name)
+{
+    return strstr(name, ".JPG") || strstr(name, ".jpg");
+}
+
+static void a_raw_file_beside_its_jpeg_is_left_out(void **state)
+{
+    (void)state;
+    struct walk_opts o = {.is_second = is_raw, .is_first = is_jpeg};
+    make_file("a.CR2", "");
+    make_file("a.JPG", "");
+    make_file("a-b.jpg", "");
+    make_file("b.CR2", "");
+    make_file("b.x.jpg", "");
+    make_file("c.d.CR2", "");
+    make_file("c.d.jpg", "");
+    make_file("e.CR2", "");
+    make_file("e.jpg", "");
+    make_dir("f.CR2"); /* no file */
+    make_file("f.CR2/g.jpg", "");
+    make_file("f.jpg", "");
+    make_file(".eideticignore", "e.jpg\n"); /* nothing stands for e.CR2 then */
+    expect(&o, "a-b.jpg a.JPG b.CR2 b.x.jpg c.d.jpg e.CR2 f.CR2/g.jpg f.jpg ", 0);
+}
+
 static void a_loop_of_links_is_walked_once(void **state)
 {
     (void)state;
@@ -204,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(names_come_in_byte_order_without_hidden_and_excluded),
+        TEST(a_raw_file_beside_its_jpeg_is_left_out),
         TEST(a_loop_of_links_is_walked_once),
         TEST(an_unreadable_folder_costs_itself_only),
         TEST(ignore_files_follow_gitignore),

@@ -1,0 +1,14 @@
+/* Any bytes as a camera's raw file. */
+#include "image/image.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct image img;
+    struct image_meta meta;
+    struct image_opts o = {.max_pixels = 1 << 20};
+    image_load_memory(&img, data, size, "fuzz.dng", &o, &meta, NULL);
+    image_release(&img);
+    return 0;
+}
