@@ -13,6 +13,7 @@ struct facts {
     struct db_file file;
     struct db_image image;
     bool known; /* to the library, with a content */
+    bool animated;
     json_t *vectors, *paths;
 };
 
@@ -74,6 +75,8 @@ static int load_known(struct app *a, const char *path, struct facts *f)
     if (!st)
         st = db_image_paths_each(a->db, f->file.image, add_path, f->paths, &a->err);
     f->known = !st;
+    struct image_meta m; /* the catalogue does not say; the file does, where it is there */
+    f->animated = !st && !image_probe(&m, path, NULL) && m.animated;
     return st ? app_fail(a, APP_LIBRARY) : 0;
 }
 
@@ -106,6 +109,7 @@ static int probe(struct app *a, const char *path, struct facts *f)
     struct image_meta m;
     if (image_probe(&m, path, &a->err))
         return app_fail(a, APP_FILE);
+    f->animated = m.animated;
     f->image.width = m.width;
     f->image.height = m.height;
     f->image.orientation = m.orientation;
@@ -129,6 +133,7 @@ static json_t *to_json(const char *path, const struct facts *f)
     json_set_path(o, path);
     json_object_set_new(o, "indexed", json_boolean(f->known));
     json_object_set_new(o, "format", json_text(im->format));
+    json_object_set_new(o, "animated", json_boolean(f->animated));
     json_object_set_new(o, "width", json_integer(im->width));
     json_object_set_new(o, "height", json_integer(im->height));
     json_object_set_new(o, "orientation", json_integer(im->orientation));
@@ -187,7 +192,8 @@ static int print_text(struct app *a, const char *path, const struct facts *f)
     fputs("path         ", stdout);
     print_path(stdout, path);
     printf("\nindexed      %s\n", f->known ? "yes" : "no");
-    printf("format       %s, %d x %d\n", im->format, im->width, im->height);
+    printf("format       %s, %d x %d%s\n", im->format, im->width, im->height,
+           f->animated ? ", animated" : "");
     print_field("taken", im->taken);
     print_field("camera", im->camera);
     print_field("lens", im->lens);
