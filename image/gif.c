@@ -149,9 +149,10 @@ static enum status unpack(uint8_t *out, size_t n, struct gif *g, struct error *e
     struct bits b = {.g = g};
     if (g->at >= g->n)
         return truncated(g, err);
-    int min = g->d[g->at++], clear = 1 << min, next = clear + 2, width = min + 1, last = -1;
+    int min = g->d[g->at++];
     if (min < 1 || min > 8)
         return error_set(err, ST_FORMAT, "%s: GIF: codes of %d bits", g->in->name, min);
+    int clear = 1 << min, next = clear + 2, width = min + 1, last = -1;
     for (int i = 0; i < clear; i++) {
         prefix[i] = 0;
         length[i] = 1;
