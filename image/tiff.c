@@ -43,10 +43,15 @@ struct tiff {
     uint16_t *map[3];
 };
 
+static bool open_library(struct tiff *s)
+{
+    return library_open(&s->lib, LIBTIFF_SONAME, names, sizeof names / sizeof *names);
+}
+
 static bool tiff_ready(void)
 {
     struct tiff s;
-    return library_open(&s.lib, LIBTIFF_SONAME, names, sizeof names / sizeof *names);
+    return open_library(&s);
 }
 
 /* ---- what libtiff calls ---- */
@@ -119,7 +124,7 @@ static enum status tiff_open(struct tiff *s, const struct codec_in *in, struct e
 {
     memset(s, 0, sizeof *s);
     s->in = in;
-    if (!library_open(&s->lib, LIBTIFF_SONAME, names, sizeof names / sizeof *names))
+    if (!open_library(s))
         return error_set(err, ST_UNSUPPORTED, "%s: TIFF needs libtiff, which is not installed",
                          in->name);
     TIFFOpenOptions *o = s->lib.TIFFOpenOptionsAlloc();
