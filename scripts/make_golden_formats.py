@@ -169,6 +169,7 @@ def tiffs():
     put("cmyk.tif", encode(im.convert("CMYK"), "TIFF"))
     cmyk = np.asarray(im.convert("CMYK"))
     put("cmyk16.tif", tif(cmyk.astype(np.uint16) * 256, photometric="separated"), pillow_rgb(encode(im.convert("CMYK"), "TIFF")))
+    put("ycc.tif", encode(im.convert("YCbCr"), "TIFF"))  # by libtiff's own conversion
     put("pages.tif", encode(im, "TIFF", save_all=True, append_images=[im.rotate(180)]))
     put("bits2.tif", tiff_by_hand(32, 10, 2, noise(9, 32, 10).tobytes()[:80]), bits2(noise(9, 32, 10).tobytes()[:80]))
     data = tiff_file(rgb_directory(a) + exif_entries(), ">")
@@ -311,10 +312,50 @@ def heifs():
     put("grey.heic", encode(im.convert("L"), "HEIF", quality=90))
     put("alpha.heic", encode(im.convert("RGBA"), "HEIF", quality=90, chroma=444))
     put("deep.heic", deep_heic(im))
+    put("grid.heic", grid_heic(100, 90))
     put("full.avif", encode(im, "AVIF", quality=90, subsampling="4:4:4"))
     put("sub.avif", encode(im, "AVIF", quality=90))
     put("animated.avif", encode(im, "AVIF", quality=90, subsampling="4:4:4", save_all=True, append_images=[im.rotate(180)]))
     put("exif.avif", encode(picture(), "AVIF", quality=90, subsampling="4:4:4", exif=exif_full()))
+
+
+def grid_heic(w, h, side=64):
+    """Four tiles, as telephones write them, cut to w x h (ISO/IEC 23008-12, 6.6.2.3); turned by 90 degrees."""
+    def box(name, data):
+        return struct.pack(">I", 8 + len(data)) + name + data
+
+    def full(name, data, version=0, flags=0):
+        return box(name, struct.pack(">I", version << 24 | flags) + data)
+
+    whole = picture().resize((2 * side, 2 * side), Image.BICUBIC)
+    tiles, config = [], b""
+    for i in range(4):
+        x, y = i % 2 * side, i // 2 * side
+        one = encode(whole.crop((x, y, x + side, y + side)), "HEIF", quality=80, chroma=444)
+        at = one.index(b"hvcC") - 4
+        config = one[at:at + struct.unpack(">I", one[at:at + 4])[0]]
+        tiles.append(one[one.index(b"mdat") + 4:])
+    infos = b"".join(full(b"infe", struct.pack(">HH", i, 0) + (b"hvc1" if i < 5 else b"grid") + b"\0", 2) for i in range(1, 6))
+    sizes = [full(b"ispe", struct.pack(">II", side, side)), full(b"ispe", struct.pack(">II", w, h))]
+    props = box(b"ipco", config + b"".join(sizes) + box(b"irot", b"\1"))
+    uses = b"".join(struct.pack(">HBBB", i, 2, 0x81, 2) for i in range(1, 5)) + struct.pack(">HBBB", 5, 2, 3, 0x84)
+    ftyp = box(b"ftyp", b"heic\0\0\0\0mif1heic")
+
+    def meta(start):
+        places, at = b"", start
+        for i, t in enumerate(tiles):
+            places += struct.pack(">HHHHII", i + 1, 0, 0, 1, at, len(t))
+            at += len(t)
+        places += struct.pack(">HHHHII", 5, 1, 0, 1, 0, 8)
+        return full(b"meta", full(b"hdlr", b"\0\0\0\0pict" + bytes(13)) + full(b"pitm", struct.pack(">H", 5))
+                    + full(b"iloc", struct.pack(">BBH", 0x44, 0, 5) + places, 1)
+                    + full(b"iinf", struct.pack(">H", 5) + infos)
+                    + full(b"iref", box(b"dimg", struct.pack(">HHHHHH", 5, 4, 1, 2, 3, 4)))
+                    + box(b"iprp", props + full(b"ipma", struct.pack(">I", 5) + uses))
+                    + box(b"idat", struct.pack(">BBBBHH", 0, 0, 1, 1, w, h)))
+
+    start = len(ftyp) + len(meta(0)) + 8
+    return ftyp + meta(start) + box(b"mdat", b"".join(tiles))
 
 
 def deep_heic(im):
@@ -367,6 +408,9 @@ def jp2s():
     put("grey.jp2", encode(im.convert("L"), "JPEG2000"))
     put("alpha.jp2", encode(im.convert("RGBA"), "JPEG2000"))
     put("tiles.jp2", encode(im, "JPEG2000", tile_size=(16, 16)))
+    exif = b"JpgTiffExif->JP2" + exif_full().tobytes()[6:]
+    turned = encode(im, "JPEG2000") + struct.pack(">I", 8 + len(exif)) + b"uuid" + exif
+    put("exif.jp2", turned, np.asarray(im.transpose(Image.ROTATE_270)))
 
 
 def jpegs():

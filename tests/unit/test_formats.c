@@ -16,20 +16,17 @@
 
 #define GOLDEN SOURCE_DIR "/tests/golden/image"
 static const char *const samples[] = {
-    "plain.gif",    "interlaced.gif", "inside.gif",
-    "rgb.bmp",      "rle8.bmp",       "rle4.bmp",
-    "rgb565.bmp",   "os2.bmp",        "rgb.ppm",
-    "plain.ppm",    "plain.pbm",      "bits.pbm",
-    "alpha.pam",    "deep.pgm",       "lzw.tif",
-    "tiled.tif",    "jpeg.tif",       "palette.tif",
-    "fax.tif",      "planes.tif",     "cmyk16.tif",
-    "exif.tif",     "icc_inks.tif",   "icc_p3.tif",
-    "icc_grey.jpg", "icc_inks.jpg",   "icc_p3.png",
-    "icc_p3.webp",  "full.heic",      "exif.heic",
-    "icc_p3.heic",  "full.avif",      "exif.avif",
-    "lossless.jxl", "lossy.jxl",      "exif.jxl",
-    "lossless.jp2", "tiles.jp2",      "stream.j2k",
-    "exif.dng",     "arithmetic.jpg", "arithmetic_progressive.jpg",
+    "plain.gif",    "interlaced.gif", "inside.gif",     "rgb.bmp",
+    "rle8.bmp",     "rle4.bmp",       "rgb565.bmp",     "os2.bmp",
+    "rgb.ppm",      "plain.ppm",      "plain.pbm",      "bits.pbm",
+    "alpha.pam",    "deep.pgm",       "lzw.tif",        "tiled.tif",
+    "jpeg.tif",     "palette.tif",    "fax.tif",        "planes.tif",
+    "cmyk16.tif",   "exif.tif",       "icc_inks.tif",   "icc_p3.tif",
+    "icc_grey.jpg", "icc_inks.jpg",   "icc_p3.png",     "icc_p3.webp",
+    "full.heic",    "exif.heic",      "icc_p3.heic",    "full.avif",
+    "exif.avif",    "lossless.jxl",   "lossy.jxl",      "exif.jxl",
+    "lossless.jp2", "tiles.jp2",      "stream.j2k",     "exif.dng",
+    "grid.heic",    "ycc.tif",        "arithmetic.jpg", "arithmetic_progressive.jpg",
     "canon.cr3",    "fuji.raf",
 };
 #define SAMPLES (sizeof samples / sizeof *samples)
