@@ -52,6 +52,8 @@ const struct option_def generate_defs[] = {
      "pixels round the mask that --only-masked takes along (32)"},
     {"outpaint", 0, OPT_TEXT, offsetof(struct generate_args, picture.outpaint), "L,R,T,B",
      "so many pixels more to the left, right, top and bottom of the init image"},
+    {"embeddings-dir", 0, OPT_TEXT, offsetof(struct generate_args, embeddings_dir), "DIR",
+     "textual inversions; a file's name in a prompt stands for its vectors"},
     {0}};
 
 const struct generate_args generate_defaults = {.width = -1,

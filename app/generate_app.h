@@ -10,7 +10,7 @@
 
 struct generate_args {
     const char *negative, *seed, *sampler, *schedule, *rng, *output, *prediction, *checkpoint;
-    const char *lora_dir;
+    const char *lora_dir, *embeddings_dir;
     int width, height, steps, count, clip_skip, best_of;
     double guidance;
     bool no_file;
@@ -21,14 +21,16 @@ extern const struct generate_args generate_defaults;
 
 /* What a prompt adds to the checkpoint. */
 struct generate_nets {
-    const char *lora_dir; /* NULL = none */
+    const char *lora_dir, *embeddings_dir; /* NULL = none */
     struct lora_list loras;
     struct lora_patch *patch;
+    struct embeddings *embeddings;
 };
-/* Finds and adds them, and says of each how much of it was used. Non-zero: said, a->exit is set.
- * No sampler may be open, neither here nor at close. */
+/* Finds and adds them, says of each LoRA how much of it was used, and sets job->embeddings.
+ * Non-zero: said, a->exit is set. No sampler may be open, neither here nor at close, which says
+ * what embeddings the prompts had. */
 int generate_nets_open(struct app *a, struct generate_nets *g, struct checkpoint *c,
-                       const char *prompt);
+                       struct sampler_job *job);
 void generate_nets_close(struct generate_nets *g); /* takes a zeroed struct */
 
 /* A checkpoint that is open, and what is asked of it. */

@@ -1,17 +1,10 @@
-/* generate's LoRAs: what the prompt names is looked up, added to the checkpoint, and reported. */
+/* generate's LoRAs and embeddings: what the prompt names is looked up, added, and reported. */
 #include "app/generate_app.h"
 
-int generate_nets_open(struct app *a, struct generate_nets *g, struct checkpoint *c,
-                       const char *prompt)
+static int open_loras(struct app *a, struct generate_nets *g, struct checkpoint *c,
+                      const char *prompt, const char *dir)
 {
-    char *dir = g->lora_dir ? app_user_path(g->lora_dir) : NULL;
-    if (g->lora_dir && !dir) {
-        error_set(&a->err, ST_NOMEM, "out of memory");
-        return app_fail(a, APP_USAGE);
-    }
-    enum status st = lora_list_read(&g->loras, prompt, dir, &a->err);
-    mem_free(dir);
-    if (st)
+    if (lora_list_read(&g->loras, prompt, dir, &a->err))
         return app_fail(a, APP_USAGE);
     if (g->loras.n && lora_apply(&g->patch, c, &g->loras, a->threads, &a->err))
         return app_fail(a, APP_MODEL);
@@ -23,8 +16,32 @@ int generate_nets_open(struct app *a, struct generate_nets *g, struct checkpoint
     return 0;
 }
 
+int generate_nets_open(struct app *a, struct generate_nets *g, struct checkpoint *c,
+                       struct sampler_job *job)
+{
+    char *loras = g->lora_dir ? app_user_path(g->lora_dir) : NULL;
+    char *words = g->embeddings_dir ? app_user_path(g->embeddings_dir) : NULL;
+    int failed = 0;
+    if ((g->lora_dir && !loras) || (g->embeddings_dir && !words)) {
+        error_set(&a->err, ST_NOMEM, "out of memory");
+        failed = app_fail(a, APP_USAGE);
+    }
+    if (!failed)
+        failed = open_loras(a, g, c, job->prompt, loras);
+    if (!failed && words && embeddings_open(&g->embeddings, words, c, &a->err))
+        failed = app_fail(a, APP_USAGE);
+    job->embeddings = g->embeddings;
+    mem_free(loras);
+    mem_free(words);
+    return failed;
+}
+
 void generate_nets_close(struct generate_nets *g)
 {
+    const char *name;
+    for (int i = 0, rows; (name = embeddings_used(g->embeddings, i, &rows)); i++)
+        log_info("embedding %s: %d vector%s", name, rows, rows == 1 ? "" : "s");
+    embeddings_close(g->embeddings);
     lora_patch_free(g->patch);
     lora_list_release(&g->loras);
     *g = (struct generate_nets){0};

@@ -165,7 +165,8 @@ int generate_begin(struct generate_run *r, struct app *a, const struct generate_
     if (sampler_check(r->checkpoint, &r->job, &a->err))
         return app_fail(a, APP_MODEL);
     r->nets.lora_dir = g->lora_dir;
-    if (generate_nets_open(a, &r->nets, r->checkpoint, r->job.prompt))
+    r->nets.embeddings_dir = g->embeddings_dir;
+    if (generate_nets_open(a, &r->nets, r->checkpoint, &r->job))
         return 1;
     if (filing_open(&r->filing, a)) /* decoder processes come before threads */
         return 1;

@@ -98,7 +98,8 @@ static enum status break_at_comma(struct chunks *c)
     return st;
 }
 
-static enum status add_token(struct chunks *c, int32_t id, float weight)
+/* Before a token or an embedding that begins with it, n places long. */
+static enum status make_room(struct chunks *c, int32_t id, int n)
 {
     int room = c->context - 2;
     enum status st = ST_OK;
@@ -106,23 +107,39 @@ static enum status add_token(struct chunks *c, int32_t id, float weight)
         c->comma = c->used;
     else if (c->used == room && c->comma != -1 && c->used - c->comma <= COMMA_REACH)
         st = break_at_comma(c);
-    if (!st && c->used == room)
+    if (!st && c->used + n > room)
         st = next_chunk(c);
-    if (!st)
-        put(c, id, weight);
     return st;
 }
 
-static enum status add_piece(struct chunks *c, const struct checkpoint *from,
+/* What stands at id[0]: a word of the text tower's, or an embedding. *used: how many ids. */
+static enum status add_token(struct chunks *c, const struct cond_source *src, const int32_t *id,
+                             size_t n, float weight, size_t *used)
+{
+    struct embedding_match m;
+    enum status st = embeddings_find(src->embeddings, id, n, &m, c->err);
+    *used = m.tokens ? (size_t)m.tokens : 1;
+    if (!st && m.tokens) {
+        st = make_room(c, id[0], m.rows);
+        for (int i = 0; i < m.rows && !st; i++)
+            put(c, src->c->text.vocab + m.row + i, weight);
+    } else if (!st && id[0] >= 0 && id[0] < src->c->text.vocab) {
+        st = make_room(c, id[0], 1);
+        if (!st)
+            put(c, id[0], weight);
+    }
+    return st;
+}
+
+static enum status add_piece(struct chunks *c, const struct cond_source *src,
                              const struct prompt_item *piece)
 {
     struct token_list l = {0};
     if (piece->is_break)
         return next_chunk(c);
     enum status st = tokenizer_encode(c->t, piece->text, strlen(piece->text), &l, c->err);
-    for (size_t i = 1; i + 1 < l.n && !st; i++) /* without the begin and end tokens */
-        if (l.id[i] >= 0 && l.id[i] < from->text.vocab)
-            st = add_token(c, l.id[i], (float)piece->weight);
+    for (size_t i = 1, used; i + 1 < l.n && !st; i += used) /* between the begin and end tokens */
+        st = add_token(c, src, l.id + i, l.n - 1 - i, (float)piece->weight, &used);
     token_list_release(&l);
     return st;
 }
@@ -137,19 +154,19 @@ static int32_t comma_of(const struct tokenizer *t)
     return id;
 }
 
-static enum status chunk_text(struct chunks *c, const struct checkpoint *from, const char *text,
+static enum status chunk_text(struct chunks *c, const struct cond_source *src, const char *text,
                               struct error *err)
 {
     struct prompt_list pieces = {0};
-    *c = (struct chunks){.context = from->text.v.context,
-                         .t = from->tokenizer,
-                         .comma_id = comma_of(from->tokenizer),
+    *c = (struct chunks){.context = src->c->text.v.context,
+                         .t = src->c->tokenizer,
+                         .comma_id = comma_of(src->c->tokenizer),
                          .err = err};
     enum status st = open_chunk(c);
     if (!st)
         st = prompt_attention(&pieces, text, err);
     for (size_t i = 0; i < pieces.n && !st; i++)
-        st = add_piece(c, from, &pieces.item[i]);
+        st = add_piece(c, src, &pieces.item[i]);
     prompt_list_release(&pieces);
     if (!st && (c->used > 0 || c->n == 0)) /* an empty last chunk is none, unless it is the only */
         st = next_chunk(c);
@@ -193,7 +210,9 @@ static enum status run_chunk(struct cond_source *src, const struct chunks *c, in
     float *x = y->data;
     for (int i = 0; i < n; i++)
         memcpy(ids + i * context, c[i].id + chunk * context, (size_t)context * sizeof *ids);
-    enum status st = net_text_run(&src->run, &src->c->text, y, ids, n, src->clip_skip);
+    struct net_text text = src->c->text;
+    text.extra = embeddings_rows(src->embeddings);
+    enum status st = net_text_run(&src->run, &text, y, ids, n, src->clip_skip);
     if (!st)
         st = backend_sync(src->run.be, src->run.err);
     if (st || !weighted(c, n))
@@ -248,7 +267,7 @@ static enum status build_part(struct cond_part *p, struct cond_source *src, cons
     }
     for (int i = 0; i < p->n && !st; i++) {
         p->text[i].end_step = times.item[i].end_step;
-        st = chunk_text(&c[i], src->c, times.item[i].text, err);
+        st = chunk_text(&c[i], src, times.item[i].text, err);
         most = c[i].n > most ? c[i].n : most;
     }
     for (int i = 0; i < p->n && !st; i++)

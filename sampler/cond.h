@@ -9,11 +9,12 @@
  * chunk that would break within 20 tokens behind a comma breaks at it; BREAK ends one; each chunk
  * goes through the text tower alone, between a begin and an end token; weights multiply states,
  * whose mean is then restored. A prompt without weights and of one chunk gives diffusers' states
- * exactly. */
+ * exactly. An embedding's vectors are never split over two chunks; they move on with the words
+ * behind a comma, where AUTOMATIC1111 leaves them behind. */
 #ifndef EIDETIC_SAMPLER_COND_H
 #define EIDETIC_SAMPLER_COND_H
 
-#include "sampler/checkpoint.h"
+#include "sampler/embedding.h"
 
 struct cond_text {
     int end_step;  /* holds up to and with this one; the last holds for ever */
@@ -32,8 +33,9 @@ struct cond {
 
 struct cond_source {
     const struct checkpoint *c;
-    struct clip_run run; /* its arena is rewound to where it stands */
-    int clip_skip;       /* 1 = none */
+    struct clip_run run;           /* its arena is rewound to where it stands */
+    int clip_skip;                 /* 1 = none */
+    struct embeddings *embeddings; /* or NULL */
 };
 
 /* steps: model calls, for [from:to:when]. split: by AND, and <lora:...> is taken out, which must be

@@ -294,7 +294,8 @@ static enum status prepare(struct denoiser *d)
 {
     const struct sampler_job *job = d->job;
     int calls = sampler_steps(job) * (job->solver->evaluations > 1 ? 2 : 1);
-    struct cond_source src = {.c = d->s->c, .clip_skip = job->clip_skip};
+    struct cond_source src = {
+        .c = d->s->c, .clip_skip = job->clip_skip, .embeddings = job->embeddings};
     denoiser_begin(d, "text");
     src.run = d->run;
     src.run.trace = NULL;

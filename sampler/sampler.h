@@ -16,6 +16,7 @@
 
 #include "image/image.h"
 #include "sampler/checkpoint.h"
+#include "sampler/embedding.h"
 #include "sampler/solver.h"
 #include <signal.h>
 
@@ -50,7 +51,8 @@ struct sampler_job {
     const struct solver *solver;     /* [Euler a] */
     const struct schedule *schedule; /* [the solver's, else normal] */
     struct solver_opts solver_opts;
-    int clip_skip; /* [1] */
+    int clip_skip;                 /* [1] */
+    struct embeddings *embeddings; /* that both prompts may name, or NULL */
     /* A picture to start from [none]: resized to width x height by Pillow's Lanczos filter,
      * encoded, and given the noise of the level from which int(steps * strength) steps remain, as
      * diffusers does (AUTOMATIC1111 takes one step more). The latent is a sample of the encoder's

@@ -74,15 +74,20 @@ enum status net_text_run(struct clip_run *r, const struct net_text *t, struct te
 {
     struct clip_transformer layers = t->v.t;
     size_t mark = arena_mark(r->arena);
-    int64_t count = (int64_t)n * t->v.context;
+    int64_t count = (int64_t)n * t->v.context, width = t->v.t.width;
     struct tensor i = tensor_view(clip_run_array(r, count, sizeof *ids), DT_I32, 1, &count);
     if (r->status)
         return r->status;
-    memcpy(i.data, ids, (size_t)count * sizeof *ids);
+    for (int64_t k = 0; k < count; k++)
+        ((int32_t *)i.data)[k] = ids[k] < t->vocab ? ids[k] : 0;
     layers.layers -= skip - 1;
     if (layers.layers < 0)
         layers.layers = 0;
     op_embedding(r->be, y, &t->v.tokens, &i);
+    for (int64_t k = 0; k < count; k++)
+        if (ids[k] >= t->vocab)
+            memcpy((float *)y->data + k * width, t->extra + (ids[k] - t->vocab) * width,
+                   (size_t)width * sizeof(float));
     op_add(r->be, y, y, &t->v.positions);
     clip_run_trace(r, "embed", -1, y);
     if (clip_transformer_run(r, &layers, y, NULL))

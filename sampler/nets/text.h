@@ -15,6 +15,7 @@
 struct net_text {
     struct clip_vit_text v;
     int vocab;
+    const float *extra; /* rows of the token table behind vocab's: ids from vocab on mean them */
 };
 
 /* config: CLIPTextConfig's JSON and its path, or NULL = ViT-L/14's shape as far as the tensors do

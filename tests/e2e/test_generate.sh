@@ -94,6 +94,20 @@ eidetic generate "a boat <lora:broken>" --lora-dir loras --model "$toy" -W 32 -H
 assert_exit 4
 assert_true test ! -e e.png
 
+t "embeddings are found by name in both prompts"
+eidetic generate "a boat, easytoy" -n "Cat-Toy" --embeddings-dir "$EIDETIC_SOURCE/tests/golden/sampler/embeddings" \
+    --model "$toy" -W 32 -H 32 --steps 2 --seed 1 -o words.png
+assert_exit 0
+assert_err "embedding EasyToy: 2 vectors"
+assert_err "embedding cat-toy: 1 vector"
+assert_true grep -qa 'a boat, easytoy' words.png
+mkdir words && printf 'nothing' >words/boat.pt
+eidetic generate "a boat" --embeddings-dir words --model "$toy" -W 32 -H 32 -o e.png
+assert_exit 4
+assert_err "boat.pt"
+eidetic generate "a boat" --embeddings-dir nowhere --model "$toy" -W 32 -H 32 -o e.png
+assert_exit 2
+
 t "what is no checkpoint is said in a sentence"
 eidetic generate x --model "$TMP/nowhere.safetensors" -o e.png
 assert_exit 4
