@@ -54,6 +54,10 @@ const struct option_def generate_defs[] = {
      "so many pixels more to the left, right, top and bottom of the init image"},
     {"embeddings-dir", 0, OPT_TEXT, offsetof(struct generate_args, embeddings_dir), "DIR",
      "textual inversions; a file's name in a prompt stands for its vectors"},
+    {"vae", 0, OPT_TEXT, offsetof(struct generate_args, vae), "PATH",
+     "another autoencoder than the checkpoint's: a file or a diffusers folder"},
+    {"taesd", 0, OPT_TEXT, offsetof(struct generate_args, taesd), "PATH",
+     "decode (and encode, where it can) with this tiny autoencoder: sooner, in less memory"},
     {0}};
 
 const struct generate_args generate_defaults = {.width = -1,

@@ -10,7 +10,7 @@
 
 struct generate_args {
     const char *negative, *seed, *sampler, *schedule, *rng, *output, *prediction, *checkpoint;
-    const char *lora_dir, *embeddings_dir;
+    const char *lora_dir, *embeddings_dir, *vae, *taesd;
     int width, height, steps, count, clip_skip, best_of;
     double guidance;
     bool no_file;
@@ -18,6 +18,10 @@ struct generate_args {
 };
 extern const struct option_def generate_defs[];
 extern const struct generate_args generate_defaults;
+
+/* Puts --vae and --taesd (either may be NULL) in the place of c's autoencoder. Non-zero: said,
+ * a->exit is set. */
+int generate_vae_open(struct app *a, struct checkpoint *c, const char *vae, const char *taesd);
 
 /* What a prompt adds to the checkpoint. */
 struct generate_nets {

@@ -1,5 +1,21 @@
-/* generate's LoRAs and embeddings: what the prompt names is looked up, added, and reported. */
+/* What generate adds to a checkpoint: autoencoders of the user's; LoRAs and embeddings that the
+ * prompt names are looked up, added, and reported. */
 #include "app/generate_app.h"
+
+int generate_vae_open(struct app *a, struct checkpoint *c, const char *vae, const char *taesd)
+{
+    char *one = vae ? app_user_path(vae) : NULL, *two = taesd ? app_user_path(taesd) : NULL;
+    enum status st = ST_OK;
+    if ((vae && !one) || (taesd && !two))
+        st = error_set(&a->err, ST_NOMEM, "out of memory");
+    if (!st && one)
+        st = checkpoint_replace_vae(c, one, &a->err);
+    if (!st && two)
+        st = checkpoint_add_taesd(c, two, &a->err);
+    mem_free(one);
+    mem_free(two);
+    return st ? app_fail(a, APP_MODEL) : 0;
+}
 
 static int open_loras(struct app *a, struct generate_nets *g, struct checkpoint *c,
                       const char *prompt, const char *dir)

@@ -155,7 +155,8 @@ int generate_begin(struct generate_run *r, struct app *a, const struct generate_
     *r = (struct generate_run){.app = a, .args = g, .index = 1, .picture = 1, .filing.lock = -1};
     r->pictures = g->count * g->best_of;
     if (read_job(a, g, prompt, &r->job) || check_output(a, g) ||
-        open_checkpoint(a, g, &r->checkpoint))
+        open_checkpoint(a, g, &r->checkpoint) ||
+        generate_vae_open(a, r->checkpoint, g->vae, g->taesd))
         return 1;
     assert(r->checkpoint);
     const char *device = !a->device || !strcmp(a->device, "auto") ? "cpu" : a->device;

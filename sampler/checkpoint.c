@@ -89,7 +89,7 @@ void checkpoint_close(struct checkpoint *c)
     tokenizer_close(c->tokenizer);
     packs_free(c->model.packs);
     arena_release(&c->model.arena);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 5; i++)
         weights_close(c->weights[i]);
     mem_free(c->name);
     mem_free(c);

@@ -43,13 +43,22 @@ struct checkpoint {
     struct net_vae vae;
     struct net_text text;
     struct tokenizer *tokenizer;
-    struct clip_model model;        /* its arena holds what is copied */
-    struct weights *weights[3];     /* UNet, autoencoder, text; a single file is the first */
+    struct clip_model model; /* its arena holds what is copied */
+    /* UNet, autoencoder, text; a single file is the first; then another autoencoder, TAESD */
+    struct weights *weights[5];
     const struct lora_patch *patch; /* what lora_apply added to the weights, or NULL */
 };
 
 enum status checkpoint_open(struct checkpoint **c, const char *path,
                             const struct checkpoint_opts *o, struct error *err);
 void checkpoint_close(struct checkpoint *c);
+
+/* checkpoint_vae.c: another autoencoder in place of its own, from a single file (LDM's or
+ * diffusers' names, with first_stage_model. before them or not) or a diffusers folder, whose config
+ * also gives the scaling factor. On failure, which names both, c is as it was. Call before TAESD.
+ */
+enum status checkpoint_replace_vae(struct checkpoint *c, const char *path, struct error *err);
+/* TAESD for decoding, encoding or both, as the file or diffusers folder has it. */
+enum status checkpoint_add_taesd(struct checkpoint *c, const char *path, struct error *err);
 
 #endif

@@ -246,3 +246,18 @@ enum status checkpoint_open_folder(struct checkpoint *c, struct checkpoint_numbe
     part_close(&p);
     return st;
 }
+
+enum status checkpoint_folder_weights(struct weights **w, const char *path, struct error *err)
+{
+    return open_weights(w, path, ".", net_files, err);
+}
+
+enum status checkpoint_folder_vae(struct checkpoint_numbers *n, const char *path, struct error *err)
+{
+    struct part p;
+    enum status st = part_open(&p, path, ".", "config.json", err);
+    if (!st)
+        st = read_vae(&p, n);
+    part_close(&p);
+    return st;
+}

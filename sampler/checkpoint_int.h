@@ -18,4 +18,10 @@ enum status checkpoint_open_file(struct checkpoint *c, struct checkpoint_numbers
 enum status checkpoint_open_folder(struct checkpoint *c, struct checkpoint_numbers *n,
                                    const char *path, struct error *err);
 
+/* A diffusers component's folder alone: its weights, and for an autoencoder what its config says of
+ * *n. */
+enum status checkpoint_folder_weights(struct weights **w, const char *path, struct error *err);
+enum status checkpoint_folder_vae(struct checkpoint_numbers *n, const char *path,
+                                  struct error *err);
+
 #endif

@@ -95,6 +95,8 @@ uint64_t sampler_memory(const struct checkpoint *c, int width, int height)
 {
     const struct net_vae_half *d = &c->vae.decoder;
     uint64_t widest = 1, pixels = (uint64_t)width * (uint64_t)height;
+    if (c->vae.tiny_decoder)
+        return 3 * sizeof(float) * (uint64_t)c->vae.tiny_decoder->width * pixels;
     for (int i = 0; i < c->vae.levels; i++) {
         const struct net_vae_level *y = &d->level[i];
         int behind = c->vae.levels - 1 - i; /* this level's pixels are 4^behind times fewer */

@@ -133,17 +133,13 @@ static void turn_weights(struct tensor *y, const struct tensor *x, int64_t out, 
         turn(y->data, x->data, out, in, taps, 2);
 }
 
-struct net_conv net_load_conv(struct net_loader *l, int64_t out, int64_t in, int64_t k,
-                              const char *fmt, ...)
+static struct net_conv load_conv(struct net_loader *l, int64_t out, int64_t in, int64_t k,
+                                 bool bias, const char *name)
 {
-    char name[NET_NAME_MAX];
     struct net_conv c = {0};
-    va_list ap;
-    va_start(ap, fmt);
-    spell(l, name, fmt, ap);
-    va_end(ap);
     struct tensor m = clip_load_matrix(&l->l, 4, (int64_t[]){out, in, k, k}, "%s.weight", name);
-    c.b = clip_load_small(&l->l, 1, &out, "%s.bias", name);
+    if (bias)
+        c.b = clip_load_small(&l->l, 1, &out, "%s.bias", name);
     size_t bytes = 0;
     if (l->l.status)
         return c;
@@ -162,6 +158,28 @@ struct net_conv net_load_conv(struct net_loader *l, int64_t out, int64_t in, int
     else
         turn_weights(&c.w, &m, out, in, k * k);
     return c;
+}
+
+struct net_conv net_load_conv(struct net_loader *l, int64_t out, int64_t in, int64_t k,
+                              const char *fmt, ...)
+{
+    char name[NET_NAME_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    spell(l, name, fmt, ap);
+    va_end(ap);
+    return load_conv(l, out, in, k, true, name);
+}
+
+struct net_conv net_load_kernel(struct net_loader *l, int64_t out, int64_t in, int64_t k,
+                                const char *fmt, ...)
+{
+    char name[NET_NAME_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    spell(l, name, fmt, ap);
+    va_end(ap);
+    return load_conv(l, out, in, k, false, name);
 }
 
 struct net_resnet net_load_resnet(struct net_loader *l, int64_t in, int64_t time_width,

@@ -49,6 +49,9 @@ struct clip_linear net_load_linear(struct net_loader *l, int64_t n, int64_t k, b
                                    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 struct net_conv net_load_conv(struct net_loader *l, int64_t out, int64_t in, int64_t k,
                               const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* The same without a bias. */
+struct net_conv net_load_kernel(struct net_loader *l, int64_t out, int64_t in, int64_t k,
+                                const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* Its output width is the file's; time_width 0 = no time embedding. */
 struct net_resnet net_load_resnet(struct net_loader *l, int64_t in, int64_t time_width,
                                   const char *fmt, ...) __attribute__((format(printf, 4, 5)));

@@ -247,9 +247,41 @@ static int64_t largest(const struct net_vae *v, const struct net_vae_half *h, in
     return most;
 }
 
+static enum status tiny_decode(struct clip_run *r, const struct net_vae *v, struct tensor *y,
+                               const struct tensor *z)
+{
+    size_t mark = arena_mark(r->arena);
+    struct tensor x = clip_run_tensor(r, 4, z->dim);
+    if (!r->status) {
+        op_scale(r->be, &x, z, v->tiny_scale);
+        net_tiny_decode(r, v->tiny_decoder, y, &x);
+    }
+    if (!r->status)
+        arena_rewind(r->arena, mark);
+    return r->status;
+}
+
+static enum status tiny_encode(struct clip_run *r, const struct net_vae *v, struct tensor *moments,
+                               const struct tensor *x)
+{
+    size_t mark = arena_mark(r->arena);
+    int64_t dims[4] = {moments->dim[0], moments->dim[1], moments->dim[2], v->latent};
+    struct tensor mean = clip_run_tensor(r, 4, dims), logvar = clip_run_tensor(r, 4, dims);
+    if (r->status || net_tiny_encode(r, v->tiny_encoder, &mean, x))
+        return r->status;
+    for (int64_t i = 0; i < tensor_count(&logvar); i++)
+        ((float *)logvar.data)[i] = -30;
+    op_scale(r->be, &mean, &mean, 1 / v->tiny_scale);
+    op_concat(r->be, moments, &mean, &logvar);
+    arena_rewind(r->arena, mark);
+    return ST_OK;
+}
+
 enum status net_vae_decode(struct clip_run *r, const struct net_vae *v, struct tensor *y,
                            const struct tensor *z)
 {
+    if (v->tiny_decoder)
+        return tiny_decode(r, v, y, z);
     const struct net_vae_half *h = &v->decoder;
     size_t mark = arena_mark(r->arena);
     struct turns t;
@@ -283,6 +315,8 @@ enum status net_vae_decode(struct clip_run *r, const struct net_vae *v, struct t
 enum status net_vae_encode(struct clip_run *r, const struct net_vae *v, struct tensor *moments,
                            const struct tensor *x)
 {
+    if (v->tiny_encoder)
+        return tiny_encode(r, v, moments, x);
     const struct net_vae_half *h = &v->encoder;
     size_t mark = arena_mark(r->arena);
     struct turns t;

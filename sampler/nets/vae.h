@@ -7,11 +7,12 @@
  *
  * Moments are the mean, then the logarithm of the variance. Latents here are not scaled: who calls
  * divides by the scaling factor before decoding and multiplies after encoding. Widths, levels and
- * blocks are the file's. Traces "mid", "up.<level>", "down.<level>", "out". */
+ * blocks are the file's. TAESD (nets/tiny.h) may stand for either half, with the same contract; the
+ * logarithm of its variance is -30. Traces "mid", "up.<level>", "down.<level>", "out". */
 #ifndef EIDETIC_SAMPLER_NETS_VAE_H
 #define EIDETIC_SAMPLER_NETS_VAE_H
 
-#include "sampler/nets/net.h"
+#include "sampler/nets/tiny.h"
 
 struct net_vae_config {
     int groups; /* 0 = 32 */
@@ -37,8 +38,10 @@ struct net_vae_half {
 struct net_vae {
     int levels, latent, shrink; /* channels of a latent; pixels of a side that it stands for */
     struct net_norm_opts norm;
-    struct net_vae_half encoder, decoder; /* the encoder may be missing */
-    struct clip_linear quant, post_quant; /* w.data NULL = none */
+    struct net_vae_half encoder, decoder;         /* the encoder may be missing */
+    struct clip_linear quant, post_quant;         /* w.data NULL = none */
+    struct net_tiny *tiny_encoder, *tiny_decoder; /* TAESD in the place of a half, or NULL */
+    float tiny_scale;                             /* the scaling factor, which its latents carry */
 };
 
 enum status net_vae_load(struct net_vae *v, struct net_loader *l, const struct net_vae_config *c);

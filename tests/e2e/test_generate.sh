@@ -108,6 +108,21 @@ assert_err "boat.pt"
 eidetic generate "a boat" --embeddings-dir nowhere --model "$toy" -W 32 -H 32 -o e.png
 assert_exit 2
 
+t "another autoencoder decodes; one that is none is said in a sentence"
+mkdir vae && "${make_toy%_sampler}_vae" write "$TMP/vae" || fail "the autoencoders cannot be written"
+eidetic generate "a boat " --vae vae/vae.safetensors --model "$toy" -W 32 -H 32 --steps 2 --seed 1 -o same.png
+assert_exit 0
+assert_true cmp same.png plain.png
+eidetic generate "a boat " --taesd vae/taesd.safetensors --model "$toy" -W 32 -H 32 --steps 2 --seed 1 -o tiny.png
+assert_exit 0
+assert_true eval '! cmp -s tiny.png plain.png'
+eidetic generate "a boat" --vae vae/taesd.safetensors --model "$toy" -W 32 -H 32 -o e.png
+assert_exit 4
+assert_err "not an autoencoder"
+eidetic generate "a boat" --taesd nowhere.pth --model "$toy" -W 32 -H 32 -o e.png
+assert_exit 4
+assert_err "no such autoencoder"
+
 t "what is no checkpoint is said in a sentence"
 eidetic generate x --model "$TMP/nowhere.safetensors" -o e.png
 assert_exit 4
