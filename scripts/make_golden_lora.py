@@ -173,6 +173,36 @@ def by_diffusers(files):
     return outputs(unet, text)
 
 
+def saved_by_diffusers():
+    """A file as diffusers writes it, whose alphas stand in its metadata, and what its networks give then."""
+    from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
+    from diffusers.utils import convert_state_dict_to_diffusers
+    from peft import LoraConfig
+    from peft.utils import get_peft_model_state_dict
+    unet, vae, text, stem = networks()
+    unet.add_adapter(LoraConfig(r=2, lora_alpha=6, target_modules=["to_q", "to_v"], alpha_pattern={
+        "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q": 1}))
+    text.add_adapter(LoraConfig(r=2, lora_alpha=3, use_rslora=True, target_modules=["q_proj", "v_proj"]))
+    for part, net in (("unet", unet), ("text", text)):
+        for name, p in net.named_parameters():
+            if "lora_" in name:
+                p.data = torch.from_numpy(uniform(f"lora/saved/{part}.{name}", tuple(p.shape), 0.0, 0.3))
+    folder = os.path.join(OUT, "loras")
+    unet_state, text_state = (convert_state_dict_to_diffusers(get_peft_model_state_dict(n)) for n in (unet, text))
+    configs = [n.peft_config["default"].to_dict() for n in (unet, text)]
+    StableDiffusionPipeline.save_lora_weights(
+        folder, unet_lora_layers=unet_state, text_encoder_lora_layers=text_state, weight_name="saved.safetensors",
+        unet_lora_adapter_metadata=configs[0], text_encoder_lora_adapter_metadata=configs[1])
+    unet, vae, text, stem = networks()
+    pipe = StableDiffusionPipeline(vae, text, None, unet, EulerDiscreteScheduler(), None, None,
+                                   requires_safety_checker=False)
+    pipe.load_lora_weights(folder, weight_name="saved.safetensors", adapter_name="saved")
+    pipe.set_adapters(["saved"], [dict(unet=UNET, text_encoder=TE)])
+    for net in (unet, text):
+        print(sorted({m.scaling["saved"] for m in net.modules() if hasattr(m, "scaling")}))
+    return outputs(unet, text)
+
+
 def plain_differences(f, mods):
     """up . down * alpha / rank, for linear layers of the text tower."""
     out = {}
@@ -212,6 +242,7 @@ def main():
         runs["both"] = by_diffusers([files[0], files[2]])
         runs["both"]["text"] = by_differences(*(plain_differences(files[i], mods) for i in (0, 2)))["text"]
         runs["lycoris"] = by_differences(diff)
+        runs["saved"] = saved_by_diffusers()
     for run, values in runs.items():
         for k, v in values.items():
             got[f"{run}.{k}"] = v

@@ -254,6 +254,8 @@ enum status lora_file_read(struct lora_file *f, struct weights *w, struct error 
         st = join(f, err);
     if (!st)
         note_context(f);
+    if (!st)
+        st = lora_meta_read(f, err);
     return st;
 }
 

@@ -71,4 +71,7 @@ struct lora_target {
 enum status lora_delta(struct clip_run *r, const struct lora_file *f, const struct lora_module *m,
                        const struct lora_target *to, float *y);
 
+/* lora_meta.c: alphas from the metadata into f's modules. */
+enum status lora_meta_read(struct lora_file *f, struct error *err);
+
 #endif

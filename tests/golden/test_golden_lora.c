@@ -159,6 +159,18 @@ static void folder_with_loras_equals_diffusers_and_lycoris(void **state)
     check_layout(&(struct sd_toy){.folder = true});
 }
 
+static void alphas_in_diffusers_metadata_count(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f, &(struct sd_toy){0});
+    char *own = f.dir;
+    f.dir = (char *)(uintptr_t)(TEST_DATA "/sampler/loras");
+    check(&f, "<lora:saved:0.75:0.9>", "saved");
+    f.dir = own;
+    fixture_close(&f);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "write") == 0) {
@@ -168,6 +180,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(single_file_with_loras_equals_diffusers_and_lycoris),
         cmocka_unit_test(folder_with_loras_equals_diffusers_and_lycoris),
+        cmocka_unit_test(alphas_in_diffusers_metadata_count),
     };
     return cmocka_run_group_tests_name("golden_lora", tests, NULL, NULL);
 }
