@@ -45,7 +45,8 @@ struct command {
 };
 extern const struct command *const commands[]; /* NULL-terminated, in the order of the help */
 extern const struct command cmd_index, cmd_search, cmd_similar, cmd_info, cmd_tokenize, cmd_embed,
-    cmd_stats, cmd_errors, cmd_check, cmd_forget, cmd_generate, cmd_bench, cmd_doctor, cmd_model;
+    cmd_stats, cmd_errors, cmd_check, cmd_forget, cmd_generate, cmd_merge, cmd_bench, cmd_doctor,
+    cmd_model;
 
 struct app {
     /* common options */
