@@ -2,6 +2,7 @@
  * the first needs it; the network's tensor then points there, and back again at the end. */
 #include "sampler/lora/lora.h"
 #include "core/mem.h"
+#include "nn/packs.h"
 #include "sampler/lora/lora_int.h"
 #include <string.h>
 
@@ -16,6 +17,7 @@ struct lora_patch {
     struct slot *slot;
     int n, cap;
     bool no_memory;
+    struct packs *packs;
     char **text;
     int texts;
 };
@@ -47,8 +49,18 @@ static void collect(void *ctx, const struct net_module *m)
     underscore(s->m.ldm);
 }
 
+/* As `was` is used, at other values. What backends make of them must end with them, not with the
+ * checkpoint. */
+static struct tensor copy_view(const struct tensor *was, float *x, struct packs *packs)
+{
+    struct tensor t = tensor_view(x, DT_F32, was->ndim, was->dim);
+    t.use = was->use;
+    t.packs = was->packs ? packs : NULL;
+    return t;
+}
+
 /* The slot's matrix in f32, its own. */
-static enum status own_copy(struct slot *s, struct error *err)
+static enum status own_copy(struct slot *s, struct packs *packs, struct error *err)
 {
     size_t count = 0, lower = s->m.lower ? (size_t)tensor_count(&s->was_lower) : 0;
     size_t upper = (size_t)tensor_count(&s->was);
@@ -61,17 +73,15 @@ static enum status own_copy(struct slot *s, struct error *err)
     tensor_to_f32(&s->was, s->own);
     if (lower)
         tensor_to_f32(&s->was_lower, s->own + upper);
-    *s->m.w = tensor_view(s->own, DT_F32, s->was.ndim, s->was.dim);
-    s->m.w->use = s->was.use;
-    if (lower) {
-        *s->m.lower = tensor_view(s->own + upper, DT_F32, s->was_lower.ndim, s->was_lower.dim);
-        s->m.lower->use = s->was_lower.use;
-    }
+    *s->m.w = copy_view(&s->was, s->own, packs);
+    if (lower)
+        *s->m.lower = copy_view(&s->was_lower, s->own + upper, packs);
     return ST_OK;
 }
 
-static enum status add_module(struct slot *s, struct clip_run *r, const struct lora_file *f,
-                              const struct lora_module *m, double strength)
+static enum status add_module(struct slot *s, struct packs *packs, struct clip_run *r,
+                              const struct lora_file *f, const struct lora_module *m,
+                              double strength)
 {
     struct lora_target to = {s->m.out, s->m.in, s->m.k};
     int64_t n = to.out * to.in * to.k * to.k;
@@ -79,7 +89,7 @@ static enum status add_module(struct slot *s, struct clip_run *r, const struct l
     float *y = clip_run_array(r, n, sizeof *y);
     if (r->status || lora_delta(r, f, m, &to, y))
         return r->status;
-    r->status = own_copy(s, r->err);
+    r->status = own_copy(s, packs, r->err);
     for (int64_t i = 0; i < n && !r->status; i++)
         s->own[i] += (float)(strength * (double)y[i]);
     arena_rewind(r->arena, mark);
@@ -119,7 +129,7 @@ static enum status add_file(struct lora_patch *p, struct clip_run *r, struct lor
         if (!m && s->m.ldm[0])
             m = lora_file_find(&f, s->m.ldm);
         if (m)
-            st = add_module(s, r, &f, m, s->m.text ? use->tower : use->unet);
+            st = add_module(s, p->packs, r, &f, m, s->m.text ? use->tower : use->unet);
         use->applied += m ? m->keys : 0;
     }
     if (!st && use->applied == 0)
@@ -150,9 +160,10 @@ enum status lora_apply(struct lora_patch **out, struct checkpoint *c, struct lor
     enum status st = p ? ST_OK : ST_NOMEM;
     if (!st) {
         p->c = c;
+        p->packs = packs_new();
         net_unet_modules(&c->unet, collect, p);
         net_text_modules(&c->text, collect, p);
-        st = p->no_memory ? ST_NOMEM : keep_texts(p, l);
+        st = p->no_memory || !p->packs ? ST_NOMEM : keep_texts(p, l);
     }
     if (st)
         error_set(err, st, "out of memory for LoRAs");
@@ -174,6 +185,7 @@ void lora_patch_free(struct lora_patch *p)
 {
     if (!p)
         return;
+    packs_free(p->packs);
     for (int i = 0; i < p->n; i++) {
         struct slot *s = &p->slot[i];
         if (!s->own)
