@@ -1,5 +1,6 @@
 /* Loading and running what the networks share. */
 #include "sampler/nets/net.h"
+#include "core/file.h"
 #include "core/mem.h"
 #include <string.h>
 
@@ -157,6 +158,8 @@ static struct net_conv load_conv(struct net_loader *l, int64_t out, int64_t in, 
         l->l.status = error_set(l->l.err, ST_NOMEM, "%s: out of memory for %s", l->src.path, name);
     else
         turn_weights(&c.w, &m, out, in, k * k);
+    if (c.w.data && m.mapped) /* or kernels lie in memory twice */
+        file_map_give_back(m.data, bytes);
     return c;
 }
 
