@@ -36,6 +36,24 @@ const struct option_def generate_defs[] = {
      "as --model; this is the name for the config file"},
     {"lora-dir", 0, OPT_TEXT, offsetof(struct generate_args, lora_dir), "DIR",
      "where <lora:NAME:0.8> in the prompt finds NAME.safetensors, folders below it included"},
+    {"grid", 0, OPT_TEXT, offsetof(struct generate_args, grid), "FILE",
+     "also all pictures of the run in one, a .png that is not there yet"},
+    {"variation-strength", 0, OPT_NUMBER, offsetof(struct generate_args, more.variation), "X",
+     "0 to 1: how far the seed's noise turns towards the variation seed's (0)"},
+    {"variation-seed", 0, OPT_TEXT, offsetof(struct generate_args, more.variation_seed), "N",
+     "of the first picture, the next has N + 1 while --seed stays; negative = random (-1)"},
+    {"hires-scale", 0, OPT_NUMBER, offsetof(struct generate_args, more.hires_scale), "X",
+     "enlarge the picture so many times and go over it once more"},
+    {"hires-upscaler", 0, OPT_TEXT, offsetof(struct generate_args, more.hires_upscaler), "NAME",
+     "what is enlarged: latent, or lanczos for pixels (latent)"},
+    {"hires-steps", 0, OPT_INT, offsetof(struct generate_args, more.hires_steps), "N",
+     "steps of which --hires-strength takes its part (as --steps)"},
+    {"hires-strength", 0, OPT_NUMBER, offsetof(struct generate_args, more.hires_strength), "X",
+     "how much of the enlarged picture is made anew (0.7)"},
+    {"circular", 0, OPT_FLAG, offsetof(struct generate_args, more.circular), NULL,
+     "a picture that tiles without seams"},
+    {"vae-tiling", 0, OPT_FLAG, offsetof(struct generate_args, more.vae_tiling), NULL,
+     "decode in overlapping tiles of 256 pixels: less memory, slightly other colours"},
     {"init-image", 0, OPT_TEXT, offsetof(struct generate_args, picture.init_path), "FILE",
      "start from this picture; without -W and -H it also gives the sides, up to 768"},
     {"strength", 0, OPT_NUMBER, offsetof(struct generate_args, picture.strength), "X",
@@ -67,7 +85,8 @@ const struct generate_args generate_defaults = {.width = -1,
                                                 .clip_skip = 1,
                                                 .best_of = 1,
                                                 .guidance = 7,
-                                                .picture = GENERATE_PICTURE_NOTHING};
+                                                .picture = GENERATE_PICTURE_NOTHING,
+                                                .more = GENERATE_MORE_NOTHING};
 
 static int print_picture(struct app *a, const struct generate_run *r, const struct generate_made *m)
 {
@@ -97,6 +116,8 @@ static int run_generate(struct app *a, int argc, char **argv)
         mem_free(m.path);
         m.path = NULL;
     }
+    if (!failed)
+        generate_grid_write(a, &r.grid);
     generate_end(&r);
     return a->exit;
 }

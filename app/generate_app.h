@@ -3,6 +3,8 @@
 #define EIDETIC_APP_GENERATE_APP_H
 
 #include "app/filing.h"
+#include "app/generate_grid.h"
+#include "app/generate_more.h"
 #include "app/generate_picture.h"
 #include "core/progress.h"
 #include "sampler/lora/lora.h"
@@ -15,6 +17,8 @@ struct generate_args {
     double guidance;
     bool no_file;
     struct generate_picture picture; /* its options */
+    struct generate_more more;
+    const char *grid;
 };
 extern const struct option_def generate_defs[];
 extern const struct generate_args generate_defaults;
@@ -44,6 +48,7 @@ struct generate_run {
     struct checkpoint *checkpoint;
     struct generate_nets nets;
     struct generate_picture source; /* what it starts from */
+    struct generate_grid grid;
     struct sampler *sampler;
     struct sampler_job job; /* its seed moves on with each picture */
     struct filing filing;
@@ -54,7 +59,7 @@ struct generate_run {
 };
 struct generate_made {
     char *path; /* mem_free */
-    uint64_t seed;
+    uint64_t seed, variation_seed;
     int width, height;
     float score; /* cosine to the prompt, by the library's model */
     double seconds;

@@ -1,5 +1,6 @@
 /* Pictures that `generate` starts from: read, cut to what is to be made, and put together again. */
 #include "app/generate_picture.h"
+#include "app/generate_more.h"
 #include "core/buf.h"
 #include <math.h>
 #include <stdlib.h>
@@ -215,13 +216,10 @@ enum status generate_picture_finish(const struct generate_picture *p, struct ima
 char *generate_picture_text(const struct generate_picture *p, char *text)
 {
     struct buf b;
-    char *end = NULL;
-    for (char *s = text; s && (s = strstr(s, ", Version: ")); s++)
-        end = s;
-    if (!end || !p->mask.data)
+    if (!p->mask.data)
         return text;
-    buf_init(&b, 1 << 20);
-    buf_printf(&b, "%.*s, Mask blur: %g", (int)(end - text), text, p->blur);
+    buf_init(&b, 4096);
+    buf_printf(&b, ", Mask blur: %g", p->blur);
     if (p->only_masked)
         buf_printf(&b, ", Inpaint area: Only masked, Masked area padding: %d", p->padding);
     if (strcmp(p->content, "original") != 0)
@@ -229,9 +227,9 @@ char *generate_picture_text(const struct generate_picture *p, char *text)
                    !strcmp(p->content, "fill") ? "fill" : "latent noise");
     if (p->outpaint)
         buf_printf(&b, ", Outpaint: \"%s\"", p->outpaint);
-    buf_puts(&b, end);
-    mem_free(text);
-    return buf_take(&b);
+    text = generate_text_insert(text, b.data);
+    buf_release(&b);
+    return text;
 }
 
 void generate_picture_release(struct generate_picture *p)

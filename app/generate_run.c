@@ -2,30 +2,10 @@
 #include "app/generate_app.h"
 #include "core/file.h"
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-
-/* AUTOMATIC1111 draws random seeds from 32 bits, so that they fit its fields. */
-static int read_seed(struct app *a, const char *text, uint64_t *seed)
-{
-    char *end;
-    errno = 0;
-    long long v = text ? strtoll(text, &end, 10) : -1;
-    if (text && (errno || end == text || *end))
-        return app_usage(a, "--seed needs a whole number, not \"%.40s\"", text);
-    *seed = (uint64_t)v;
-    uint32_t random = 0;
-    if (v >= 0)
-        return 0;
-    if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
-        random = (uint32_t)(time_now() * 1e6);
-    *seed = random;
-    return 0;
-}
 
 static int unknown_name(struct app *a, const char *option, const char *name, struct buf *known)
 {
@@ -79,7 +59,8 @@ static int read_job(struct app *a, const struct generate_args *g, const char *pr
     if (!utf8_valid(job->prompt, strlen(job->prompt)) ||
         (job->negative && !utf8_valid(job->negative, strlen(job->negative))))
         return app_usage(a, "the prompt is not valid UTF-8");
-    return read_names(a, g, job) || read_seed(a, g->seed, &job->seed);
+    return read_names(a, g, job) || generate_seed(a, "seed", g->seed, &job->seed) ||
+           generate_more_read(a, &g->more, job);
 }
 
 static int open_checkpoint(struct app *a, const struct generate_args *g, struct checkpoint **c)
@@ -118,12 +99,14 @@ static uint64_t memory_available(void)
 
 static void warn_memory(const struct checkpoint *c, const struct sampler_job *job)
 {
-    uint64_t need = sampler_memory(c, job->width, job->height), have = memory_available();
+    uint64_t need = sampler_memory(c, job), have = memory_available();
+    int width, height;
+    sampler_sides(c, job, &width, &height);
     log_debug("%s: %s; activations take up to %" PRIu64 " MB", c->name, c->layout, need >> 20);
     if (have && need > have)
         log_warn("%d x %d needs %" PRIu64 " MB beside the weights, and %" PRIu64
                  " MB of memory are free",
-                 job->width, job->height, need >> 20, have >> 20);
+                 width, height, need >> 20, have >> 20);
 }
 
 static void on_progress(void *ctx, const struct sampler_progress *p)
@@ -160,6 +143,9 @@ int generate_begin(struct generate_run *r, struct app *a, const struct generate_
         return 1;
     assert(r->checkpoint);
     const char *device = !a->device || !strcmp(a->device, "auto") ? "cpu" : a->device;
+    r->grid = (struct generate_grid){.path = g->grid, .count = g->count};
+    if (generate_grid_check(a, &r->grid))
+        return 1;
     r->source = g->picture;
     if (generate_picture_open(a, &r->source, r->checkpoint, &r->job))
         return 1;
@@ -182,6 +168,7 @@ void generate_end(struct generate_run *r)
     sampler_free(r->sampler);
     generate_nets_close(&r->nets);
     generate_picture_release(&r->source);
+    generate_grid_release(&r->grid);
     checkpoint_close(r->checkpoint);
     filing_close(&r->filing);
 }
@@ -216,7 +203,7 @@ static int candidate(struct generate_run *r, struct image *img, float *score)
 
 static int best_candidate(struct generate_run *r, struct image *best, struct generate_made *m)
 {
-    for (int i = 0; i < r->args->best_of; i++, r->job.seed++) {
+    for (int i = 0; i < r->args->best_of; i++, generate_next_seed(&r->job)) {
         struct image img = {0};
         float score = 0;
         if (candidate(r, &img, &score)) {
@@ -231,6 +218,7 @@ static int best_candidate(struct generate_run *r, struct image *best, struct gen
         *best = img;
         m->score = score;
         m->seed = r->job.seed;
+        m->variation_seed = r->job.variation_seed;
     }
     return 0;
 }
@@ -250,7 +238,10 @@ static int write_picture(struct generate_run *r, const struct image *img, struct
     struct app *a = r->app;
     struct sampler_job job = r->job;
     job.seed = m->seed;
+    job.variation_seed = m->variation_seed;
     char *text = generate_parameters(&job, r->checkpoint->name, r->checkpoint->prediction);
+    if (text)
+        text = generate_more_text(&job, text);
     if (text)
         text = generate_picture_text(&r->source, text);
     const char *const pairs[] = {"parameters", text, NULL};
@@ -295,6 +286,8 @@ int generate_one(struct generate_run *r, struct generate_made *m)
         failed = name_picture(r, m);
     if (!failed)
         failed = write_picture(r, &img, m);
+    if (!failed && generate_grid_put(&r->grid, &img, &r->app->err))
+        failed = app_fail(r->app, APP_USAGE);
     m->width = img.width;
     m->height = img.height;
     image_release(&img);

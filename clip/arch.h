@@ -63,6 +63,7 @@ struct clip_run {
     clip_trace_fn *trace;
     void *trace_ctx;
     const char *tower; /* "image" or "text", the first word of trace names */
+    bool circular;     /* convolutions of sampler/nets wrap round at the edges */
     struct error *err;
     enum status status; /* sticky: the first failure of clip_run_tensor */
 };

@@ -96,6 +96,7 @@ struct conv_opts {
     int stride;
     int pad_top, pad_left, pad_bottom, pad_right; /* zeros; TensorFlow's SAME is asymmetric */
     enum act act;
+    bool circular; /* not zeros but the opposite edge: torch's padding_mode; conv2d alone */
 };
 /* x [B,H,W,C] -> y [B,Ho,Wo,O], w [O,kh,kw,C], b [O] or NULL. Not in place. torch conv2d, channels
  * last. */

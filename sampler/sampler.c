@@ -48,9 +48,44 @@ static enum status check_init(struct sampler_job *job, struct error *err)
     return ST_OK;
 }
 
+static enum status check_hires(const struct checkpoint *c, const struct sampler_job *job,
+                               struct error *err)
+{
+    struct sampler_job first, second;
+    if (!(job->hires_scale > 1 && job->hires_scale <= 8))
+        return error_set(err, ST_USAGE, "a hires scale of %g: above 1, at most 8",
+                         job->hires_scale);
+    if (job->init || job->init_latent)
+        return error_set(err, ST_USAGE, "a hires scale goes without a picture to start from");
+    if (!(job->hires_strength >= 0 && job->hires_strength <= 1))
+        return error_set(err, ST_USAGE, "a hires strength of %g: above 0, at most 1",
+                         job->hires_strength);
+    if (job->hires_steps < 0 || job->hires_steps > SAMPLER_MAX_STEPS)
+        return error_set(err, ST_USAGE, "%d hires steps: from 1 to %d", job->hires_steps,
+                         SAMPLER_MAX_STEPS);
+    hires_jobs(c, job, &first, &second);
+    if (second.width > SAMPLER_MAX_SIDE || second.height > SAMPLER_MAX_SIDE)
+        return error_set(err, ST_USAGE, "%d x %d, enlarged: sides are at most %d", second.width,
+                         second.height, SAMPLER_MAX_SIDE);
+    if ((int)(second.steps * second.strength) < 1)
+        return error_set(err, ST_USAGE, "a hires strength of %g leaves none of %d steps",
+                         second.strength, second.steps);
+    return ST_OK;
+}
+
+void sampler_sides(const struct checkpoint *c, const struct sampler_job *job, int *width,
+                   int *height)
+{
+    struct sampler_job first, second = *job;
+    if (job->hires_scale != 0)
+        hires_jobs(c, job, &first, &second);
+    *width = second.width;
+    *height = second.height;
+}
+
 int sampler_steps(const struct sampler_job *job)
 {
-    return job->init ? (int)(job->steps * job->strength) : job->steps;
+    return job->init || job->init_latent ? (int)(job->steps * job->strength) : job->steps;
 }
 
 enum status sampler_check(const struct checkpoint *c, struct sampler_job *job, struct error *err)
@@ -80,18 +115,28 @@ enum status sampler_check(const struct checkpoint *c, struct sampler_job *job, s
     if (job->clip_skip < 1 || job->clip_skip > c->text.v.t.layers)
         return error_set(err, ST_USAGE, "a clip skip of %d: the text tower has %d layers",
                          job->clip_skip, c->text.v.t.layers);
+    if (!(job->variation >= 0 && job->variation <= 1))
+        return error_set(err, ST_USAGE, "a variation strength of %g: from 0 to 1", job->variation);
+    if (job->vae_tile < 0 || job->vae_tile % 4 || (job->vae_tile && job->circular))
+        return error_set(err, ST_USAGE,
+                         "tiles of %d cells: a multiple of 4, and of no picture that "
+                         "wraps round",
+                         job->vae_tile);
     if (job->mask && !job->init)
         return error_set(err, ST_USAGE, "a mask needs a picture that it lies on");
-    if ((job->init || c->unet.in > c->unet.out) && !c->vae.encoder.there)
+    bool encodes = job->init || job->hires_pixels || c->unet.in > c->unet.out;
+    if (encodes && !c->vae.encoder.there)
         return error_set(err, ST_FORMAT,
                          "%s: lacks the autoencoder's encoder, without which no picture can be "
                          "started from",
                          c->name);
-    return job->init ? check_init(job, err) : ST_OK;
+    if (job->hires_scale != 0)
+        return check_hires(c, job, err);
+    return job->init || job->init_latent ? check_init(job, err) : ST_OK;
 }
 
 /* The decoder's two pictures and what a residual block takes beside them are by far the most. */
-uint64_t sampler_memory(const struct checkpoint *c, int width, int height)
+static uint64_t decode_memory(const struct checkpoint *c, int width, int height)
 {
     const struct net_vae_half *d = &c->vae.decoder;
     uint64_t widest = 1, pixels = (uint64_t)width * (uint64_t)height;
@@ -107,6 +152,15 @@ uint64_t sampler_memory(const struct checkpoint *c, int width, int height)
         widest = after > widest ? after : widest;
     }
     return 4 * sizeof(float) * widest * pixels;
+}
+
+uint64_t sampler_memory(const struct checkpoint *c, const struct sampler_job *job)
+{
+    int width, height, tile = job->vae_tile * c->vae.shrink;
+    sampler_sides(c, job, &width, &height);
+    width = tile && width > tile ? tile : width;
+    height = tile && height > tile ? tile : height;
+    return decode_memory(c, width, height);
 }
 
 /* The pool skips the rest of its loops once the user said stop: what came out is not to be used. */
@@ -130,6 +184,7 @@ void denoiser_begin(struct denoiser *d, const char *tower)
     arena_rewind(&d->s->arena, 0);
     d->run = (struct clip_run){.be = d->s->be,
                                .arena = &d->s->arena,
+                               .circular = d->job->circular,
                                .trace = look_at_stop,
                                .trace_ctx = d,
                                .tower = tower,
@@ -338,39 +393,30 @@ static enum status solve(struct denoiser *d, float *x)
     return st;
 }
 
-/* -1 to 1 becomes 0 to 255, rounded as diffusers does. */
-static uint8_t pixel(float v)
+enum status sampler_latent(struct sampler *s, const struct sampler_job *job, float *x,
+                           struct image *out, struct error *err)
 {
-    float f = v / 2 + 0.5f;
-    f = f < 0 ? 0 : f > 1 ? 1 : f;
-    return (uint8_t)rintf(f * 255);
-}
-
-static enum status decode(struct denoiser *d, const float *x, struct image *out)
-{
-    const struct checkpoint *c = d->s->c;
-    denoiser_begin(d, "decoder");
-    struct tensor z = clip_run_tensor(&d->run, 4, (int64_t[]){1, d->h, d->w, d->channels});
-    struct tensor y = clip_run_tensor(&d->run, 4, (int64_t[]){1, d->job->height, d->job->width, 3});
-    if (d->run.status)
-        return d->run.status;
-    to_last(z.data, x, d->channels, d->h * d->w, d->channels, (float)(1 / c->latent_scale));
-    enum status st = net_vae_decode(&d->run, &c->vae, &y, &z);
+    struct denoiser d = {.s = s,
+                         .job = job,
+                         .h = job->height / s->c->vae.shrink,
+                         .w = job->width / s->c->vae.shrink,
+                         .channels = s->c->unet.out,
+                         .err = err};
+    noise_init(&d.noise, job->rng, job->seed);
+    pool_stop_when(backend_pool(s->be), job->stop);
+    enum status st = prepare(&d);
     if (!st)
-        st = backend_sync(d->s->be, d->err);
-    if (!st)
-        st = denoiser_check_stop(d);
-    if (!st)
-        st = image_alloc(out, d->job->width, d->job->height, d->err);
-    const float *v = y.data;
-    for (int64_t i = 0; i < tensor_count(&y) && !st; i++) {
-        if (!isfinite(v[i]))
-            st = error_set(d->err, ST_FORMAT, "%s: the autoencoder gives no number", c->name);
-        else
-            out->data[i] = pixel(v[i]);
-    }
-    if (st)
-        image_release(out);
+        st = solve(&d, x);
+    d.err = err;
+    if (!st && out)
+        st = decode_latent(&d, x, out);
+    pool_stop_when(backend_pool(s->be), NULL);
+    arena_rewind(&s->arena, 0);
+    cond_release(&d.good);
+    cond_release(&d.bad);
+    noise_release(&d.noise);
+    start_release(&d);
+    mem_free(d.results);
     return st;
 }
 
@@ -379,33 +425,15 @@ enum status sampler_run(struct sampler *s, const struct sampler_job *wanted, str
 {
     struct sampler_job job = *wanted;
     enum status st = sampler_check(s->c, &job, err);
-    if (st)
-        return st;
-    struct denoiser d = {.s = s,
-                         .job = &job,
-                         .h = job.height / s->c->vae.shrink,
-                         .w = job.width / s->c->vae.shrink,
-                         .channels = s->c->unet.out,
-                         .err = err};
-    size_t n = (size_t)(d.channels * d.h * d.w);
+    if (st || job.hires_scale != 0)
+        return st ? st : hires_run(s, &job, out, err);
+    int64_t cells = (int64_t)(job.height / s->c->vae.shrink) * (job.width / s->c->vae.shrink);
+    size_t n = (size_t)(s->c->unet.out * cells);
     float *x = mem_array(n, sizeof *x);
-    noise_init(&d.noise, job.rng, job.seed);
-    pool_stop_when(backend_pool(s->be), job.stop);
-    st = x ? prepare(&d) : error_set(err, ST_NOMEM, "out of memory for a latent");
-    if (!st)
-        st = solve(&d, x);
-    d.err = err;
+    st = x ? sampler_latent(s, &job, x, out, err)
+           : error_set(err, ST_NOMEM, "out of memory for a latent");
     if (!st && job.latent)
         memcpy(job.latent, x, n * sizeof *x);
-    if (!st)
-        st = decode(&d, x, out);
-    pool_stop_when(backend_pool(s->be), NULL);
-    arena_rewind(&s->arena, 0);
-    cond_release(&d.good);
-    cond_release(&d.bad);
-    noise_release(&d.noise);
-    start_release(&d);
-    mem_free(d.results);
     mem_free(x);
     return st;
 }

@@ -41,12 +41,16 @@ struct sampler_progress {
 
 /* All-zero means the default, given in brackets. */
 struct sampler_job {
-    const char *prompt, *negative;   /* [""]; sampler/prompt.h's grammar */
-    int width, height;               /* [512], multiples of the autoencoder's 8 */
-    int steps;                       /* [20] */
-    bool has_guidance;               /* else 7 */
-    double guidance;                 /* 1: the prompt alone, without its negative */
-    uint64_t seed;                   /* of this picture */
+    const char *prompt, *negative; /* [""]; sampler/prompt.h's grammar */
+    int width, height;             /* [512], multiples of the autoencoder's 8 */
+    int steps;                     /* [20] */
+    bool has_guidance;             /* else 7 */
+    double guidance;               /* 1: the prompt alone, without its negative */
+    uint64_t seed;                 /* of this picture */
+    /* [0] to 1: so far the first noise turns towards that of variation_seed, column by column on a
+     * sphere, as AUTOMATIC1111 does it */
+    double variation;
+    uint64_t variation_seed;
     enum noise_kind rng;             /* [torch's CPU generator] */
     const struct solver *solver;     /* [Euler a] */
     const struct schedule *schedule; /* [the solver's, else normal] */
@@ -58,6 +62,7 @@ struct sampler_job {
      * diffusers does (AUTOMATIC1111 takes one step more). The latent is a sample of the encoder's
      * distribution, and its noise is drawn first. */
     const struct image *init;
+    const float *init_latent; /* or its latent, as latent below; not with a mask [none] */
     bool has_strength;
     double strength; /* [0.75], above 0, at most 1 */
     /* Where it is at least half white, the picture is made anew, elsewhere its latent is kept
@@ -66,18 +71,30 @@ struct sampler_job {
      * held to the latent; without a mask it is told that all is to be made. */
     const struct image *mask;
     enum sampler_content content; /* what is beneath the noise where it is made anew */
+    /* Then the picture is enlarged [0: it is not], above 1 to 8, sides rounded down to the
+     * autoencoder's unit, and int(hires_steps * hires_strength) steps are taken again. Not with a
+     * picture to start from. */
+    double hires_scale;
+    bool hires_pixels;     /* decoded, enlarged by Lanczos and encoded; else the latent, bilinear */
+    int hires_steps;       /* [steps] */
+    double hires_strength; /* [0.7] */
+    bool circular;         /* convolutions see the opposite edge beyond an edge: tiles seamlessly */
+    int vae_tile; /* [0: whole] decode in overlapping tiles of so many cells, a multiple of 4 */
     void (*progress)(void *ctx, const struct sampler_progress *p);
     void *progress_ctx;
     const volatile sig_atomic_t *stop; /* becomes non-zero: ST_INTERRUPTED within a block's time */
-    float *latent;                     /* [4 * h * w], as [channel, row, column]: kept, or NULL */
+    float *latent; /* [4 * h * w] of what comes out, as [channel, row, column]: kept, or NULL */
 };
 
 /* Fills in what job leaves at 0, and says what is wrong with the rest (ST_USAGE). */
 enum status sampler_check(const struct checkpoint *c, struct sampler_job *job, struct error *err);
 /* Steps that will be taken; job is checked. [from:to:when] in a prompt counts these. */
 int sampler_steps(const struct sampler_job *job);
-/* Bytes of activations that a picture of this size needs beside the weights, from above. */
-uint64_t sampler_memory(const struct checkpoint *c, int width, int height);
+/* Sides of what comes out; job is checked. */
+void sampler_sides(const struct checkpoint *c, const struct sampler_job *job, int *width,
+                   int *height);
+/* Bytes of activations that a checked job needs beside the weights, from above. */
+uint64_t sampler_memory(const struct checkpoint *c, const struct sampler_job *job);
 /* *out is made here: image_release. A NaN on the way is ST_FORMAT, never a black picture. */
 enum status sampler_run(struct sampler *s, const struct sampler_job *job, struct image *out,
                         struct error *err);

@@ -1,4 +1,4 @@
-/* What the parts of a run share; for sampler/sampler.c and sampler/start*.c alone. */
+/* What the parts of a run share; for sampler.c, start.c, decode.c and hires.c alone. */
 #ifndef EIDETIC_SAMPLER_SAMPLER_INT_H
 #define EIDETIC_SAMPLER_SAMPLER_INT_H
 
@@ -41,5 +41,17 @@ enum status denoiser_check_stop(const struct denoiser *d);
  * beneath. Fills d->init, anew, beside and from_noise. */
 enum status start_latent(struct denoiser *d, float *x, float sigma);
 void start_release(struct denoiser *d);
+
+/* *out = the picture of latent x, made here. */
+enum status decode_latent(struct denoiser *d, const float *x, struct image *out);
+
+/* The run without hires fix: x [channels * h * w] and, unless NULL, its picture. job is checked. */
+enum status sampler_latent(struct sampler *s, const struct sampler_job *job, float *x,
+                           struct image *out, struct error *err);
+/* The two passes of a checked job that has a hires_scale, and both of them run. */
+void hires_jobs(const struct checkpoint *c, const struct sampler_job *job,
+                struct sampler_job *first, struct sampler_job *second);
+enum status hires_run(struct sampler *s, const struct sampler_job *job, struct image *out,
+                      struct error *err);
 
 #endif

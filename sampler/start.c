@@ -2,6 +2,7 @@
 #include "core/mem.h"
 #include "sampler/sampler_int.h"
 #include <math.h>
+#include <string.h>
 
 /* 0 to 255 becomes -1 to 1, in floats as diffusers has it; no picture is grey. */
 static void to_signed(float *y, const uint8_t *x, int64_t n)
@@ -119,6 +120,55 @@ static void put_beneath(struct denoiser *d, float *x, float sigma)
     }
 }
 
+static enum status copy_init(struct denoiser *d)
+{
+    size_t n = (size_t)(d->channels * d->h * d->w);
+    d->init = mem_array(n, sizeof *d->init);
+    if (!d->init)
+        return error_set(d->err, ST_NOMEM, "out of memory for a latent");
+    memcpy(d->init, d->job->init_latent, n * sizeof *d->init);
+    return ST_OK;
+}
+
+/* Between two columns of n values, `step` apart, by the angle between them. */
+static void turn_column(float *x, const float *other, int64_t n, int64_t step, double share)
+{
+    double xx = 0, yy = 0, xy = 0;
+    for (int64_t i = 0; i < n; i++) {
+        xx += (double)x[i * step] * x[i * step];
+        yy += (double)other[i * step] * other[i * step];
+        xy += (double)x[i * step] * other[i * step];
+    }
+    double angle = acos(fmin(fmax(xy / sqrt(xx * yy), -1), 1)), whole = sin(angle);
+    double a = 1 - share, b = share;
+    if (whole > 1e-6) { /* else they are alike */
+        a = sin((1 - share) * angle) / whole;
+        b = sin(share * angle) / whole;
+    }
+    for (int64_t i = 0; i < n; i++)
+        x[i * step] = (float)(a * x[i * step] + b * other[i * step]);
+}
+
+/* Surprising: the angle is that of each column, not of the whole noise; AUTOMATIC1111 takes the
+ * norm over a dimension that was once the channels. */
+static enum status vary(struct denoiser *d, float *x)
+{
+    int64_t n = d->channels * d->h * d->w;
+    float *other = mem_array((size_t)n, sizeof *other);
+    struct noise z;
+    if (!other)
+        return error_set(d->err, ST_NOMEM, "out of memory for a latent");
+    noise_init(&z, d->job->rng, d->job->variation_seed);
+    noise_normal(&z, other, n);
+    for (int64_t c = 0; c < d->channels; c++)
+        for (int64_t i = 0; i < d->w; i++)
+            turn_column(x + c * d->h * d->w + i, other + c * d->h * d->w + i, d->h, d->w,
+                        d->job->variation);
+    noise_release(&z);
+    mem_free(other);
+    return ST_OK;
+}
+
 enum status start_latent(struct denoiser *d, float *x, float sigma)
 {
     const struct sampler_job *job = d->job;
@@ -132,10 +182,14 @@ enum status start_latent(struct denoiser *d, float *x, float sigma)
     d->from_noise = job->mask && job->strength == 1 && job->content == CONTENT_ORIGINAL;
     if (!st && job->init && !(d->from_noise && denoiser_inpaints(d)))
         st = encode_init(d, &img);
-    if (!st) {
+    if (!st && job->init_latent)
+        st = copy_init(d);
+    if (!st)
         noise_normal(&d->noise, x, n);
+    if (!st && job->variation > 0)
+        st = vary(d, x);
+    if (!st)
         put_beneath(d, x, sigma);
-    }
     float *z = st ? NULL : mem_array((size_t)n, sizeof *z);
     if (!st && !z)
         st = error_set(d->err, ST_NOMEM, "out of memory for a latent");

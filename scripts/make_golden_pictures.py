@@ -127,6 +127,44 @@ def middle_sigmas(unet, vae, states):
         keep("middle." + name, getattr(sampling, "sample_" + name)(denoise, x, *levels, **kw))
 
 
+def slerp(share, a, b):
+    """AUTOMATIC1111's: over tensors [channel, row, column] it takes norms and angles along the rows."""
+    dot = (a / a.norm(dim=1, keepdim=True) * (b / b.norm(dim=1, keepdim=True))).sum(1, keepdim=True)
+    angle = torch.acos(dot)
+    return (torch.sin((1 - share) * angle) * a + torch.sin(share * angle) * b) / torch.sin(angle)
+
+
+def bent_runs(unet, vae, states):
+    """Variations, hires fix, circular padding, decoding in tiles."""
+    from k_diffusion import sampling
+    model, denoise = guided(unet, states)
+    sigmas = model.get_sigmas(4)
+    noise = lambda seed, h=8, w=12: torch.randn(4, h, w, generator=torch.Generator().manual_seed(seed))
+    euler = lambda x, s: sampling.sample_euler(denoise, x, s, disable=True)
+    keep("variation", euler(slerp(0.3, noise(SEED), noise(7))[None] * sigmas[0], sigmas))
+
+    first = euler(noise(SEED)[None] * sigmas[0], sigmas)
+    again = model.get_sigmas(STEPS)[STEPS - 5:]
+    large = torch.nn.functional.interpolate(first, size=(12, 18), mode="bilinear", antialias=False)
+    keep("hires.latent", euler(large + noise(SEED, 12, 18)[None] * again[0], again))
+    px = ((vae.decode(first / SCALE).sample / 2 + 0.5).clamp(0, 1) * 255).round()[0].permute(1, 2, 0)
+    up = np.array(Image.fromarray(px.numpy().astype(np.uint8)).resize((36, 24), Image.LANCZOS))
+    g = torch.Generator().manual_seed(SEED)
+    z = encode(vae, up, g)
+    keep("hires.pixels", euler(z + torch.randn(z.shape, generator=g) * again[0], again))
+
+    vae.enable_tiling()
+    vae.tile_latent_min_size, vae.tile_sample_min_size = 4, 8
+    keep("tiled", (vae.decode(first / SCALE).sample / 2 + 0.5).clamp(0, 1) * 255)
+    vae.disable_tiling()
+    for m in [*unet.modules(), *vae.modules()]:
+        if isinstance(m, torch.nn.Conv2d):
+            m.padding_mode = "circular"
+    x = euler(noise(SEED)[None] * sigmas[0], sigmas)
+    keep("circular", x)
+    keep("circular.pixels", (vae.decode(x / SCALE).sample / 2 + 0.5).clamp(0, 1) * 255)
+
+
 def regions():
     """[width, height, the white rectangle's x0, y0, x1, y1, sides to make, padding, and the region] a row."""
     from diffusers.image_processor import VaeImageProcessor
@@ -150,6 +188,7 @@ def main():
         diffusers_pipelines(unet, nine, vae, states)
         middle_sigmas(unet, vae, states)
         regions()
+        bent_runs(unet, vae, states)
     save_file({k: np.ascontiguousarray(v.float().numpy()) for k, v in got.items()}, OUT)
 
 

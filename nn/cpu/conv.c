@@ -27,6 +27,18 @@ static void im2col_line(float *out, const float *x, int64_t lo, int64_t hi, int6
         memset(out + hi * c, 0, (size_t)((kw - hi) * c) * sizeof *out);
 }
 
+static int64_t wrap(int64_t i, int64_t n)
+{
+    return (i % n + n) % n;
+}
+
+/* A line across an edge that wraps round. */
+static void im2col_wrapped(float *out, const float *row, int64_t left, const struct conv_ctx *s)
+{
+    for (int64_t kx = 0; kx < s->kw; kx++)
+        memcpy(out + kx * s->c, row + wrap(left + kx, s->w) * s->c, (size_t)s->c * sizeof *out);
+}
+
 /* Patches of one output row, each kh*kw*c values in w's order. */
 static void im2col_rows(void *ctx, int64_t i0, int64_t i1, int thread)
 {
@@ -47,6 +59,10 @@ static void im2col_rows(void *ctx, int64_t i0, int64_t i1, int thread)
             for (int64_t ky = 0; ky < s->kh; ky++, out += s->kw * s->c) {
                 int64_t y = top + ky;
                 bool outside = y < 0 || y >= s->h;
+                if (o->circular && (outside || lo > 0 || hi < s->kw)) {
+                    im2col_wrapped(out, x + wrap(y, s->h) * s->w * s->c, left, s);
+                    continue;
+                }
                 im2col_line(out, x + ((outside ? 0 : y) * s->w + left + lo) * s->c, lo,
                             outside ? lo : hi, s->kw, s->c);
             }

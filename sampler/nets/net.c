@@ -217,7 +217,7 @@ void net_conv_run(struct clip_run *r, struct tensor *y, const struct tensor *x,
                   const struct net_conv *c)
 {
     int p = (int)(c->w.dim[1] / 2);
-    op_conv2d(r->be, y, x, &c->w, &c->b, &(struct conv_opts){1, p, p, p, p, ACT_NONE});
+    op_conv2d(r->be, y, x, &c->w, &c->b, &(struct conv_opts){1, p, p, p, p, ACT_NONE, r->circular});
 }
 
 enum status net_resnet_run(struct clip_run *r, const struct net_resnet *b, struct tensor *y,

@@ -146,7 +146,7 @@ static void conv(struct pass *p, struct tensor *y, const struct tensor *x, const
 {
     int pad = (int)(c->w.dim[1] / 2);
     op_conv2d(p->r->be, y, x, &c->w, c->b.data ? &c->b : NULL,
-              &(struct conv_opts){stride, pad, pad, pad, pad, act});
+              &(struct conv_opts){stride, pad, pad, pad, pad, act, p->r->circular});
 }
 
 /* y becomes the picture, and the old one's memory spare. */

@@ -244,7 +244,7 @@ static void down_run(struct pass *p, int level)
         if (p->r->status)
             return;
         op_conv2d(p->r->be, &y, &p->h, &v->resample.w, &v->resample.b,
-                  &(struct conv_opts){2, 1, 1, 1, 1, ACT_NONE});
+                  &(struct conv_opts){2, 1, 1, 1, 1, ACT_NONE, p->r->circular});
         p->skip[p->skips++] = p->h = y;
     }
     clip_run_trace(p->r, "down", level, &p->h);

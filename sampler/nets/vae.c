@@ -217,7 +217,8 @@ static void enlarge_turn(struct turns *t, const struct net_conv *c)
         return;
     op_upsample2x(t->r->be, &y, &t->x);
     turn_to(t, &y);
-    conv_turn(t, c, &(struct conv_opts){1, 1, 1, 1, 1, ACT_NONE}, y.dim[1], y.dim[2]);
+    conv_turn(t, c, &(struct conv_opts){1, 1, 1, 1, 1, ACT_NONE, t->r->circular}, y.dim[1],
+              y.dim[2]);
 }
 
 static void end_turn(struct turns *t, const struct net_vae_half *h, struct tensor *y)
@@ -329,10 +330,12 @@ enum status net_vae_encode(struct clip_run *r, const struct net_vae *v, struct t
     for (int i = 0; i < v->levels && !r->status; i++) {
         for (int k = 0; k < h->level[i].blocks; k++)
             resnet_turn(&t, &h->level[i].block[k]);
-        /* a row below and a column to the right, none above and to the left */
+        /* a row below and a column to the right, none above and to the left; zeros also where all
+         * else wraps round, since in torch this padding is no convolution's */
         if (h->level[i].resample.w.data)
-            conv_turn(&t, &h->level[i].resample, &(struct conv_opts){2, 0, 0, 1, 1, ACT_NONE},
-                      t.x.dim[1] / 2, t.x.dim[2] / 2);
+            conv_turn(&t, &h->level[i].resample,
+                      &(struct conv_opts){2, 0, 0, 1, 1, ACT_NONE, false}, t.x.dim[1] / 2,
+                      t.x.dim[2] / 2);
         if (!r->status)
             clip_run_trace(r, "down", i, &t.x);
     }

@@ -88,4 +88,27 @@ eidetic generate x --init-image cut.jpg --model "$toy" -o e.png --no-file
 assert_exit 3
 assert_err "cut.jpg"
 assert_true test ! -e e.png
+t "variations keep the seed, hires fix enlarges, tiles are decoded, all stand in the text"
+eidetic generate x --model "$toy" -W 32 -H 32 --steps 2 --seed 5 --variation-strength 0.2 \
+    --variation-seed 9 -b 2 --no-file -o v-%d.png --grid grid.png --json
+assert_exit 0
+assert_eq "$(json '.seed' | paste -sd,)" "5,5"
+assert_true grep -qa 'Variation seed: 10, Variation seed strength: 0.2' v-2.png
+assert_true test -s grid.png
+assert_true eval '! cmp -s v-1.png v-2.png'
+eidetic generate x --model "$toy" -W 32 -H 32 --steps 4 --seed 5 --hires-scale 1.5 --circular \
+    --hires-upscaler lanczos --no-file -o hires.png --json
+assert_exit 0
+assert_json '.width == 48 and .height == 48'
+assert_true grep -qa 'Hires upscale: 1.5, Hires upscaler: Lanczos, Tiling: True' hires.png
+eidetic generate x --model "$toy" -W 160 -H 96 --steps 1 --seed 5 --vae-tiling --no-file -o tiled.png
+assert_exit 0
+for words in "--variation-strength 2" "--variation-seed 3" "--hires-scale 0.5" "--hires-steps 3" \
+    "--hires-scale 2 --hires-upscaler x" "--circular --vae-tiling" "--hires-scale 2 --init-image waves.jpg" \
+    "--grid grid.png" "--grid grid.jpg"; do
+    # shellcheck disable=SC2086
+    eidetic generate x -W 16 -H 16 --model "$toy" -o e.png --no-file $words
+    assert_exit 2
+done
+assert_true test ! -e e.png
 done_testing

@@ -69,8 +69,8 @@ static struct sampler_job job_of(const struct fixture *f, const char *solver, do
                                 .strength = strength};
 }
 
-/* latent [channel, row, column], as struct sampler_job's. */
-static void expect_latent(const struct fixture *f, const char *name, const float *latent)
+/* latent [channel, row, column], as struct sampler_job's; within `share` of the largest value. */
+static void expect_near(const struct fixture *f, const char *name, const float *latent, float share)
 {
     const struct tensor *t = weights_find(f->want, name);
     assert_non_null(t);
@@ -81,10 +81,15 @@ static void expect_latent(const struct fixture *f, const char *name, const float
         scale = fmaxf(scale, fabsf(want[i]));
     for (int64_t i = 0; i < n; i++) {
         float got = latent[i % 4 * pixels + i / 4];
-        if (!(fabsf(got - want[i]) <= 1e-3f * scale))
+        if (!(fabsf(got - want[i]) <= share * scale))
             fail_msg("%s[%lld] is %g, the reference has %g (scale %g)", name, (long long)i,
                      (double)got, (double)want[i], (double)scale);
     }
+}
+
+static void expect_latent(const struct fixture *f, const char *name, const float *latent)
+{
+    expect_near(f, name, latent, 1e-3f);
 }
 
 static void run(struct fixture *f, struct sampler_job *job, const char *name)
@@ -149,6 +154,96 @@ static void inpainting_with_a_network_for_it_equals_diffusers(void **state)
 {
     (void)state;
     check_inpainting(true, "inpaint9");
+}
+
+/* From noise, four steps, as make_golden_pictures.py's bent_runs. */
+static struct sampler_job bent_job(const struct fixture *f)
+{
+    struct sampler_job job = job_of(f, "euler", 0);
+    job.init = NULL;
+    job.steps = 4;
+    return job;
+}
+
+/* Pixels may differ by one where the reference lies between two. */
+static void expect_pixels(const struct fixture *f, const char *name, const struct image *img)
+{
+    const float *want = weights_find(f->want, name)->data;
+    for (int i = 0; i < img->width * img->height * 3; i++)
+        if (!(fabsf((float)img->data[i] - want[i]) <= 1.0f))
+            fail_msg("%s[%d] is %d, the reference has %g", name, i, img->data[i], (double)want[i]);
+}
+
+static void variations_turn_the_noise_as_automatic1111_does(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f, &(struct sd_toy){0});
+    struct sampler_job job = bent_job(&f);
+    job.variation = 0.3;
+    job.variation_seed = 7;
+    run(&f, &job, "variation");
+    fixture_close(&f);
+}
+
+static void hires_fix_equals_torch_and_k_diffusion(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f, &(struct sd_toy){0});
+    for (int pixels = 0; pixels < 2; pixels++) {
+        float latent[4 * 18 * 12];
+        struct image img = {0};
+        struct sampler_job job = bent_job(&f);
+        job.hires_scale = 1.5;
+        job.hires_steps = 10;
+        job.hires_strength = 0.5;
+        job.hires_pixels = pixels;
+        job.latent = latent;
+        if (sampler_run(f.s, &job, &img, &f.err))
+            fail_msg("%s", f.err.text);
+        assert_int_equal(img.width, 36);
+        assert_int_equal(img.height, 24);
+        if (!pixels) /* a pixel that is rounded otherwise moves the whole second pass */
+            expect_latent(&f, "hires.latent", latent);
+        else
+            expect_near(&f, "hires.pixels", latent, 2e-2f);
+        image_release(&img);
+    }
+    fixture_close(&f);
+}
+
+static void tiles_fade_into_each_other_as_in_diffusers(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct image img = {0};
+    fixture_open(&f, &(struct sd_toy){0});
+    struct sampler_job job = bent_job(&f);
+    job.vae_tile = 4;
+    if (sampler_run(f.s, &job, &img, &f.err))
+        fail_msg("%s", f.err.text);
+    expect_pixels(&f, "tiled", &img);
+    image_release(&img);
+    fixture_close(&f);
+}
+
+static void pictures_that_tile_equal_torchs_circular_padding(void **state)
+{
+    (void)state;
+    struct fixture f;
+    float latent[N];
+    struct image img = {0};
+    fixture_open(&f, &(struct sd_toy){0});
+    struct sampler_job job = bent_job(&f);
+    job.circular = true;
+    job.latent = latent;
+    if (sampler_run(f.s, &job, &img, &f.err))
+        fail_msg("%s", f.err.text);
+    expect_latent(&f, "circular", latent);
+    expect_pixels(&f, "circular.pixels", &img);
+    image_release(&img);
+    fixture_close(&f);
 }
 
 static void regions_equal_diffusers(void **state)
@@ -217,6 +312,10 @@ int main(void)
         cmocka_unit_test(picture_to_picture_equals_diffusers),
         cmocka_unit_test(inpainting_equals_diffusers),
         cmocka_unit_test(inpainting_with_a_network_for_it_equals_diffusers),
+        cmocka_unit_test(variations_turn_the_noise_as_automatic1111_does),
+        cmocka_unit_test(hires_fix_equals_torch_and_k_diffusion),
+        cmocka_unit_test(tiles_fade_into_each_other_as_in_diffusers),
+        cmocka_unit_test(pictures_that_tile_equal_torchs_circular_padding),
         cmocka_unit_test(regions_equal_diffusers),
         cmocka_unit_test(masks_are_grey_as_pillow_has_it),
         cmocka_unit_test(every_solver_of_k_diffusion_works_from_a_middle_level),

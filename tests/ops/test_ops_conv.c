@@ -103,11 +103,46 @@ static void depthwise_matches_reference(void **state)
                                           .stride = 1 + (int)rng_below(&h->rng, 3)});
 }
 
+/* What wraps round equals what is padded with its own other side. */
+static void circular_padding_is_the_opposite_edge(void **state)
+{
+    struct harness *h = *state;
+    for (int i = 0; i < 20; i++) {
+        int64_t rows = 1 + i % 5, cols = 1 + i % 7, c = 3, n = 4, k = i % 2 ? 3 : 5, p = k / 2;
+        int stride = 1 + i % 3 / 2;
+        struct guarded gx;
+        float *x = random_floats(h, &gx, (size_t)(rows * cols * c), 1);
+        struct weight w = random_weight(h, DT_F32, 4, (int64_t[]){n, k, k, c});
+        int64_t big_h = rows + 2 * p, big_w = cols + 2 * p;
+        float big[15 * 15 * 3], y1[15 * 15 * 4], y2[15 * 15 * 4];
+        for (int64_t r = 0; r < big_h; r++)
+            for (int64_t s = 0; s < big_w; s++)
+                for (int64_t ch = 0; ch < c; ch++)
+                    big[(r * big_w + s) * c + ch] =
+                        x[((r - p + 9 * rows) % rows * cols + (s - p + 9 * cols) % cols) * c + ch];
+        int64_t dims[4] = {1, (rows - 1) / stride + 1, (cols - 1) / stride + 1, n};
+        struct tensor tx = f32_view(x, 4, (int64_t[]){1, rows, cols, c});
+        struct tensor tb = f32_view(big, 4, (int64_t[]){1, big_h, big_w, c});
+        struct tensor a = f32_view(y1, 4, dims), b = f32_view(y2, 4, dims);
+        struct conv_opts round = {stride, (int)p, (int)p, (int)p, (int)p, ACT_NONE, true};
+        struct backend *be = NULL;
+        assert_int_equal(backend_open(&be, "cpu", 2, NULL), ST_OK);
+        op_conv2d(be, &a, &tx, &w.t, NULL, &round);
+        op_conv2d(be, &b, &tb, &w.t, NULL, &(struct conv_opts){.stride = stride});
+        assert_int_equal(backend_sync(be, NULL), ST_OK);
+        backend_close(be);
+        assert_memory_equal(y1, y2, (size_t)tensor_count(&a) * sizeof(float));
+        guarded_free(&gx, "x");
+        weight_free(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conv2d_matches_reference),
         cmocka_unit_test(pointwise_convolution_matches_reference),
+        cmocka_unit_test(circular_padding_is_the_opposite_edge),
         cmocka_unit_test(depthwise_matches_reference),
     };
     return cmocka_run_group_tests(tests, harness_setup, harness_teardown);

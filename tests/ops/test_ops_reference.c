@@ -127,7 +127,7 @@ static void check_convolutions(struct backend *be)
     struct conv_opts o = {.stride = 2, .pad_bottom = 1, .pad_right = 1, .act = ACT_RELU6};
     op_conv2d(be, &t[4], &t[0], &t[1], &t[2], &o);
     expect(be, "conv2d", &t[4], &t[3]);
-    o = (struct conv_opts){1, 2, 2, 2, 2, ACT_NONE};
+    o = (struct conv_opts){1, 2, 2, 2, 2, ACT_NONE, false};
     op_depthwise(be, &t[9], &t[5], &t[6], &t[7], &o);
     expect(be, "depthwise", &t[9], &t[8]);
     release(t, 10);

@@ -212,7 +212,13 @@ static void what_cannot_be_made_is_said_before_it_is_begun(void **state)
     assert_int_equal(defaults.steps, 20);
     assert_string_equal(defaults.solver->name, "Euler a");
     assert_string_equal(defaults.schedule->name, "normal");
-    assert_true(sampler_memory(c, 512, 512) > UINT64_C(4) * 512 * 512 * 64);
+    uint64_t whole = sampler_memory(c, &defaults);
+    assert_true(whole > UINT64_C(4) * 512 * 512 * 64);
+    defaults.vae_tile = 64;
+    assert_true(sampler_memory(c, &defaults) == whole / 16); /* 128 of 512 pixels here */
+    defaults.hires_scale = 2;
+    defaults.vae_tile = 0;
+    assert_true(sampler_memory(c, &defaults) == 4 * whole);
     struct sampler_job bad[] = {job_of("Euler"), job_of("Euler"), job_of("Euler"),
                                 job_of("Euler"), job_of("Euler"), job_of("Euler")};
     bad[0].width = 17;

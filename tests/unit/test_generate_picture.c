@@ -356,6 +356,116 @@ static void a_network_for_inpainting_makes_whole_pictures_too(void **state)
     close_toy(c);
 }
 
+static void wrong_bends_are_said(void **state)
+{
+    (void)state;
+    struct checkpoint *c = open_toy(&(struct sd_toy){0});
+    struct image img = {0};
+    struct error err = {0};
+    make_picture(&img, 16, 16);
+    struct sampler_job fine = job_of(NULL), bad[12];
+    fine.hires_scale = 1.5;
+    fine.variation = 1;
+    struct sampler_job checked = fine;
+    assert_int_equal(sampler_check(c, &checked, &err), ST_OK);
+    int w, h;
+    sampler_sides(c, &checked, &w, &h);
+    assert_int_equal(w * 100 + h, 2424);
+    for (int i = 0; i < 12; i++)
+        bad[i] = fine;
+    bad[0].hires_scale = 1;
+    bad[1].hires_scale = 9;
+    bad[2].hires_scale = NAN;
+    bad[3].init = &img;
+    bad[4].hires_strength = 1.5;
+    bad[5].hires_strength = 0.1;
+    bad[6].hires_steps = SAMPLER_MAX_STEPS + 1;
+    bad[7].variation = -0.1;
+    bad[8].variation = NAN;
+    bad[9].vae_tile = 6;
+    bad[10].vae_tile = 8;
+    bad[10].circular = true;
+    bad[11].width = bad[11].height = 4096;
+    for (int i = 0; i < 12; i++)
+        if (sampler_check(c, &bad[i], &err) != ST_USAGE)
+            fail_msg("case %d passes", i);
+    image_release(&img);
+    close_toy(c);
+}
+
+static void progress_goes_over_both_passes(void *ctx, const struct sampler_progress *p)
+{
+    int *calls = ctx;
+    assert_int_equal(p->call, ++*calls);
+    assert_int_equal(p->calls, 4 + 2);
+}
+
+static void hires_fix_tells_one_progress(void **state)
+{
+    (void)state;
+    struct checkpoint *c = open_toy(&(struct sd_toy){0});
+    struct sampler *s = NULL;
+    struct error err = {0};
+    assert_int_equal(sampler_new(&s, c, "cpu", 1, &err), ST_OK);
+    for (int i = 0; i < 2; i++) {
+        int calls = 0;
+        struct image out = {0};
+        struct sampler_job job = job_of(NULL);
+        job.hires_scale = 2;
+        job.hires_strength = 0.5;
+        job.hires_pixels = i;
+        job.progress = progress_goes_over_both_passes;
+        job.progress_ctx = &calls;
+        assert_int_equal(sampler_run(s, &job, &out, &err), ST_OK);
+        assert_int_equal(out.width, 32);
+        assert_int_equal(calls, 6);
+        image_release(&out);
+    }
+    sampler_free(s);
+    close_toy(c);
+}
+
+static void bends_are_automatic1111s_words(void **state)
+{
+    (void)state;
+    struct sampler_job job = {.variation = 0.25,
+                              .variation_seed = 7,
+                              .hires_scale = 1.5,
+                              .hires_steps = 9,
+                              .hires_strength = 0.6,
+                              .circular = true};
+    char *text = generate_more_text(&job, mem_strdup("Seed: 1, Version: eidetic"));
+    assert_string_equal(text, "Seed: 1, Variation seed: 7, Variation seed strength: 0.25, "
+                              "Denoising strength: 0.6, Hires upscale: 1.5, Hires steps: 9, Hires "
+                              "upscaler: Latent, Tiling: True, Version: eidetic");
+    mem_free(text);
+    generate_next_seed(&job);
+    assert_int_equal(job.variation_seed, 8);
+    assert_int_equal(job.seed, 0);
+    job.variation = 0;
+    generate_next_seed(&job);
+    assert_int_equal(job.seed, 1);
+}
+
+static void a_grid_has_about_as_many_rows_as_columns(void **state)
+{
+    (void)state;
+    static const int sides[][3] = {{1, 1, 1}, {2, 2, 1}, {3, 2, 2},
+                                   {4, 2, 2}, {5, 3, 2}, {7, 3, 3}};
+    for (size_t i = 0; i < sizeof sides / sizeof *sides; i++) {
+        struct generate_grid g = {.path = "x.png", .count = sides[i][0]};
+        struct image img = {0};
+        make_picture(&img, 4, 3);
+        for (int k = 0; k < g.count; k++)
+            assert_int_equal(generate_grid_put(&g, &img, NULL), ST_OK);
+        assert_int_equal(g.canvas.width, 4 * sides[i][1]);
+        assert_int_equal(g.canvas.height, 3 * sides[i][2]);
+        assert_int_equal(g.canvas.data[3 * (4 * sides[i][1] - 1)], 250);
+        image_release(&img);
+        generate_grid_release(&g);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], DECODER_WORKER_ARG) == 0)
@@ -372,6 +482,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_is_said_of_a_mask_goes_into_the_text),
         cmocka_unit_test(masks_that_cannot_be_are_said),
         cmocka_unit_test(a_network_for_inpainting_makes_whole_pictures_too),
+        cmocka_unit_test(wrong_bends_are_said),
+        cmocka_unit_test(hires_fix_tells_one_progress),
+        cmocka_unit_test(bends_are_automatic1111s_words),
+        cmocka_unit_test(a_grid_has_about_as_many_rows_as_columns),
         cmocka_unit_test(running_out_of_memory_is_an_error),
     };
     return cmocka_run_group_tests_name("generate_picture", tests, NULL, NULL);
