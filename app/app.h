@@ -56,9 +56,9 @@ struct app {
     /* open things, closed by app_close */
     struct db *db;
     char *library_path, *model_path;
-    char *config_text;
-    const char *config_model; /* what the config file calls model */
-    int64_t model_row;        /* in the library; 0 = the model has no vectors there */
+    char *config_text, *config_again; /* what options point into */
+    const char *config_model;         /* what the config file calls model */
+    int64_t model_row;                /* in the library; 0 = the model has no vectors there */
     struct clip *clip;
     struct clip_session *session;
     struct decoder *decoder;
@@ -74,6 +74,11 @@ struct app {
  * with exit 0), and sets the log level. */
 int app_begin(struct app *a, const struct command *c, const struct option_def *own, void *own_args,
               int argc, char **argv);
+/* Reads a command's own options into own_args once more: the config file's, then what `between`
+ * puts there (non-zero: it failed and said so), then argv's. */
+int app_read_again(struct app *a, const struct option_def *own, void *own_args, int argc,
+                   char **argv, int (*between)(struct app *a, void *own_args, void *ctx),
+                   void *ctx);
 void app_close(struct app *a);
 
 enum app_what { APP_USAGE, APP_FILE, APP_MODEL, APP_LIBRARY };

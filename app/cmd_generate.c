@@ -1,7 +1,9 @@
 /* eidetic generate: a picture from a sentence, by a Stable Diffusion checkpoint. */
 #include "app/generate_app.h"
+#include "app/generate_from.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 const struct option_def generate_defs[] = {
     {"negative-prompt", 'n', OPT_TEXT, offsetof(struct generate_args, negative), "TEXT",
@@ -36,6 +38,8 @@ const struct option_def generate_defs[] = {
      "as --model; this is the name for the config file"},
     {"lora-dir", 0, OPT_TEXT, offsetof(struct generate_args, lora_dir), "DIR",
      "where <lora:NAME:0.8> in the prompt finds NAME.safetensors, folders below it included"},
+    {"from", 0, OPT_TEXT, offsetof(struct generate_args, from), "FILE",
+     "make this picture again from the text in it; PROMPT and options given change that"},
     {"grid", 0, OPT_TEXT, offsetof(struct generate_args, grid), "FILE",
      "also all pictures of the run in one, a .png that is not there yet"},
     {"variation-strength", 0, OPT_NUMBER, offsetof(struct generate_args, more.variation), "X",
@@ -99,14 +103,44 @@ static int print_picture(struct app *a, const struct generate_run *r, const stru
     return app_check_stdout(a);
 }
 
+/* What the picture was made with says another name than the checkpoint's: worth a word. */
+static void compare_models(const struct generate_from *f, const struct generate_run *r)
+{
+    const char *model = parameters_get(&f->text, "Model");
+    if (model && strcmp(model, r->checkpoint->name) != 0)
+        log_warn("%s was made with %s, not with %s", f->path, model, r->checkpoint->name);
+}
+
+static int begin(struct generate_run *r, struct app *a, struct generate_args *g,
+                 struct generate_from *f, int argc, char **argv)
+{
+    f->path = g->from;
+    if (app_want_args(a, f->path ? 0 : 1, 1))
+        return 1;
+    if (f->path) {
+        *g = generate_defaults;
+        if (app_read_again(a, generate_defs, g, argc, argv, generate_from_fill, f))
+            return 1;
+        if (g->picture.strength != GENERATE_UNSAID && !g->picture.init_path)
+            return app_usage(a, "%.150s was made from another picture: give it with --init-image",
+                             f->path);
+    }
+    if (generate_begin(r, a, g, a->rest.n ? a->rest.item[0].value : f->text.prompt))
+        return 1;
+    if (f->path)
+        compare_models(f, r);
+    return 0;
+}
+
 static int run_generate(struct app *a, int argc, char **argv)
 {
     struct generate_args g = generate_defaults;
     struct generate_run r = {.filing.lock = -1};
     struct generate_made m = {0};
-    if (app_begin(a, &cmd_generate, generate_defs, &g, argc, argv) || app_want_args(a, 1, 1))
+    struct generate_from f = {0};
+    if (app_begin(a, &cmd_generate, generate_defs, &g, argc, argv))
         return a->exit;
-    int failed = generate_begin(&r, a, &g, a->rest.item[0].value);
+    int failed = begin(&r, a, &g, &f, argc, argv);
     for (int i = 0; !failed && i < g.count; i++) {
         failed = generate_one(&r, &m);
         if (m.path && print_picture(a, &r, &m))
@@ -119,6 +153,7 @@ static int run_generate(struct app *a, int argc, char **argv)
     if (!failed)
         generate_grid_write(a, &r.grid);
     generate_end(&r);
+    generate_from_release(&f);
     return a->exit;
 }
 
@@ -150,5 +185,6 @@ const struct command cmd_generate = {
     "\\\n"
     "      --model v1-5.safetensors\n"
     "  eidetic generate \"a wide valley\" --init-image hills.jpg --outpaint 128,128,0,0 \\\n"
-    "      --strength 0.9 --model v1-5.safetensors",
+    "      --strength 0.9 --model v1-5.safetensors\n"
+    "  eidetic generate --from lighthouse.png --seed 7 --model v1-5.safetensors",
     run_generate};

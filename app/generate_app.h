@@ -18,7 +18,7 @@ struct generate_args {
     bool no_file;
     struct generate_picture picture; /* its options */
     struct generate_more more;
-    const char *grid;
+    const char *grid, *from;
 };
 extern const struct option_def generate_defs[];
 extern const struct generate_args generate_defaults;

@@ -133,6 +133,25 @@ int app_begin(struct app *a, const struct command *c, const struct option_def *o
     return 0;
 }
 
+int app_read_again(struct app *a, const struct option_def *own, void *own_args, int argc,
+                   char **argv, int (*between)(struct app *a, void *own_args, void *ctx), void *ctx)
+{
+    struct app aside = {0}; /* the common options are read already */
+    struct option_tables t = {common_defs, own, &aside, own_args};
+    bool help;
+    char *path = app_config_path();
+    enum status st = path ? options_read_file(&t, path, &a->config_again, &a->err)
+                          : error_set(&a->err, ST_NOMEM, "out of memory");
+    mem_free(path);
+    if (st)
+        return app_fail(a, APP_USAGE);
+    if (between(a, own_args, ctx))
+        return 1;
+    st = options_parse(&t, argc, argv, &aside.rest, &help, &a->err);
+    option_list_release(&aside.rest);
+    return st ? app_fail(a, APP_USAGE) : 0;
+}
+
 void app_close(struct app *a)
 {
     decoder_close(a->decoder);
@@ -143,6 +162,7 @@ void app_close(struct app *a)
     mem_free(a->library_path);
     mem_free(a->model_path);
     mem_free(a->config_text);
+    mem_free(a->config_again);
 }
 
 int app_open_library(struct app *a, enum db_mode mode)

@@ -111,4 +111,33 @@ for words in "--variation-strength 2" "--variation-seed 3" "--hires-scale 0.5" "
     assert_exit 2
 done
 assert_true test ! -e e.png
+t "a picture is made again from its own text, with changes where they are asked for"
+eidetic generate "a (red:1.3) boat, \"big\"" -n "dark, wet" --model "$toy" -W 32 -H 48 --steps 3 --seed 5 \
+    --sampler "DPM++ 2M Karras" --cfg-scale 5.5 --clip-skip 2 --variation-strength 0.2 --variation-seed 9 \
+    --hires-scale 1.5 --hires-steps 4 --circular --no-file -o first.png
+assert_exit 0
+eidetic generate --from first.png --model "$toy" --no-file -o redone.png
+assert_exit 0
+assert_true cmp first.png redone.png
+eidetic generate "a cat" --from first.png --model "$toy" --seed 6 --no-file -o cat.png
+assert_exit 0
+assert_true grep -qa 'a cat' cat.png
+assert_true grep -qa 'CFG scale: 5.5, Seed: 6, Size: 32x48' cat.png
+eidetic generate --from winter.png --init-image waves.jpg --model "$toy" --no-file -o winter2.png
+assert_exit 0
+assert_true cmp winter.png winter2.png
+eidetic generate --from in.png --init-image waves.jpg --mask mask.pgm --model "$toy" --no-file -o in2.png
+assert_exit 0
+assert_true cmp in.png in2.png
+eidetic generate --from winter.png --model "$toy" --no-file -o e.png
+assert_exit 2
+assert_err "was made from another picture"
+eidetic generate --from waves.jpg --model "$toy" --no-file -o e.png
+assert_exit 3
+assert_err "carries no text"
+eidetic generate --from nowhere.png --model "$toy" --no-file -o e.png
+assert_exit 3
+eidetic generate --model "$toy" --no-file -o e.png
+assert_exit 2
+assert_true test ! -e e.png
 done_testing
