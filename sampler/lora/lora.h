@@ -36,7 +36,8 @@ struct lora_list {
 
 /* The prompt's <lora:NAME>, <lora:NAME:0.8>, <lora:NAME:TOWER:UNET>, <lora:NAME:te=0.5:unet=1>,
  * which are AUTOMATIC1111's forms ("lyco" for "lora" is the same). dir: where files are looked for
- * by name, NULL = nowhere. Other <kind:...> are refused. ST_USAGE names what is wrong. */
+ * by name, or by the one that they were trained under (ss_output_name), NULL = nowhere. Other
+ * <kind:...> are refused. ST_USAGE names what is wrong. */
 enum status lora_list_read(struct lora_list *l, const char *prompt, const char *dir,
                            struct error *err);
 void lora_list_release(struct lora_list *l);

@@ -72,6 +72,26 @@ enum status lora_use_read(struct lora_use *u, char **name, const char *text, str
     return read_parts(u, from + n, err);
 }
 
+/* No file is called so: AUTOMATIC1111's prompts may also have the name that a LoRA was trained
+ * under, which kohya's scripts leave in the file. NULL where none, or more than one, has it. */
+static const char *find_trained_name(const struct shelf *shelf, const char *name)
+{
+    const char *found = NULL;
+    for (size_t i = 0; i < shelf->n; i++) {
+        const char *path = shelf->item[i].path;
+        struct weights *w = NULL;
+        if (!path_has_ext(path, "safetensors") || weights_open(&w, path, NULL))
+            continue;
+        const char *own = weights_meta(w, "ss_output_name");
+        bool same = own && strcmp(own, name) == 0, second = same && found;
+        weights_close(w);
+        if (second)
+            return NULL;
+        found = same ? path : found;
+    }
+    return found;
+}
+
 static enum status add(struct lora_list *l, const char *text, const struct shelf *shelf,
                        struct error *err)
 {
@@ -84,6 +104,8 @@ static enum status add(struct lora_list *l, const char *text, const struct shelf
                        lora_quote(q, text));
     if (!st)
         st = shelf_find(shelf, name, "LoRA", &path, err);
+    if (st == ST_NOT_FOUND && (path = find_trained_name(shelf, name)))
+        st = ST_OK;
     if (!st && !(u->path = mem_strdup(path)))
         st = error_set(err, ST_NOMEM, "out of memory (LoRA)");
     mem_free(name);

@@ -296,6 +296,30 @@ static void names_are_looked_up_below_the_folder_and_nowhere_else(void **state)
     sd_toy_remove(folder);
 }
 
+static void a_name_that_a_file_was_trained_under_finds_it(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"toy-lora-unit/a.safetensors",
+                                        "toy-lora-unit/b.safetensors",
+                                        "toy-lora-unit/c.safetensors"};
+    struct lora_list l;
+    struct error err = {0};
+    float x = 1;
+    const struct weights_out_tensor t = {"x.alpha", tensor_view(&x, DT_F32, 0, NULL)};
+    assert_int_equal(file_make_dirs(folder, NULL), ST_OK);
+    for (int i = 0; i < 3; i++) {
+        const char *const meta[] = {"ss_output_name", i ? "twice" : "ink wash v2", NULL};
+        assert_int_equal(weights_write(paths[i], &t, 1, meta, NULL), ST_OK);
+    }
+    sd_write_text(folder, "broken.safetensors", "x");
+    assert_int_equal(lora_list_read(&l, "<lora:ink wash v2:1>", folder, &err), ST_OK);
+    assert_string_equal(l.item[0].path, paths[0]);
+    lora_list_release(&l);
+    assert_int_equal(lora_list_read(&l, "<lora:twice:1>", folder, &err), ST_NOT_FOUND);
+    assert_int_equal(lora_list_read(&l, "<lora:ink:1>", folder, &err), ST_NOT_FOUND);
+    sd_toy_remove(folder);
+}
+
 static void running_out_of_memory_is_an_error(void **state)
 {
     (void)state;
@@ -330,6 +354,7 @@ int main(void)
         cmocka_unit_test(a_prompt_is_only_used_with_its_loras_in_the_weights),
         cmocka_unit_test(strengths_are_automatic1111s),
         cmocka_unit_test(names_are_looked_up_below_the_folder_and_nowhere_else),
+        cmocka_unit_test(a_name_that_a_file_was_trained_under_finds_it),
         cmocka_unit_test(running_out_of_memory_is_an_error),
     };
     return cmocka_run_group_tests_name("lora", tests, NULL, NULL);
