@@ -76,8 +76,7 @@ void generate_end(struct generate_run *r); /* takes a zeroed struct */
 json_t *generate_json(const struct generate_run *r, const struct generate_made *m);
 
 /* AUTOMATIC1111's "parameters" text; mem_free, NULL = no memory. job is checked. */
-char *generate_parameters(const struct sampler_job *job, const char *checkpoint,
-                          enum prediction prediction);
+char *generate_parameters(const struct sampler_job *job, const struct checkpoint *c);
 
 /* The path of picture number `index` (from 1): the pattern's one %d, %3d or %03d filled in; numbers
  * whose file is there already are passed over and *index moves on. A path without one is itself,

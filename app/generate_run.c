@@ -239,7 +239,7 @@ static int write_picture(struct generate_run *r, const struct image *img, struct
     struct sampler_job job = r->job;
     job.seed = m->seed;
     job.variation_seed = m->variation_seed;
-    char *text = generate_parameters(&job, r->checkpoint->name, r->checkpoint->prediction);
+    char *text = generate_parameters(&job, r->checkpoint);
     if (text)
         text = generate_more_text(&job, text);
     if (text)

@@ -46,8 +46,7 @@ static void put_schedule(struct buf *b, const char *name)
         buf_putc(b, (char)(start || name[-1] == ' ' ? toupper((unsigned char)*name) : *name));
 }
 
-char *generate_parameters(const struct sampler_job *job, const char *checkpoint,
-                          enum prediction prediction)
+char *generate_parameters(const struct sampler_job *job, const struct checkpoint *c)
 {
     struct buf b;
     buf_init(&b, 1 << 20);
@@ -59,14 +58,18 @@ char *generate_parameters(const struct sampler_job *job, const char *checkpoint,
     put_schedule(&b, job->schedule->name);
     buf_printf(&b, ", CFG scale: %g, Seed: %" PRIu64 ", Size: %dx%d", job->guidance, job->seed,
                job->width, job->height);
-    put_value(&b, "Model", checkpoint);
+    put_value(&b, "Model", c->name);
+    if (c->vae_name)
+        put_value(&b, "VAE", c->vae_name);
     if (job->init)
         buf_printf(&b, ", Denoising strength: %g", job->strength);
     if (job->clip_skip > 1)
         buf_printf(&b, ", Clip skip: %d", job->clip_skip);
     if (job->rng == NOISE_TORCH) /* there the graphics card's is the default */
         buf_puts(&b, ", RNG: CPU");
-    if (prediction == PREDICT_V)
+    if (c->vae.tiny_decoder)
+        buf_puts(&b, ", VAE Decoder: TAESD");
+    if (c->prediction == PREDICT_V)
         buf_puts(&b, ", Prediction: v");
     buf_puts(&b, ", Version: eidetic " EIDETIC_VERSION);
     return buf_take(&b);

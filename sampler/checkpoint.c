@@ -92,5 +92,6 @@ void checkpoint_close(struct checkpoint *c)
     for (int i = 0; i < 5; i++)
         weights_close(c->weights[i]);
     mem_free(c->name);
+    mem_free(c->vae_name);
     mem_free(c);
 }

@@ -36,6 +36,7 @@ struct checkpoint_opts {
 struct checkpoint {
     const char *layout; /* "single file", "diffusers folder" */
     char *name;         /* for people: the file's stem or the folder's name */
+    char *vae_name;     /* of another autoencoder than its own: the file's, or NULL */
     enum prediction prediction;
     double latent_scale;
     struct sigma_table sigmas;

@@ -70,10 +70,15 @@ enum status checkpoint_replace_vae(struct checkpoint *c, const char *path, struc
     }
     if (!st)
         st = check_fits(c, vae.latent, vae.shrink, path, err);
+    char *name = st ? NULL : mem_strdup(path_base(path));
+    if (!st && !name)
+        st = error_set(err, ST_NOMEM, "%s: out of memory", path);
     if (st) {
         weights_close(w);
         return st;
     }
+    mem_free(c->vae_name);
+    c->vae_name = name;
     weights_close(c->weights[OTHER_VAE]);
     c->weights[OTHER_VAE] = w;
     c->vae = vae;

@@ -112,10 +112,14 @@ t "another autoencoder decodes; one that is none is said in a sentence"
 mkdir vae && "${make_toy%_sampler}_vae" write "$TMP/vae" || fail "the autoencoders cannot be written"
 eidetic generate "a boat " --vae vae/vae.safetensors --model "$toy" -W 32 -H 32 --steps 2 --seed 1 -o same.png
 assert_exit 0
-assert_true cmp same.png plain.png
+assert_true grep -qa "Model: toy, VAE: vae.safetensors, RNG" same.png
+eidetic embed --json same.png plain.png
+assert_json '.vectors[0] == .vectors[1]'
 eidetic generate "a boat " --taesd vae/taesd.safetensors --model "$toy" -W 32 -H 32 --steps 2 --seed 1 -o tiny.png
 assert_exit 0
-assert_true eval '! cmp -s tiny.png plain.png'
+assert_true grep -qa "RNG: CPU, VAE Decoder: TAESD" tiny.png
+eidetic embed --json tiny.png plain.png
+assert_json '.vectors[0] != .vectors[1]'
 eidetic generate "a boat" --vae vae/taesd.safetensors --model "$toy" -W 32 -H 32 -o e.png
 assert_exit 4
 assert_err "not an autoencoder"

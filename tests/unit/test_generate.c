@@ -25,7 +25,8 @@ static struct sampler_job job_of(const char *solver)
 static void expect_text(const struct sampler_job *job, const char *name, enum prediction p,
                         const char *want)
 {
-    char *text = generate_parameters(job, name, p);
+    const struct checkpoint c = {.name = (char *)(uintptr_t)name, .prediction = p};
+    char *text = generate_parameters(job, &c);
     char *version = strstr(text, ", Version: eidetic ");
     assert_non_null(version);
     *version = 0;
