@@ -1,5 +1,5 @@
 /* Libraries that are loaded when a picture needs them; private to image/. Linked in, they would
- * cost every start of the program 10 ms, and the program could not start without them.
+ * cost every start of the program about 8 ms, and the program could not start without them.
  *
  *     #define CALLS(X) X(TIFFClose) X(TIFFGetField)
  *     struct calls { CALLS(LIBRARY_FIELD) };
