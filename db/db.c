@@ -290,6 +290,8 @@ enum status db_commit(struct db *db, struct error *err)
                      "(SELECT coalesce(max(generation), 0) FROM vector_commits WHERE model = id)",
                      "");
     if (!rc)
+        rc = words_refresh(db, err);
+    if (!rc)
         rc = sql_run(db, err, "COMMIT", "");
     if (rc)
         db_rollback(db);

@@ -58,6 +58,8 @@ struct path_range {
 bool path_range_init(struct path_range *r, const char *folder);
 void path_range_release(struct path_range *r);
 
+/* tags.c: the rows of `words` that the transaction made stale. */
+enum status words_refresh(struct db *db, struct error *err);
 /* lock.c */
 enum status lock_take(int *fd, const char *library, int wait_ms, const char *command,
                       struct error *err);

@@ -292,6 +292,45 @@ enum status db_vectors_each(struct db *db, int64_t model, int64_t after, db_vect
     return rc;
 }
 
+enum status db_vectors_mean(struct db *db, int64_t model, size_t most, float *out, size_t *n,
+                            struct error *err)
+{
+    int dim;
+    int64_t generation = 0;
+    sqlite3_stmt *st = NULL;
+    bool row;
+    *n = 0;
+    enum status rc = model_dim(db, model, &dim, err);
+    double *sum = rc ? NULL : mem_zarray((size_t)dim, sizeof *sum);
+    if (!rc && !sum)
+        rc = error_set(err, ST_NOMEM, "out of memory (%d values)", dim);
+    if (!rc)
+        rc = db_generation(db, model, &generation, err);
+    if (!rc)
+        rc = sql_open(db,
+                      "SELECT vec, image FROM vectors WHERE model = ?1 AND generation % ?2 = 0 "
+                      "ORDER BY generation LIMIT ?3",
+                      &st, err);
+    if (!rc)
+        sql_bind(st, "iii", model, generation / (int64_t)most + 1, (int64_t)most);
+    while (!rc && !(rc = sql_step(db, st, &row, err)) && row) {
+        if ((rc = blob_size_ok(db, st, 0, dim, sqlite3_column_int64(st, 1), err)))
+            break;
+        const unsigned char *blob = sqlite3_column_blob(st, 0);
+        for (int j = 0; j < dim; j++) {
+            float x;
+            memcpy(&x, blob + (size_t)j * sizeof x, sizeof x); /* may be unaligned */
+            sum[j] += (double)x;
+        }
+        ++*n;
+    }
+    for (int j = 0; !rc && j < dim; j++)
+        out[j] = *n ? (float)(sum[j] / (double)*n) : 0;
+    sql_close(db, st);
+    mem_free(sum);
+    return rc;
+}
+
 enum status db_removals_each(struct db *db, int64_t model, int64_t after, db_removal_fn *each,
                              void *ctx, struct error *err)
 {

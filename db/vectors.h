@@ -66,6 +66,10 @@ enum status db_model_remove(struct db *db, int64_t model, struct error *err);
 typedef enum status db_vector_fn(void *ctx, int64_t image, int64_t generation, const float *v);
 enum status db_vectors_each(struct db *db, int64_t model, int64_t after, db_vector_fn *each,
                             void *ctx, struct error *err);
+/* The mean of up to about `most` vectors, spread evenly over the model's history; *n says of how
+ * many. n 0: a zero vector. out: dim floats. */
+enum status db_vectors_mean(struct db *db, int64_t model, size_t most, float *out, size_t *n,
+                            struct error *err);
 /* Removals with generation > after: rows of `image` with a smaller generation are gone. */
 typedef enum status db_removal_fn(void *ctx, int64_t image, int64_t generation);
 enum status db_removals_each(struct db *db, int64_t model, int64_t after, db_removal_fn *each,
