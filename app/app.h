@@ -44,9 +44,9 @@ struct command {
     int (*run)(struct app *a, int argc, char **argv);
 };
 extern const struct command *const commands[]; /* NULL-terminated, in the order of the help */
-extern const struct command cmd_index, cmd_search, cmd_similar, cmd_info, cmd_tokenize, cmd_embed,
-    cmd_stats, cmd_errors, cmd_check, cmd_forget, cmd_generate, cmd_merge, cmd_bench, cmd_doctor,
-    cmd_model;
+extern const struct command cmd_index, cmd_search, cmd_similar, cmd_caption, cmd_info, cmd_tokenize,
+    cmd_embed, cmd_stats, cmd_errors, cmd_check, cmd_forget, cmd_generate, cmd_merge, cmd_bench,
+    cmd_doctor, cmd_model;
 
 struct app {
     /* common options */
@@ -100,6 +100,9 @@ const char *app_samples(void);
 int app_find_model_row(struct app *a);
 /* Decoder workers for the open model; call before app_open_session starts threads. */
 int app_open_decoder(struct app *a, int workers, int slots, bool exact, uint64_t max_pixels);
+/* The stored vector of the open model, where the open library knows this very file and it has not
+ * changed. */
+bool app_stored_vector(struct app *a, const char *path, float *out, int64_t *image);
 /* One picture's vector, decoded in a worker process; hash (of its bytes) may be NULL. */
 int app_embed_file(struct app *a, const char *path, bool exact, float *out, uint8_t hash[16]);
 
@@ -118,7 +121,10 @@ enum status app_each_model(enum status (*each)(void *ctx, const char *name, cons
 /* Adds "path" (invalid UTF-8 replaced) and, only where that changed it, "path_hex". */
 int json_set_path(json_t *object, const char *path);
 json_t *json_text(const char *s); /* a string, invalid UTF-8 replaced; NULL or "" = null */
-json_t *json_real6(double v);     /* six significant decimals are what a score has */
+struct db_tags;
+/* An array of names, or of {"tag", "score"}. */
+json_t *json_tags(const struct db_tags *t, bool scores);
+json_t *json_real6(double v); /* six significant decimals are what a score has */
 int app_print_json(struct app *a, json_t *object); /* one line on stdout; takes the reference */
 int app_check_stdout(struct app *a);               /* a full disk must not look like success */
 void print_path(FILE *out, const char *path);      /* quoted and safe for a terminal */

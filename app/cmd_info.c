@@ -2,6 +2,7 @@
 #include "app/app.h"
 #include "db/files.h"
 #include "db/images.h"
+#include "db/tags.h"
 #include "db/vectors.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@ static const struct option_def defs[] = {{0}};
 struct facts {
     struct db_file file;
     struct db_image image;
+    struct db_tags tags;
     bool known; /* to the library, with a content */
     bool animated;
     json_t *vectors, *paths;
@@ -74,6 +76,8 @@ static int load_known(struct app *a, const char *path, struct facts *f)
         st = db_models_each(a->db, add_vector, &e, &a->err);
     if (!st)
         st = db_image_paths_each(a->db, f->file.image, add_path, f->paths, &a->err);
+    if (!st)
+        st = db_tags_get(a->db, f->file.image, &f->tags, &a->err);
     f->known = !st;
     struct image_meta m; /* the catalogue does not say; the file does, where it is there */
     f->animated = !st && !image_probe(&m, path, NULL) && m.animated;
@@ -155,6 +159,8 @@ static json_t *to_json(const char *path, const struct facts *f)
         json_object_set_new(o, "checkpoint", json_text(im->gen_model));
         json_object_set_new(o, "parameters", json_text(im->parameters));
     }
+    json_object_set_new(o, "caption", json_text(f->tags.caption));
+    json_object_set_new(o, "tags", json_tags(&f->tags, true));
     if (f->known) {
         json_object_set_new(o, "bytes", json_integer(im->bytes));
         json_object_set_new(o, "hash", hex_text(im->hash, sizeof im->hash));
@@ -186,6 +192,17 @@ static enum status print_other(void *ctx, const char *path, bool missing)
     return ST_OK;
 }
 
+static void print_tags(const struct db_tags *t)
+{
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    for (size_t i = 0; i < t->n; i++)
+        buf_printf(&b, "%s%s %.2f", i ? ", " : "", t->tag[i].tag, t->tag[i].score);
+    print_field("caption", t->caption ? t->caption : "");
+    print_field("tags", b.data ? b.data : "");
+    buf_release(&b);
+}
+
 static int print_text(struct app *a, const char *path, const struct facts *f)
 {
     const struct db_image *im = &f->image;
@@ -206,6 +223,7 @@ static int print_text(struct app *a, const char *path, const struct facts *f)
         if (im->has_seed)
             printf("seed         %" PRId64 "\n", im->seed);
     }
+    print_tags(&f->tags);
     if (!f->known)
         return 0;
     printf("bytes        %" PRId64 "\nhash         ", im->bytes);
@@ -237,6 +255,7 @@ static int show(struct app *a, const char *arg)
             print_text(a, path, &f);
     }
     db_image_release(&f.image);
+    db_tags_release(&f.tags);
     json_decref(f.vectors);
     json_decref(f.paths);
     mem_free(path);

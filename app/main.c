@@ -58,7 +58,8 @@ int main(int argc, char **argv)
     for (const struct command *const *c = commands; *c; c++) {
         if (strcmp(argv[1], (*c)->name) != 0)
             continue;
-        bool asks = *c == &cmd_index || *c == &cmd_generate; /* those that look at a.stop */
+        /* those that look at a.stop */
+        bool asks = *c == &cmd_index || *c == &cmd_generate || *c == &cmd_caption;
         signal(SIGINT, asks ? ask_to_stop : stop_now);
         signal(SIGTERM, asks ? ask_to_stop : stop_now);
         a.exit = EXIT_DONE;

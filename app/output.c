@@ -1,5 +1,6 @@
 /* Results: JSON lines and safely printed paths. */
 #include "app/app.h"
+#include "db/tags.h"
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -48,6 +49,18 @@ int json_set_path(json_t *object, const char *path)
 json_t *json_real6(double v)
 {
     return isfinite(v) ? json_real(round(v * 1e6) / 1e6) : json_null();
+}
+
+json_t *json_tags(const struct db_tags *t, bool scores)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < t->n; i++) {
+        json_t *tag = json_text(t->tag[i].tag);
+        if (scores)
+            tag = json_pack("{s:o s:o}", "tag", tag, "score", json_real6(t->tag[i].score));
+        json_array_append_new(list, tag);
+    }
+    return list;
 }
 
 int app_check_stdout(struct app *a)

@@ -1,6 +1,7 @@
 /* The answer as a table, as paths, or as JSON. */
 #include "app/search_app.h"
 #include "db/images.h"
+#include "db/tags.h"
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,18 +28,24 @@ static void print_plain_path(const char *path, bool null)
 static json_t *json_of_hit(struct app *a, const struct search_hit *h, size_t rank, const char *path)
 {
     struct db_image im;
+    struct db_tags t;
     if (db_image_get(a->db, h->image, &im, &a->err))
         return NULL;
+    if (db_tags_get(a->db, h->image, &t, &a->err)) {
+        db_image_release(&im);
+        return NULL;
+    }
     json_t *o = json_pack("{s:i s:o}", "rank", (int)rank, "score", json_real6(h->score));
     if (o) {
         json_set_path(o, path);
         json_object_set_new(o, "width", json_integer(im.width));
         json_object_set_new(o, "height", json_integer(im.height));
         json_object_set_new(o, "taken", json_text(im.taken));
-        json_object_set_new(o, "caption", json_null());
-        json_object_set_new(o, "tags", json_array());
+        json_object_set_new(o, "caption", json_text(t.caption));
+        json_object_set_new(o, "tags", json_tags(&t, false));
         json_object_set_new(o, "generated", json_boolean(im.generated));
     }
+    db_tags_release(&t);
     db_image_release(&im);
     return o;
 }

@@ -1,11 +1,9 @@
 /* One query over an open library: vectors of its terms, the search, the verdict, the answer. */
 #include "app/search_app.h"
 #include "core/progress.h"
-#include "db/files.h"
 #include "db/vectors.h"
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 bool search_has_text(const struct query *q)
 {
@@ -48,22 +46,6 @@ void search_run_release(struct search_run *run)
     mem_free(run->folder);
 }
 
-/* The stored vector, where the library knows this very file and it has not changed. */
-static bool stored_vector(struct app *a, const char *path, float *out, int64_t *image)
-{
-    struct db_file f;
-    struct stat s;
-    bool have = false;
-    if (stat(path, &s) || db_file_get(a->db, path, &f, NULL) || !f.image ||
-        f.status == DB_FILE_FAILED || f.size != s.st_size ||
-        f.mtime_ns != (int64_t)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec)
-        return false;
-    if (db_vectors_get(a->db, a->model_row, &f.image, 1, clip_dim(a->clip), out, &have, NULL))
-        return false;
-    *image = f.image;
-    return have;
-}
-
 int search_picture_vector(struct app *a, struct search_run *run, const char *typed, float *out)
 {
     uint8_t hash[16];
@@ -74,7 +56,7 @@ int search_picture_vector(struct app *a, struct search_run *run, const char *typ
         return app_fail(a, APP_FILE);
     }
     int failed = 0;
-    if (!stored_vector(a, path, out, &image)) {
+    if (!app_stored_vector(a, path, out, &image)) {
         failed = app_embed_file(a, path, false, out, hash);
         if (!failed && db_image_find(a->db, hash, &image, NULL))
             image = 0;

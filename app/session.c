@@ -2,11 +2,13 @@
 #include "app/app.h"
 #include "core/cpu.h"
 #include "core/file.h"
+#include "db/files.h"
 #include "db/vectors.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const struct option_def common_defs[] = {
     {"json", 0, OPT_FLAG, offsetof(struct app, json), NULL, "results as JSON lines"},
@@ -235,6 +237,21 @@ int app_open_decoder(struct app *a, int workers, int slots, bool exact, uint64_t
                              .max_pixels = max_pixels,
                              .hash = true};
     return decoder_open(&a->decoder, &o, &a->err) ? app_fail(a, APP_FILE) : 0;
+}
+
+bool app_stored_vector(struct app *a, const char *path, float *out, int64_t *image)
+{
+    struct db_file f;
+    struct stat s;
+    bool have = false;
+    if (!a->db || !a->model_row || stat(path, &s) || db_file_get(a->db, path, &f, NULL) ||
+        !f.image || f.status == DB_FILE_FAILED || f.size != s.st_size ||
+        f.mtime_ns != (int64_t)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec)
+        return false;
+    if (db_vectors_get(a->db, a->model_row, &f.image, 1, clip_dim(a->clip), out, &have, NULL))
+        return false;
+    *image = f.image;
+    return have;
 }
 
 int app_embed_file(struct app *a, const char *path, bool exact, float *out, uint8_t hash[16])

@@ -1,0 +1,37 @@
+/* Shared by the files of `caption`: what is asked, and the run over files. */
+#ifndef EIDETIC_APP_CAPTION_APP_H
+#define EIDETIC_APP_CAPTION_APP_H
+
+#include "app/app.h"
+#include "caption/tagger.h"
+#include "core/progress.h"
+#include "db/tags.h"
+
+enum caption_mode { CAPTION_TAGS, CAPTION_CLASSIFY, CAPTION_ASK };
+
+struct caption_run {
+    enum caption_mode mode;
+    size_t top;
+    float thresh;
+    bool write_db, redo;
+    struct lexicon lexicon;
+    struct labels labels;
+    struct tagger tagger;
+    char key[DB_TAGS_KEY + 1]; /* of what makes the tags, for the library */
+    /* results */
+    char **path; /* absolute, in the order of the answers */
+    size_t n_paths, cap_paths;
+    size_t done, kept, same, failed, unknown; /* files */
+    struct progress progress;
+};
+
+/* caption_files.c: run->path from the arguments from `first` on; folders are walked. */
+int caption_collect(struct app *a, struct caption_run *run, size_t first);
+/* All of run->path: embeds what has no stored vector, prints and writes. */
+int caption_files(struct app *a, struct caption_run *run);
+void caption_run_release(struct caption_run *run);
+
+/* cmd_caption.c: one answer. caption may be NULL. */
+int caption_print(struct app *a, const char *path, const struct db_tags *t);
+
+#endif

@@ -1,0 +1,259 @@
+/* eidetic caption: what is in a picture, in words, by comparing it with labels. */
+#include "app/caption_app.h"
+#include "core/file.h"
+#include "db/vectors.h"
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MEAN_OF = 4096, CHOICES_MAX = 1000 };
+
+struct caption_args {
+    const char *mode, *labels, *choices, *thresh, *write;
+    int top;
+    bool redo;
+};
+
+static const struct option_def defs[] = {
+    {"mode", 0, OPT_TEXT, offsetof(struct caption_args, mode), "M",
+     "tags (what is in it), classify (which of the labels it is) or ask (which of the choices)"},
+    {"labels", 0, OPT_TEXT, offsetof(struct caption_args, labels), "FILE",
+     "labels of your own, one a line, in place of the built-in vocabulary"},
+    {"choices", 0, OPT_TEXT, offsetof(struct caption_args, choices), "A,B,...",
+     "the answers that ask chooses from"},
+    {"top", 't', OPT_INT, offsetof(struct caption_args, top), "N", "how many at most (10)"},
+    {"thresh", 0, OPT_TEXT, offsetof(struct caption_args, thresh), "X",
+     "only those that score at least X, of 0 to 1 (0.15; classify and ask: 0)"},
+    {"write", 0, OPT_TEXT, offsetof(struct caption_args, write), "db",
+     "keep the tags in the library, where search finds them"},
+    {"redo", 0, OPT_FLAG, offsetof(struct caption_args, redo), NULL,
+     "with --write db: also pictures that were tagged in the same way before"},
+    {0}};
+
+static int parse_args(struct app *a, const struct caption_args *args, struct caption_run *run)
+{
+    static const char *const modes[] = {"tags", "classify", "ask"};
+    const char *mode = args->mode ? args->mode : "tags";
+    char *end;
+    size_t m = 0;
+    while (m < 3 && strcmp(mode, modes[m]) != 0)
+        m++;
+    if (m == 3)
+        return app_usage(a, "--mode is tags, classify or ask, not \"%.40s\"", mode);
+    run->mode = (enum caption_mode)m;
+    run->top = (size_t)args->top;
+    run->redo = args->redo;
+    run->thresh = m == CAPTION_TAGS ? (float)TAGGER_THRESHOLD : 0;
+    if (args->top < 1 || args->top > LEXICON_MAX_TERMS)
+        return app_usage(a, "--top is 1 to %d", LEXICON_MAX_TERMS);
+    if (args->thresh) {
+        run->thresh = strtof(args->thresh, &end);
+        if (end == args->thresh || *end || !(run->thresh >= 0 && run->thresh <= 1))
+            return app_usage(a, "--thresh is a number from 0 to 1, not \"%.40s\"", args->thresh);
+    }
+    if (args->write && strcmp(args->write, "db") != 0)
+        return app_usage(a, "--write takes db, not \"%.40s\"", args->write);
+    run->write_db = args->write != NULL;
+    if (run->write_db && m != CAPTION_TAGS)
+        return app_usage(a, "--write goes with --mode tags");
+    if (m == CAPTION_CLASSIFY && !args->labels)
+        return app_usage(a, "--mode classify needs --labels FILE");
+    if (m == CAPTION_ASK && (args->labels || !args->choices))
+        return app_usage(a, "--mode ask needs --choices A,B (and no --labels)");
+    if (m != CAPTION_ASK && args->choices)
+        return app_usage(a, "--choices goes with --mode ask");
+    return app_want_args(a, m == CAPTION_ASK ? 2 : 1, SIZE_MAX);
+}
+
+/* "a, b" to two labels. */
+static int read_choices(struct app *a, const char *text, struct lexicon *v)
+{
+    char *copy = mem_strdup(text), *p = copy;
+    const char *choice[CHOICES_MAX];
+    size_t n = 0;
+    enum status st = copy ? ST_OK : error_set(&a->err, ST_NOMEM, "out of memory");
+    while (!st && p) {
+        char *next = strchr(p, ',');
+        if (next)
+            *next++ = 0;
+        if (n == CHOICES_MAX)
+            st = error_set(&a->err, ST_LIMIT, "more than %d choices", CHOICES_MAX);
+        else
+            choice[n++] = p;
+        p = next;
+    }
+    if (!st)
+        st = lexicon_from_texts(v, choice, n, &a->err);
+    mem_free(copy);
+    if (!st && v->n < 2)
+        return app_usage(a, "--choices needs two answers at least");
+    return st ? app_fail(a, APP_USAGE) : 0;
+}
+
+static int read_vocab(struct app *a, const struct caption_args *args, struct caption_run *run)
+{
+    if (run->mode == CAPTION_ASK)
+        return read_choices(a, args->choices, &run->lexicon);
+    enum status st = args->labels ? lexicon_read(&run->lexicon, args->labels, &a->err)
+                                  : lexicon_builtin(&run->lexicon, &a->err);
+    return st ? app_fail(a, APP_FILE) : 0;
+}
+
+static void on_labels(void *ctx, size_t done, size_t n)
+{
+    struct progress *p = ctx;
+    if (!p->what) {
+        log_debug("computing the vectors of %zu labels", n);
+        progress_init(p, stderr, "reading label", n, p->on);
+    }
+    progress_update(p, done);
+}
+
+/* Small lists are read faster than a file of theirs is worth. */
+static char *cache_path(const struct app *a, const struct caption_run *run)
+{
+    char hex[17];
+    for (size_t i = 0; i < 8; i++)
+        snprintf(hex + 2 * i, 3, "%02x", run->lexicon.key[i]);
+    return a->db && run->lexicon.n > LABELS_BLOCK
+               ? mem_printf("%s/labels-%s-%s.bin", db_library(a->db), clip_info(a->clip)->id, hex)
+               : NULL;
+}
+
+/* "%s" in a question would be taken for the label's place. */
+static char *ask_template(const char *question)
+{
+    return strstr(question, "%s") ? mem_strdup("%s") : mem_printf("%s %%s", question);
+}
+
+static int open_labels(struct app *a, struct caption_run *run)
+{
+    struct progress p = {.on = !a->quiet};
+    char *question = run->mode == CAPTION_ASK ? ask_template(a->rest.item[0].value) : NULL;
+    const char *const asking[] = {"%s", "a photo, %s", question, NULL};
+    char *cache = cache_path(a, run);
+    struct labels_opts o = {.templates = question ? asking : NULL,
+                            .cache = cache,
+                            .stop = a->stop,
+                            .progress = on_labels,
+                            .ctx = &p};
+    enum status st =
+        run->mode == CAPTION_ASK && !question
+            ? error_set(&a->err, ST_NOMEM, "out of memory")
+            : labels_open(&run->labels, a->session, a->clip, &run->lexicon, &o, &a->err);
+    progress_finish(&p);
+    if (!st && !cache && run->labels.computed > 4 * LABELS_BLOCK)
+        log_info("there is no library to keep the vectors of the labels in; the next run computes "
+                 "them again");
+    mem_free(cache);
+    mem_free(question);
+    return st ? app_fail(a, APP_MODEL) : 0;
+}
+
+static int open_tagger(struct app *a, struct caption_run *run)
+{
+    float mean[CLIP_MAX_DIM];
+    size_t n = 0;
+    if (a->db && a->model_row && run->mode == CAPTION_TAGS &&
+        db_vectors_mean(a->db, a->model_row, MEAN_OF, mean, &n, &a->err))
+        return app_fail(a, APP_LIBRARY);
+    if (tagger_init(&run->tagger, &run->lexicon, &run->labels, clip_info(a->clip)->logit_scale,
+                    mean, n, &a->err))
+        return app_fail(a, APP_MODEL);
+    tagger_key(run->key, &run->lexicon, clip_info(a->clip)->id, run->top, run->thresh);
+    return 0;
+}
+
+/* A picture can be described without a library; tags can only be kept in one. */
+static int open_library(struct app *a, const struct caption_run *run)
+{
+    if (run->write_db)
+        return app_open_library(a, DB_WRITE);
+    struct db_opts o = {.mode = DB_READ, .command = "caption"};
+    a->library_path = app_library_path(a->library);
+    enum status st = a->library_path ? db_open(&a->db, a->library_path, &o, &a->err)
+                                     : error_set(&a->err, ST_NOMEM, "out of memory");
+    return st && st != ST_NOT_FOUND ? app_fail(a, APP_LIBRARY) : 0;
+}
+
+static int open_all(struct app *a, struct caption_run *run)
+{
+    if (open_library(a, run) || app_open_model(a, NULL) || (a->db && app_find_model_row(a)) ||
+        app_open_decoder(a, a->threads, 2 * 16 + 2 * a->threads, false, 0) || app_open_session(a) ||
+        open_labels(a, run))
+        return 1;
+    return open_tagger(a, run);
+}
+
+int caption_print(struct app *a, const char *path, const struct db_tags *t)
+{
+    if (a->json) {
+        json_t *o = json_object();
+        json_set_path(o, path);
+        json_object_set_new(o, "caption", json_text(t->caption));
+        json_object_set_new(o, "score", json_null());
+        json_object_set_new(o, "tags", json_tags(t, true));
+        return app_print_json(a, o);
+    }
+    print_path(stdout, path);
+    for (size_t i = 0; i < t->n; i++) {
+        struct buf b;
+        buf_init(&b, 1 << 16);
+        buf_text_safe(&b, t->tag[i].tag);
+        printf("%s%s %.2f", i ? ", " : "\t", b.data ? b.data : "?", t->tag[i].score);
+        buf_release(&b);
+    }
+    putchar('\n');
+    return app_check_stdout(a);
+}
+
+static int run(struct app *a, int argc, char **argv)
+{
+    struct caption_args args = {.top = 10};
+    struct caption_run run = {0};
+    if (app_begin(a, &cmd_caption, defs, &args, argc, argv) || parse_args(a, &args, &run) ||
+        read_vocab(a, &args, &run) || caption_collect(a, &run, run.mode == CAPTION_ASK) ||
+        open_all(a, &run))
+        goto out;
+    if (run.mode == CAPTION_ASK)
+        log_info("the picture is compared with each choice; nothing is read, counted or reasoned, "
+                 "and \"no\" is not understood");
+    if (run.top > run.lexicon.n)
+        run.top = run.lexicon.n;
+    if (caption_files(a, &run))
+        goto out;
+    if (run.write_db)
+        log_info("%zu pictures tagged, %zu were already", run.kept, run.same);
+    if (run.unknown)
+        log_warn("%zu of the pictures are not in the library, so their tags are not kept; run: "
+                 "eidetic index",
+                 run.unknown);
+    if (run.failed || run.unknown)
+        a->exit = EXIT_UNREADABLE;
+out:
+    caption_run_release(&run);
+    return a->exit;
+}
+
+const struct command cmd_caption = {
+    "caption", "say what is in pictures",
+    "usage: eidetic caption FILE|DIR... [options]\n"
+    "       eidetic caption --mode ask QUESTION --choices A,B FILE|DIR...\n\n"
+    "tags      labels of a vocabulary of 4,800 (things, scenes, activities, colours, terms of\n"
+    "          photography), or of --labels FILE, with scores from 0 to 1; what is above a label "
+    "is\n"
+    "          named too, and never scores less (animal, dog, dachshund)\n"
+    "classify  which of the labels of --labels FILE: probabilities that sum to 1\n"
+    "ask       which of the choices fits the picture best. The picture is compared with each;\n"
+    "          nothing is counted, read or reasoned, and \"no\" is not understood\n\n"
+    "--labels FILE is UTF-8, one label a line; behind it, after tabs, a facet (scene, activity,\n"
+    "colour, photo, person) and a parent may stand. --write db keeps tags of pictures that are in "
+    "the\n"
+    "library; a run that was stopped goes on where it was. Originals are never written.\n\n"
+    "  eidetic caption photo.jpg\n"
+    "  eidetic caption --write db ~/Pictures\n"
+    "  eidetic caption --mode classify --labels breeds.txt --top 3 dog.jpg\n"
+    "  eidetic caption --mode ask \"where is it?\" --choices indoors,outdoors photo.jpg",
+    run};
