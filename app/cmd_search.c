@@ -24,6 +24,10 @@ static const struct option_def defs[] = {
      "taken on DATE or earlier"},
     {"camera", 0, OPT_TEXT, offsetof(struct search_args, camera), "S",
      "taken with a camera or lens whose name holds S"},
+    {"tag", 0, OPT_LIST, offsetof(struct search_args, tags), "T",
+     "only pictures with this tag (repeatable: with all of them)"},
+    {"explain", 0, OPT_FLAG, offsetof(struct search_args, explain), NULL,
+     "say what puts each result where it is"},
     {"near", 0, OPT_TEXT, offsetof(struct search_args, near), "LAT,LON,KM",
      "taken at most KM kilometres from there"},
     {"files", 'f', OPT_FLAG, offsetof(struct search_args, files), NULL, "paths only"},
@@ -52,6 +56,15 @@ static int parse_filter(struct app *a, struct search_run *run)
         error_set(&a->err, ST_NOMEM, "out of memory");
         return app_fail(a, APP_FILE);
     }
+    for (size_t i = 0; i < args->tags.n; i++) {
+        const char *tag = args->tags.item[i].value;
+        struct db_expr *x = expr_new(DB_TAG, tag, strlen(tag));
+        if (!x || expr_and(run->tags, x, &run->tags, &a->err)) {
+            error_set(&a->err, ST_NOMEM, "out of memory");
+            return app_fail(a, APP_FILE);
+        }
+    }
+    f->also = run->tags;
     f->folder = run->folder;
     f->camera = args->camera;
     f->has_after = args->after != NULL;
@@ -107,6 +120,8 @@ static int build_query(struct app *a, struct query *q)
     enum status st = words ? query_add_words(q, words, n, &a->err)
                            : error_set(&a->err, ST_NOMEM, "out of memory");
     mem_free(words);
+    if (!st)
+        st = query_conditions(q, &a->err);
     for (size_t i = 0; !st && i < a->rest.n; i++) {
         const struct option_item *it = &a->rest.item[i];
         if (it->name[0])
@@ -163,6 +178,7 @@ static int run_search(struct app *a, int argc, char **argv)
             search_once(a, &run);
     }
     search_run_release(&run);
+    option_list_release(&args.tags);
     return a->exit;
 }
 
@@ -184,6 +200,7 @@ static int run_similar(struct app *a, int argc, char **argv)
 out:
     query_release(&q);
     search_run_release(&run);
+    option_list_release(&args.tags);
     return a->exit;
 }
 
@@ -195,9 +212,18 @@ const struct command cmd_search = {
     "a weight may stand before each. Scores are cosines. Where nothing stands out, a sentence on "
     "stderr\n"
     "says so and the exit code is 1.\n\n"
+    "Words that stand in a picture's path, tags or caption bring it forward. Conditions hide what "
+    "does\n"
+    "not meet them: \"an exact phrase\" in quotes, tag:T path:T caption:T camera:T date:D "
+    "date:D..D, "
+    "with\n"
+    "AND, OR, NOT (in capitals) and parentheses; bare words below OR and NOT are conditions "
+    "too.\n\n"
     "  eidetic search \"a dog on a beach\"\n"
     "  eidetic search ./sunset.jpg --add \"2:snow\" --subtract people\n"
     "  eidetic search \"birthday cake\" --after 2019 --before 2021-06 --folder ~/Pictures/family\n"
+    "  eidetic search 'a beach (tag:dog OR tag:cat) NOT path:2018'\n"
+    "  eidetic search '\"lake garda\" date:2019..2021' --explain\n"
     "  eidetic search cat -f -0 | xargs -0 cp -t /tmp/cats\n"
     "  eidetic search --batch questions.txt --json --folder ~/Pictures/family\n\n"
     "--batch answers in the order of the lines and passes over empty ones. A table begins with "

@@ -3,14 +3,17 @@
 #define EIDETIC_APP_SEARCH_APP_H
 
 #include "app/app.h"
+#include "search/expr.h"
+#include "search/fuse.h"
 #include "search/query.h"
 #include "search/rank.h"
 #include "search/search.h"
 
 struct search_args {
     int top;
-    bool files, null, strict;
+    bool files, null, strict, explain;
     const char *min_score, *folder, *after, *before, *camera, *near, *batch;
+    struct option_list tags;
 };
 
 struct search_run {
@@ -18,6 +21,7 @@ struct search_run {
     struct db_filter filter;
     struct rank_cut cut;
     char *folder;
+    struct db_expr *tags; /* of --tag */
     bool leave_out_query; /* similar */
     struct search *search;
     struct fits_params text_fits; /* calibrated for the model, for queries of words */
@@ -40,7 +44,7 @@ struct search_view { /* one answer, ready to print */
     const char *query;
     const struct search_result *result;
     size_t shown;
-    bool fits;
+    bool fits, fused;
     float margin;
     double ms;
     uint64_t line;     /* of a batch; 0 = a single query */

@@ -58,8 +58,8 @@ static int take_line(struct batch *b, const struct lines *l, char *s)
         error_set(&k->why, ST_LIMIT, "a query is at most %d bytes long", LONGEST);
     else if (len != strlen(s))
         error_set(&k->why, ST_FORMAT, "the line holds a NUL byte");
-    else
-        query_add(&k->q, s, 1, &k->why);
+    else if (!query_add(&k->q, s, 1, &k->why))
+        query_conditions(&k->q, &k->why);
     return 0;
 }
 

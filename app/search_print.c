@@ -25,8 +25,10 @@ static void print_plain_path(const char *path, bool null)
     putchar('\n');
 }
 
-static json_t *json_of_hit(struct app *a, const struct search_hit *h, size_t rank, const char *path)
+static json_t *json_of_hit(struct app *a, const struct search_view *v, size_t i, const char *path,
+                           bool explained)
 {
+    const struct search_hit *h = &v->result->hits[i];
     struct db_image im;
     struct db_tags t;
     if (db_image_get(a->db, h->image, &im, &a->err))
@@ -35,7 +37,7 @@ static json_t *json_of_hit(struct app *a, const struct search_hit *h, size_t ran
         db_image_release(&im);
         return NULL;
     }
-    json_t *o = json_pack("{s:i s:o}", "rank", (int)rank, "score", json_real6(h->score));
+    json_t *o = json_pack("{s:i s:o}", "rank", (int)i + 1, "score", json_real6(h->score));
     if (o) {
         json_set_path(o, path);
         json_object_set_new(o, "width", json_integer(im.width));
@@ -45,6 +47,11 @@ static json_t *json_of_hit(struct app *a, const struct search_hit *h, size_t ran
         json_object_set_new(o, "tags", json_tags(&t, false));
         json_object_set_new(o, "generated", json_boolean(im.generated));
     }
+    if (o && v->fused && explained)
+        json_object_set_new(o, "explain",
+                            json_pack("{s:o s:o s:o s:o}", "cosine", json_real6(h->score), "names",
+                                      json_real6(h->names), "tags", json_real6(h->tags), "order",
+                                      json_real6(search_fused(h))));
     db_tags_release(&t);
     db_image_release(&im);
     return o;
@@ -58,7 +65,7 @@ static int print_json(struct app *a, struct search_run *run, const struct search
         char *path = NULL;
         json_t *hit = NULL;
         enum status st = db_image_path(a->db, h->image, run->folder, &path, &a->err);
-        if (!st && !(hit = json_of_hit(a, h, i + 1, path)))
+        if (!st && !(hit = json_of_hit(a, v, i, path, run->args->explain)))
             st = a->err.code;
         if (!st)
             json_array_append_new(results, hit);
@@ -89,6 +96,14 @@ static void print_query(const char *query)
     buf_release(&b);
 }
 
+static void explain(const struct search_view *v, const struct search_hit *h)
+{
+    printf("\tcosine %.3f", (double)h->score);
+    if (v->fused)
+        printf(", %.0f %% of the words in its path, %.0f %% in its tags and caption: %.3f",
+               100 * (double)h->names, 100 * (double)h->tags, (double)search_fused(h));
+}
+
 int search_print(struct app *a, struct search_run *run, const struct search_view *v)
 {
     bool paths_only = run->args->files || run->args->null;
@@ -108,6 +123,8 @@ int search_print(struct app *a, struct search_run *run, const struct search_view
         } else {
             printf("%.3f\t", (double)h->score);
             print_path(stdout, path);
+            if (run->args->explain)
+                explain(v, h);
             putchar('\n');
         }
         mem_free(path);

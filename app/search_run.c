@@ -43,6 +43,7 @@ int search_open_all(struct app *a, struct search_run *run, bool text)
 void search_run_release(struct search_run *run)
 {
     search_close(run->search);
+    expr_free(run->tags);
     mem_free(run->folder);
 }
 
@@ -105,10 +106,10 @@ static bool judge(const struct search_run *run, const struct query *q,
     return rank_fits(scores, r->n, &p, margin);
 }
 
-static int answer_result(struct app *a, struct search_run *run, const struct query *q,
-                         const struct search_result *r, struct search_view v, double start)
+/* Before words change the order: whether something fits is judged by cosines. */
+static int judge_result(struct app *a, const struct search_run *run, const struct query *q,
+                        const struct search_result *r, struct search_view *v)
 {
-    v.result = r;
     float *scores = mem_array(r->n + 1, sizeof *scores);
     if (!scores) {
         error_set(&a->err, ST_NOMEM, "out of memory");
@@ -116,14 +117,27 @@ static int answer_result(struct app *a, struct search_run *run, const struct que
     }
     for (size_t i = 0; i < r->n; i++)
         scores[i] = r->hits[i].score;
-    size_t top = (size_t)run->args->top < r->n ? (size_t)run->args->top : r->n;
-    v.fits = judge(run, q, r, scores, &v.margin);
-    v.shown = rank_cut(scores, top, &run->cut);
+    v->fits = judge(run, q, r, scores, &v->margin);
+    mem_free(scores);
+    return 0;
+}
+
+static int answer_result(struct app *a, struct search_run *run, const struct query *q,
+                         struct search_result *r, struct search_view v, double start)
+{
+    v.result = r;
+    if (r->n && (q->only_conditions || r->hits[0].names > 0.999F))
+        v.fits = true; /* all that was asked for is written there */
+    size_t kept = 0;
+    for (size_t i = 0; i < r->n; i++)
+        if (!run->cut.has_min || r->hits[i].score >= run->cut.min_score)
+            r->hits[kept++] = r->hits[i];
+    r->n = kept;
+    v.shown = (size_t)run->args->top < r->n ? (size_t)run->args->top : r->n;
     v.fits = v.fits && v.shown; /* what --min-score leaves out does not fit */
     if (run->args->strict && !v.fits)
         v.shown = 0;
     v.ms = (time_now() - start) * 1e3;
-    mem_free(scores);
     int failed = search_print(a, run, &v);
     if (!failed && !v.fits) {
         log_info("%s%snothing in the library fits this query%s", a->about ? a->about : "",
@@ -140,14 +154,23 @@ int search_answer_vector(struct app *a, struct search_run *run, const struct que
                          const float *vector, const char *text, uint64_t line, double start)
 {
     struct search_result r = {0};
-    size_t k = (size_t)run->args->top;
-    if (k < 10)
-        k = 10;
+    struct db_filter filter = run->filter;
+    /* A sentence alone is also looked for in words. */
+    bool fused = q->n == 1 && q->terms[0].kind == QUERY_TEXT && q->terms[0].weight > 0;
+    size_t k = (size_t)run->args->top, least = fused ? SEARCH_FUSE : 10;
+    k = k < least ? least : k;
+    filter.where = q->where;
     if (search_refresh(run->search, &a->err) || /* a batch may wait long for its next line */
-        search_topk(run->search, vector, &run->filter, k, &r, &a->err))
+        search_topk(run->search, vector, &filter, k, &r, &a->err))
         return app_fail(a, APP_LIBRARY);
-    int failed =
-        answer_result(a, run, q, &r, (struct search_view){.query = text, .line = line}, start);
+    struct search_view v = {.query = text, .line = line, .fused = fused};
+    int failed = judge_result(a, run, q, &r, &v);
+    if (!failed && fused &&
+        search_fuse(a->db, a->model_row, clip_dim(a->clip), q->terms[0].text, vector, &filter, &r,
+                    &a->err))
+        failed = app_fail(a, APP_LIBRARY);
+    if (!failed)
+        failed = answer_result(a, run, q, &r, v, start);
     search_result_release(&r);
     return failed;
 }

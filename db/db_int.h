@@ -60,6 +60,14 @@ void path_range_release(struct path_range *r);
 
 /* tags.c: the rows of `words` that the transaction made stale. */
 enum status words_refresh(struct db *db, struct error *err);
+struct db_expr;
+struct buf;
+#define DB_WHERE_FIRST 20 /* the number of a condition's first parameter */
+/* words.c: " AND <condition>" behind a WHERE over images, and its parameters. *n counts nodes, over
+ * all conditions of a statement. */
+enum status where_write(struct buf *b, const struct db_expr *x, bool missing_too, int *n,
+                        struct error *err);
+enum status where_bind(sqlite3_stmt *st, const struct db_expr *x, int *n, struct error *err);
 /* lock.c */
 enum status lock_take(int *fd, const char *library, int wait_ms, const char *command,
                       struct error *err);

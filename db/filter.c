@@ -25,10 +25,11 @@ static double distance_km(double lat1, double lon1, double lat2, double lon2)
 static bool is_plain(const struct db_filter *f)
 {
     return !f->folder && !f->has_after && !f->has_before && f->generated == DB_GENERATED_ANY &&
-           !f->camera && !f->has_near;
+           !f->camera && !f->has_near && !f->where && !f->also;
 }
 
-static void write_sql(struct buf *b, const struct db_filter *f, bool except)
+static enum status write_sql(struct buf *b, const struct db_filter *f, bool except,
+                             struct error *err)
 {
     buf_puts(b, "SELECT id, lat, lon FROM images WHERE ");
     if (except) {
@@ -53,10 +54,16 @@ static void write_sql(struct buf *b, const struct db_filter *f, bool except)
         buf_puts(b, " AND instr(lower(make || ' ' || camera || ' ' || lens), lower(?6)) > 0");
     if (f->has_near)
         buf_puts(b, " AND abs(lat - ?7) <= ?9 AND lon IS NOT NULL");
+    int n = 0;
+    enum status rc = f->where ? where_write(b, f->where, f->missing_too, &n, err) : ST_OK;
+    if (!rc && f->also)
+        rc = where_write(b, f->also, f->missing_too, &n, err);
     buf_puts(b, " ORDER BY id");
+    return rc;
 }
 
-static void bind_filter(sqlite3_stmt *st, const struct db_filter *f, const struct path_range *r)
+static enum status bind_filter(sqlite3_stmt *st, const struct db_filter *f,
+                               const struct path_range *r, struct error *err)
 {
     /* Not all are used; SQLite answers SQLITE_RANGE for those that are not, which is fine. */
     if (f->folder) {
@@ -76,6 +83,9 @@ static void bind_filter(sqlite3_stmt *st, const struct db_filter *f, const struc
         sqlite3_bind_double(st, 9,
                             f->km / 111.0 + 1e-6); /* a degree of latitude: at least 110.57 km */
     }
+    int n = 0;
+    enum status rc = f->where ? where_bind(st, f->where, &n, err) : ST_OK;
+    return rc || !f->also ? rc : where_bind(st, f->also, &n, err);
 }
 
 static enum status collect(struct db *db, sqlite3_stmt *st, const struct db_filter *f,
@@ -110,8 +120,9 @@ enum status db_filter_run(struct db *db, const struct db_filter *f, struct db_id
     sqlite3_stmt *st = NULL;
     enum status rc = ST_OK;
     struct buf sql;
-    buf_init(&sql, 4096);
-    write_sql(&sql, f, set->except);
+    buf_init(&sql, 1 << 18);
+    if ((rc = write_sql(&sql, f, set->except, err)))
+        goto out;
     if (sql.failed || (f->folder && !path_range_init(&range, f->folder))) {
         rc = error_set(err, ST_NOMEM, "out of memory");
         goto out;
@@ -120,8 +131,9 @@ enum status db_filter_run(struct db *db, const struct db_filter *f, struct db_id
         rc = sql_error(db->h, db->path, err);
         goto out;
     }
-    bind_filter(st, f, &range);
-    rc = collect(db, st, f, set, err);
+    rc = bind_filter(st, f, &range, err);
+    if (!rc)
+        rc = collect(db, st, f, set, err);
 out:
     sqlite3_finalize(st);
     path_range_release(&range);

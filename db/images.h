@@ -11,6 +11,7 @@
 #define EIDETIC_DB_IMAGES_H
 
 #include "db/db.h"
+#include "db/words.h"
 
 struct db_image {
     int64_t id;
@@ -72,9 +73,10 @@ struct db_filter {
     enum db_generated generated;
     const char *camera; /* part of "make camera lens", ASCII case-insensitive */
     bool has_near;
-    double lat, lon, km; /* great-circle distance at most km */
-    bool missing_too;    /* also contents whose files are all missing */
-    int64_t without;     /* this image id is left out; 0 = none */
+    double lat, lon, km;                /* great-circle distance at most km */
+    bool missing_too;                   /* also contents whose files are all missing */
+    const struct db_expr *where, *also; /* conditions on words; NULL = none */
+    int64_t without;                    /* this image id is left out; 0 = none */
 };
 /* The selected image ids, ascending; with `except` set those left out are listed instead (short
  * when the filter is all-zero, whatever the size of the library). */

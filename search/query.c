@@ -1,6 +1,7 @@
 /* rclip's query conventions: weights, pictures by path, sums of unit vectors. */
 #include "search/query.h"
 #include "core/mem.h"
+#include "search/expr.h"
 #include <ctype.h>
 #include <math.h>
 #include <stdbool.h>
@@ -99,8 +100,30 @@ enum status query_add_words(struct query *q, const char *const *args, size_t n, 
     return rc;
 }
 
+enum status query_conditions(struct query *q, struct error *err)
+{
+    bool any_bare = q->n == 0;
+    enum status rc = ST_OK;
+    for (size_t i = 0; !rc && i < q->n; i++) {
+        struct query_term *t = &q->terms[i];
+        struct db_expr *where = NULL;
+        char *sentence = NULL;
+        bool bare = true;
+        if (t->kind == QUERY_TEXT && t->weight > 0 &&
+            !(rc = expr_parse(t->text, &sentence, &where, &bare, err))) {
+            mem_free(t->text);
+            t->text = sentence;
+            rc = expr_and(q->where, where, &q->where, err);
+        }
+        any_bare |= bare;
+    }
+    q->only_conditions = !any_bare;
+    return rc;
+}
+
 void query_release(struct query *q)
 {
+    expr_free(q->where);
     for (size_t i = 0; i < q->n; i++)
         mem_free(q->terms[i].text);
     mem_free(q->terms);

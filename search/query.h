@@ -12,7 +12,7 @@
 #ifndef EIDETIC_SEARCH_QUERY_H
 #define EIDETIC_SEARCH_QUERY_H
 
-#include "core/error.h"
+#include "db/words.h"
 #include <stddef.h>
 
 enum query_kind { QUERY_TEXT, QUERY_IMAGE };
@@ -24,6 +24,8 @@ struct query_term {
 struct query {
     struct query_term *terms;
     size_t n;
+    struct db_expr *where; /* what query_conditions took out of the sentences; NULL = nothing */
+    bool only_conditions;  /* no sentence was left */
 };
 #define QUERY_MAX_TERMS 256
 
@@ -35,6 +37,8 @@ enum status query_add(struct query *q, const char *arg, int sign, struct error *
  * term of single words are joined to it, so that `search a red car` is one sentence while
  * `search "a red car" "a dog"` is two. */
 enum status query_add_words(struct query *q, const char *const *args, size_t n, struct error *err);
+/* Takes conditions (expr.h) out of the sentences that are in q now and not subtracted. */
+enum status query_conditions(struct query *q, struct error *err);
 void query_release(struct query *q); /* takes a zeroed struct */
 
 /* vecs: [q->n, dim], any positive length; out: [dim], unit. ST_USAGE where the terms cancel each

@@ -54,6 +54,7 @@ enum status search_refresh(struct search *s, struct error *err);
 struct search_hit {
     int64_t image;
     float score;
+    float names, tags; /* of fuse.h: shares of the query's words; 0 without it */
 };
 struct search_result {
     struct search_hit *hits;

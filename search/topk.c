@@ -281,7 +281,7 @@ enum status search_topk(struct search *s, const float *query, const struct db_fi
     r->n = k < p.n ? k : p.n;
     r->scored = p.scored;
     for (size_t i = 0; i < r->n; i++)
-        r->hits[i] = (struct search_hit){p.hits[i].image, p.hits[i].score};
+        r->hits[i] = (struct search_hit){p.hits[i].image, p.hits[i].score, 0, 0};
 out:
     snapshot_end(s->db, own);
     mem_free(p.hits);

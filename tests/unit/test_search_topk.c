@@ -96,7 +96,7 @@ static enum status score_one(void *ctx, int64_t image, int64_t generation, const
         s += (double)t->q[j] * v[j];
     t->sum += s;
     t->sum2 += s * s;
-    t->hits[t->n++] = (struct search_hit){image, (float)s};
+    t->hits[t->n++] = (struct search_hit){image, (float)s, 0, 0};
     return ST_OK;
 }
 

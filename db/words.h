@@ -1,0 +1,39 @@
+/* Words of pictures: conditions on them as a tree, and who holds a word.
+ *
+ *     struct db_expr tag = {.kind = DB_TAG, .text = "dog"}, not = {.kind = DB_NOT, .a = &tag};
+ *     struct db_filter f = {.where = &not};                  // images.h: pictures not tagged dog
+ *     db_words_each(db, "names : \"lake\"", 1000, each, ctx, &err);
+ *
+ * Comparisons know no case; words and phrases know no accents either. */
+#ifndef EIDETIC_DB_WORDS_H
+#define EIDETIC_DB_WORDS_H
+
+#include "db/db.h"
+
+enum db_expr_kind {
+    DB_AND, /* a and b */
+    DB_OR,
+    DB_NOT,     /* of a */
+    DB_PHRASE,  /* the words of text, in this order, in a tag, caption or name */
+    DB_TAG,     /* text is one of its tags */
+    DB_CAPTION, /* as DB_PHRASE, in the caption */
+    DB_PATH,    /* a file of it has text in its path */
+    DB_CAMERA,  /* as db_filter.camera */
+    DB_DATE,    /* taken within from..to, seconds, both inclusive */
+};
+struct db_expr {
+    enum db_expr_kind kind;
+    char *text;
+    int64_t from, to;
+    struct db_expr *a, *b;
+};
+enum { DB_EXPR_MOST = 256 }; /* nodes of one filter; more is ST_LIMIT */
+
+/* The pictures that fit `match`, in FTS5's syntax over the columns tags, caption and names; at most
+ * `most`. The caller quotes words. */
+enum status db_words_each(struct db *db, const char *match, size_t most,
+                          void (*each)(void *ctx, int64_t image), void *ctx, struct error *err);
+/* Contents in all, with or without a file. */
+enum status db_words_count(struct db *db, int64_t *n, struct error *err);
+
+#endif
