@@ -65,6 +65,35 @@ assert_out "ocean"
 eidetic check --read-data
 assert_exit 0
 
+t "words bring pictures forward, and conditions hide"
+eidetic search --json -t 1 --explain "lake sherburne"
+assert_exit 0
+assert_json '.results[0] | (.path | endswith("lake-sherburne.jpg")) and .explain.names > 0.99 and .explain.order > .score'
+eidetic search -f 'tag:ocean'
+assert_exit 0
+assert_out "ocean-waves.jpg"
+eidetic search -f --tag ocean "the sea"
+assert_out "ocean-waves.jpg"
+eidetic search -f -t 50 'the sea NOT tag:ocean'
+assert_lacks out "ocean-waves.jpg"
+eidetic search -f -t 50 '(path:otters OR path:osprey) an animal'
+assert_eq "$(wc -l <"$TMP/out")" 2
+eidetic search -f '"casa mila"'
+assert_eq "$(wc -l <"$TMP/out")" 1
+eidetic search -f '"mila casa"'
+assert_exit 1
+eidetic search --explain -t 1 "otters"
+assert_out "cosine"
+printf 'tag:ocean\n"open\ndate:2001\n' >"$TMP/queries"
+eidetic search --batch "$TMP/queries" --json
+assert_exit 2
+assert_eq "$(wc -l <"$TMP/out")" 3
+for wrong in '"open' 'tag:a AND' '(path:x' 'date:soon'; do
+    eidetic search "$wrong"
+    assert_exit 2
+    assert_eq "$(wc -l <"$TMP/err")" 1 "$wrong"
+done
+
 t "bad lists and wrong usage: one sentence and the right code"
 : >"$TMP/empty"
 printf 'dog\nc\xfft\n' >"$TMP/latin"
