@@ -2,6 +2,7 @@
 #include "nn/merge.h"
 #include "core/mem.h"
 #include "nn/weights_int.h"
+#include <assert.h>
 #include <math.h>
 
 enum { MOST = 3 };
@@ -64,6 +65,7 @@ static enum status find_all(struct merge *m, const char *name, const struct tens
 static void mix_values(struct merge *m, size_t n, double ratio)
 {
     const float *b = m->x[1], *base = m->files == 3 ? m->x[2] : m->x[0];
+    assert(m->x[0] && b && base);
     for (size_t i = 0; i < n; i++)
         m->x[0][i] = (float)((double)m->x[0][i] + ratio * ((double)b[i] - (double)base[i]));
 }

@@ -52,7 +52,7 @@ enum status checkpoint_replace_vae(struct checkpoint *c, const char *path, struc
 {
     struct checkpoint_numbers n = {.latent_scale = c->latent_scale};
     struct weights *w = NULL;
-    struct net_vae vae;
+    struct net_vae vae = {0};
     struct net_loader l;
     const char *prefix = "";
     bool ldm = false;

@@ -75,27 +75,26 @@ void embeddings_close(struct embeddings *e)
     mem_free(e);
 }
 
-/* The one tensor that is the embedding, or a sentence. */
-static const struct tensor *pick(const struct weights *w, const char *file, struct error *err)
+/* The one tensor that is the embedding. */
+static enum status pick(const struct tensor **out, const struct weights *w, const char *file,
+                        struct error *err)
 {
     const struct tensor *t = weights_find(w, "emb_params");
     int terms = 0;
-    for (int i = 0; i < weights_count(w) && !t; i++)
-        if (strncmp(weights_name(w, i), "string_to_param.", 16) == 0 && ++terms == 1)
+    for (int i = 0; i < weights_count(w) && (!t || terms); i++)
+        if (strncmp(weights_name(w, i), "string_to_param.", 16) == 0 && ++terms)
             t = weights_at(w, i);
-    if (!t && (t = weights_find(w, "clip_l")) && weights_find(w, "clip_g")) {
-        error_set(err, ST_UNSUPPORTED, "%s is an embedding for Stable Diffusion XL", file);
-        return NULL;
-    }
+    if (!t && (t = weights_find(w, "clip_l")) && weights_find(w, "clip_g"))
+        return error_set(err, ST_UNSUPPORTED, "%s is an embedding for Stable Diffusion XL", file);
     if (!t && weights_count(w) == 1)
         t = weights_at(w, 0);
+    *out = t;
     if (t && terms <= 1)
-        return t;
-    error_set(err, ST_FORMAT,
-              "%s: %d tensors, and not one embedding (string_to_param, emb_params, clip_l, or a "
-              "single one)",
-              file, weights_count(w));
-    return NULL;
+        return ST_OK;
+    return error_set(err, ST_FORMAT,
+                     "%s: %d tensors, and not one embedding (string_to_param, emb_params, clip_l, "
+                     "or a single one)",
+                     file, weights_count(w));
 }
 
 static enum status check(const struct embeddings *e, const struct tensor *t, const char *file,
@@ -127,9 +126,9 @@ static enum status load(struct embeddings *e, size_t i, struct error *err)
     char file[LORA_QUOTE];
     lora_quote(file, path_base(e->shelf.item[i].path));
     enum status st = weights_open(&w, e->shelf.item[i].path, err);
-    const struct tensor *t = st ? NULL : pick(w, file, err);
-    if (!st && !t)
-        st = err ? err->code : ST_FORMAT;
+    const struct tensor *t = NULL;
+    if (!st)
+        st = pick(&t, w, file, err);
     if (!st)
         st = check(e, t, file, err);
     if (!st) {
@@ -172,7 +171,7 @@ enum status embeddings_find(struct embeddings *e, const int32_t *ids, size_t n,
         best = rival ? best : i;
         m->tokens = e->entry[i].n;
     }
-    if (m->tokens == 0)
+    if (!e || m->tokens == 0)
         return ST_OK;
     size_t skip = strlen(e->shelf.dir) + 1;
     if (rival)

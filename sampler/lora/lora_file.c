@@ -115,20 +115,9 @@ static enum lora_field field_of(const char *key, size_t *stem)
     return LORA_FIELDS;
 }
 
-static void cut_out(char *name, const char *part, const char *instead)
-{
-    char *at = strstr(name, part);
-    size_t n = strlen(part), k = strlen(instead);
-    if (!at)
-        return;
-    memcpy(at, instead, k);
-    memmove(at + k, at + n, strlen(at + n) + 1);
-}
-
 /* The network's name for the module, dots as '_'; mem_free, NULL = no memory. */
 static char *own_name(const char *key, size_t stem)
 {
-    bool processor = false;
     for (size_t i = 0; i < sizeof openings / sizeof *openings; i++) {
         size_t n = strlen(openings[i]);
         if (stem > n && strncmp(key, openings[i], n) == 0) {
@@ -141,12 +130,11 @@ static char *own_name(const char *key, size_t stem)
     if (!name)
         return NULL;
     name[stem] = 0;
-    if (strstr(name, ".processor.")) {
-        cut_out(name, ".processor.", ".");
-        processor = true;
-    }
+    char *at = strstr(name, ".processor.");
+    if (at)
+        memmove(at, at + strlen(".processor"), strlen(at + strlen(".processor")) + 1);
     size_t n = strlen(name);
-    if (processor && n > 7 && strcmp(name + n - 7, ".to_out") == 0)
+    if (at && n > 7 && strcmp(name + n - 7, ".to_out") == 0)
         memcpy(name + n, ".0", 3);
     for (char *s = name; *s; s++)
         if (*s == '.')

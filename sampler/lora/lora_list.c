@@ -148,7 +148,7 @@ enum status lora_list_read(struct lora_list *l, const char *prompt, const char *
 
 void lora_list_release(struct lora_list *l)
 {
-    for (int i = 0; i < l->n; i++) {
+    for (int i = 0; l->item && i < l->n; i++) {
         mem_free(l->item[i].text);
         mem_free(l->item[i].path);
     }

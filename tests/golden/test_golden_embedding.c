@@ -143,6 +143,18 @@ static void files_that_do_not_fit_are_refused_when_they_are_named(void **state)
             fail_msg("%s: %s", status_name(st), f.err.text);
         assert_int_equal(cond_build(&f.cond, &f.src, "a wrong word", 1, false, &f.err), st);
     }
+    float x[64] = {0};
+    struct tensor v = tensor_view(x, DT_F32, 1, (int64_t[]){64});
+    static const char *const keys[][2] = {
+        {"string_to_param.*", "string_to_param.a"}, {"clip_l", "clip_g"}, {"<a>", "<b>"}};
+    for (size_t i = 0; i < 3; i++) {
+        const struct weights_out_tensor two[] = {{keys[i][0], v}, {keys[i][1], v}};
+        assert_int_equal(weights_write("toy-embedding/own/wrong.safetensors", two, 2, NULL, NULL),
+                         ST_OK);
+        reopen(&f);
+        assert_int_equal(cond_build(&f.cond, &f.src, "a wrong word", 1, true, &f.err),
+                         i == 1 ? ST_UNSUPPORTED : ST_FORMAT);
+    }
     sd_write_text(own, "wrong.safetensors", "no weights");
     assert_int_not_equal(cond_build(&f.cond, &f.src, "a wrong word", 1, true, &f.err), ST_OK);
     assert_non_null(strstr(f.err.text, "wrong.safetensors"));
