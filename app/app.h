@@ -68,6 +68,7 @@ struct app {
     const char *about; /* what messages are about ("line 3"), or NULL */
     int exit;
     volatile sig_atomic_t *stop;
+    void (*stop_gently)(void); /* from now on Ctrl-C sets *stop instead of ending the process */
 };
 
 /* Parses options (config file first, then argv), prints help where asked (then returns non-zero

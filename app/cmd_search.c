@@ -8,12 +8,18 @@
 #include <string.h>
 
 /* The first ones are for queries of several terms or lines, which `similar` does not have. */
-enum { SEARCH_ONLY = 3 };
+enum { SEARCH_ONLY = 6 };
 static const struct option_def defs[] = {
     {"add", 'a', OPT_PAIR, 0, "Q", "add a sentence or picture to the query (repeatable)"},
     {"subtract", 's', OPT_PAIR, 0, "Q", "take one away (repeatable)"},
     {"batch", 0, OPT_TEXT, offsetof(struct search_args, batch), "FILE",
      "answer one query a line of FILE (- is standard input)"},
+    {"or-generate", 0, OPT_OPTIONAL, offsetof(struct search_args, or_generate), "N",
+     "where nothing fits, make N pictures of the words (1), file them, and answer with them"},
+    {"checkpoint", 0, OPT_TEXT, offsetof(struct search_args, checkpoint), "NAME|PATH",
+     "the Stable Diffusion checkpoint for that"},
+    {"dry-run", 0, OPT_FLAG, offsetof(struct search_args, dry_run), NULL,
+     "with --or-generate: only list the queries that nothing fits"},
     {"top", 't', OPT_INT, offsetof(struct search_args, top), "N", "how many results (10)"},
     {"min-score", 0, OPT_TEXT, offsetof(struct search_args, min_score), "X",
      "only results whose cosine is at least X"},
@@ -28,6 +34,8 @@ static const struct option_def defs[] = {
      "only pictures with this tag (repeatable: with all of them)"},
     {"explain", 0, OPT_FLAG, offsetof(struct search_args, explain), NULL,
      "say what puts each result where it is"},
+    {"generated", 0, OPT_TEXT, offsetof(struct search_args, generated), "only|no|any",
+     "generated pictures: only them, none of them, or any (any)"},
     {"near", 0, OPT_TEXT, offsetof(struct search_args, near), "LAT,LON,KM",
      "taken at most KM kilometres from there"},
     {"files", 'f', OPT_FLAG, offsetof(struct search_args, files), NULL, "paths only"},
@@ -75,6 +83,12 @@ static int parse_filter(struct app *a, struct search_run *run)
     if (args->before && !db_parse_time(args->before, true, &f->before))
         return app_usage(a, "--before is a date such as 2019 or 2019-05-04, not \"%.40s\"",
                          args->before);
+    const char *g = args->generated ? args->generated : "any";
+    f->generated = !strcmp(g, "only") ? DB_GENERATED_ONLY
+                   : !strcmp(g, "no") ? DB_GENERATED_NO
+                                      : DB_GENERATED_ANY;
+    if (f->generated == DB_GENERATED_ANY && strcmp(g, "any") != 0)
+        return app_usage(a, "--generated is only, no or any, not \"%.40s\"", g);
     return args->near ? parse_near(a, args->near, f) : 0;
 }
 
@@ -90,6 +104,10 @@ static int parse_args(struct app *a, struct search_run *run)
         if (end == args->min_score || *end || !isfinite(run->cut.min_score))
             return app_usage(a, "--min-score needs a number, not \"%.40s\"", args->min_score);
     }
+    if (args->dry_run && !args->or_generate)
+        return app_usage(a, "--dry-run goes with --or-generate");
+    if (args->or_generate && search_maker_open(a, run))
+        return 1;
     return parse_filter(a, run);
 }
 
@@ -224,6 +242,7 @@ const struct command cmd_search = {
     "  eidetic search \"birthday cake\" --after 2019 --before 2021-06 --folder ~/Pictures/family\n"
     "  eidetic search 'a beach (tag:dog OR tag:cat) NOT path:2018'\n"
     "  eidetic search '\"lake garda\" date:2019..2021' --explain\n"
+    "  eidetic search \"a fox in the snow\" --or-generate --checkpoint ~/sd/v1-5.safetensors\n"
     "  eidetic search cat -f -0 | xargs -0 cp -t /tmp/cats\n"
     "  eidetic search --batch questions.txt --json --folder ~/Pictures/family\n\n"
     "--batch answers in the order of the lines and passes over empty ones. A table begins with "

@@ -66,8 +66,7 @@ int filing_open(struct filing *f, struct app *a)
 
 void filing_close(struct filing *f)
 {
-    if (f->lock >= 0 && f->app)
-        close(f->lock);
+    filing_unlock(f);
     mem_free(f->folder);
     mem_free(f->text);
     mem_free(f->vector);
@@ -274,4 +273,11 @@ int filing_lock(struct filing *f)
     if (st == ST_IO)
         a->err.code = ST_NOSPACE;
     return app_fail(a, APP_LIBRARY);
+}
+
+void filing_unlock(struct filing *f)
+{
+    if (f->lock >= 0)
+        close(f->lock);
+    f->lock = -1;
 }

@@ -42,5 +42,6 @@ int filing_adopt(struct filing *f);
 
 /* One at a time makes pictures for searches of this library, so that none is made twice. Waits. */
 int filing_lock(struct filing *f);
+void filing_unlock(struct filing *f);
 
 #endif

@@ -15,6 +15,12 @@ static void ask_to_stop(int number)
     signal(number, SIG_DFL);
 }
 
+static void stop_gently(void)
+{
+    signal(SIGINT, ask_to_stop);
+    signal(SIGTERM, ask_to_stop);
+}
+
 /* For commands that have nothing to bring to an end, and may be waiting for standard input. */
 static void stop_now(int number)
 {
@@ -54,14 +60,15 @@ int main(int argc, char **argv)
         return EXIT_DONE;
     }
     signal(SIGPIPE, SIG_IGN); /* a closed pipe becomes a write error with a sentence */
-    struct app a = {.stop = &interrupted};
+    struct app a = {.stop = &interrupted, .stop_gently = stop_gently};
     for (const struct command *const *c = commands; *c; c++) {
         if (strcmp(argv[1], (*c)->name) != 0)
             continue;
-        /* those that look at a.stop */
-        bool asks = *c == &cmd_index || *c == &cmd_generate || *c == &cmd_caption;
-        signal(SIGINT, asks ? ask_to_stop : stop_now);
-        signal(SIGTERM, asks ? ask_to_stop : stop_now);
+        signal(SIGINT, stop_now);
+        signal(SIGTERM, stop_now);
+        /* those that look at a.stop from the start */
+        if (*c == &cmd_index || *c == &cmd_generate || *c == &cmd_caption)
+            stop_gently();
         a.exit = EXIT_DONE;
         int code = (*c)->run(&a, argc - 1, argv + 1);
         app_close(&a);

@@ -11,10 +11,13 @@
 
 struct search_args {
     int top;
-    bool files, null, strict, explain;
-    const char *min_score, *folder, *after, *before, *camera, *near, *batch;
+    bool files, null, strict, explain, dry_run;
+    const char *min_score, *folder, *after, *before, *camera, *near, *batch, *generated;
+    const char *or_generate, *checkpoint; /* or_generate: NULL, "" or a number */
     struct option_list tags;
 };
+
+struct search_maker; /* search_generate.c */
 
 struct search_run {
     const struct search_args *args;
@@ -25,6 +28,7 @@ struct search_run {
     bool leave_out_query; /* similar */
     struct search *search;
     struct fits_params text_fits; /* calibrated for the model, for queries of words */
+    struct search_maker *maker;   /* --or-generate, else NULL */
 };
 
 bool search_has_text(const struct query *q);
@@ -49,8 +53,22 @@ struct search_view { /* one answer, ready to print */
     double ms;
     uint64_t line;     /* of a batch; 0 = a single query */
     const char *error; /* why this line has no answer; then nothing but query and line is set */
+    json_t *generated; /* pictures made for this answer, as `generate --json` tells them; or NULL */
 };
 int search_print(struct app *a, struct search_run *run, const struct search_view *v);
+/* The query, where nothing fits it. */
+int search_print_dry(struct app *a, const struct search_view *v);
+
+/* search_generate.c: pictures for what the archive does not hold. Non-zero: said, a->exit is set.
+ */
+int search_maker_open(struct app *a, struct search_run *run);
+void search_maker_close(struct search_run *run);
+/* A picture that was made for exactly these words counts as found, any other generated one does
+ * not: *found; pictures of these words move to the front of r, with their own cosines. */
+int search_maker_look(struct app *a, const char *words, const float *vector,
+                      struct search_result *r, bool *found);
+/* Makes and files them; *made is a new array. */
+int search_maker_make(struct app *a, struct search_run *run, const char *words, json_t **made);
 
 /* fits.c: what the model's config.json says of "does anything fit" ("fits" object), else defaults.
  */

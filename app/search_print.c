@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Also a query, which is one line too. */
 static void print_plain_path(const char *path, bool null)
 {
     if (null) {
@@ -83,6 +84,9 @@ static int print_json(struct app *a, struct search_run *run, const struct search
         json_object_set_new(o, "line", json_integer((json_int_t)v->line));
     if (v->error)
         json_object_set_new(o, "error", json_text(v->error));
+    if (run->maker && !v->error)
+        json_object_set_new(o, "generated",
+                            v->generated ? json_incref(v->generated) : json_array());
     return app_print_json(a, o);
 }
 
@@ -131,5 +135,16 @@ int search_print(struct app *a, struct search_run *run, const struct search_view
     }
     if (v->line)
         putchar(run->args->null ? 0 : '\n');
+    return app_check_stdout(a);
+}
+
+int search_print_dry(struct app *a, const struct search_view *v)
+{
+    if (v->fits)
+        return 0;
+    if (a->json)
+        return app_print_json(a, json_pack("{s:o s:b s:o}", "query", json_text(v->query), "fits", 0,
+                                           "margin", json_real6(v->margin)));
+    print_plain_path(v->query, false);
     return app_check_stdout(a);
 }

@@ -42,6 +42,7 @@ int search_open_all(struct app *a, struct search_run *run, bool text)
 
 void search_run_release(struct search_run *run)
 {
+    search_maker_close(run);
     search_close(run->search);
     expr_free(run->tags);
     mem_free(run->folder);
@@ -122,31 +123,86 @@ static int judge_result(struct app *a, const struct search_run *run, const struc
     return 0;
 }
 
-static int answer_result(struct app *a, struct search_run *run, const struct query *q,
-                         struct search_result *r, struct search_view v, double start)
+/* The words that a picture could be made from: one term, nothing but words. */
+static const char *words_alone(const struct query *q)
 {
-    v.result = r;
+    return q->n == 1 && q->terms[0].kind == QUERY_TEXT && q->terms[0].weight > 0 &&
+                   !q->only_conditions
+               ? q->terms[0].text
+               : NULL;
+}
+
+/* The hits in their order, and whether one fits by itself. */
+static int rank_hits(struct app *a, struct search_run *run, const struct query *q,
+                     const float *vector, const struct db_filter *filter, struct search_result *r,
+                     struct search_view *v)
+{
+    size_t k = (size_t)run->args->top, least = v->fused ? SEARCH_FUSE : 10;
+    k = k < least ? least : k;
+    if (search_topk(run->search, vector, filter, k, r, &a->err))
+        return app_fail(a, APP_LIBRARY);
+    if (judge_result(a, run, q, r, v))
+        return 1;
+    if (v->fused && search_fuse(a->db, a->model_row, clip_dim(a->clip), q->terms[0].text, vector,
+                                filter, r, &a->err))
+        return app_fail(a, APP_LIBRARY);
     if (r->n && (q->only_conditions || r->hits[0].names > 0.999F))
-        v.fits = true; /* all that was asked for is written there */
+        v->fits = true; /* all that was asked for is written there */
     size_t kept = 0;
     for (size_t i = 0; i < r->n; i++)
         if (!run->cut.has_min || r->hits[i].score >= run->cut.min_score)
             r->hits[kept++] = r->hits[i];
     r->n = kept;
-    v.shown = (size_t)run->args->top < r->n ? (size_t)run->args->top : r->n;
-    v.fits = v.fits && v.shown; /* what --min-score leaves out does not fit */
-    if (run->args->strict && !v.fits)
-        v.shown = 0;
-    v.ms = (time_now() - start) * 1e3;
-    int failed = search_print(a, run, &v);
-    if (!failed && !v.fits) {
+    v->fits = v->fits && kept; /* what --min-score leaves out does not fit */
+    return 0;
+}
+
+/* Where pictures may be made, only photographs are judged: a generated one counts by its prompt. */
+static int judge_photographs(struct app *a, struct search_run *run, const struct query *q,
+                             const float *vector, struct search_result *r, struct search_view *v)
+{
+    struct search_result photos = {0};
+    struct db_filter filter = run->filter;
+    bool found = false;
+    filter.where = q->where;
+    filter.generated = DB_GENERATED_NO;
+    int failed = rank_hits(a, run, q, vector, &filter, &photos, v) ||
+                 search_maker_look(a, words_alone(q), vector, r, &found);
+    search_result_release(&photos);
+    v->fits = v->fits || found;
+    return failed;
+}
+
+static int find(struct app *a, struct search_run *run, const struct query *q, const float *vector,
+                struct search_result *r, struct search_view *v)
+{
+    struct db_filter filter = run->filter;
+    filter.where = q->where;
+    search_result_release(r);
+    if (search_refresh(run->search, &a->err)) /* a batch may wait long for its next line */
+        return app_fail(a, APP_LIBRARY);
+    if (rank_hits(a, run, q, vector, &filter, r, v))
+        return 1;
+    if (run->maker && words_alone(q) && judge_photographs(a, run, q, vector, r, v))
+        return 1;
+    v->shown = (size_t)run->args->top < r->n ? (size_t)run->args->top : r->n;
+    if (run->args->strict && !v->fits)
+        v->shown = 0;
+    return 0;
+}
+
+static int print_answer(struct app *a, struct search_run *run, const struct search_view *v)
+{
+    if (run->args->dry_run)
+        return search_print_dry(a, v);
+    int failed = search_print(a, run, v);
+    if (!failed && !v->fits)
         log_info("%s%snothing in the library fits this query%s", a->about ? a->about : "",
                  a->about ? ": " : "",
-                 v.shown         ? " well; these are the nearest"
-                 : r->candidates ? " well"
-                                 : ": there is no picture, or none that passes the filters");
-        a->exit = EXIT_UNFIT;
-    }
+                 v->shown ? " well; these are the nearest"
+                 : v->result->candidates
+                     ? " well"
+                     : ": there is no picture, or none that passes the filters");
     return failed;
 }
 
@@ -154,23 +210,22 @@ int search_answer_vector(struct app *a, struct search_run *run, const struct que
                          const float *vector, const char *text, uint64_t line, double start)
 {
     struct search_result r = {0};
-    struct db_filter filter = run->filter;
     /* A sentence alone is also looked for in words. */
     bool fused = q->n == 1 && q->terms[0].kind == QUERY_TEXT && q->terms[0].weight > 0;
-    size_t k = (size_t)run->args->top, least = fused ? SEARCH_FUSE : 10;
-    k = k < least ? least : k;
-    filter.where = q->where;
-    if (search_refresh(run->search, &a->err) || /* a batch may wait long for its next line */
-        search_topk(run->search, vector, &filter, k, &r, &a->err))
-        return app_fail(a, APP_LIBRARY);
-    struct search_view v = {.query = text, .line = line, .fused = fused};
-    int failed = judge_result(a, run, q, &r, &v);
-    if (!failed && fused &&
-        search_fuse(a->db, a->model_row, clip_dim(a->clip), q->terms[0].text, vector, &filter, &r,
-                    &a->err))
-        failed = app_fail(a, APP_LIBRARY);
+    struct search_view v = {.query = text, .line = line, .result = &r, .fused = fused};
+    const char *words = run->maker && !run->args->dry_run ? words_alone(q) : NULL;
+    int failed = find(a, run, q, vector, &r, &v);
+    if (!failed && words && !v.fits) {
+        failed = search_maker_make(a, run, words, &v.generated);
+        if (!failed)
+            failed = find(a, run, q, vector, &r, &v);
+    }
+    v.ms = (time_now() - start) * 1e3;
     if (!failed)
-        failed = answer_result(a, run, q, &r, v, start);
+        failed = print_answer(a, run, &v);
+    if (!failed && !v.fits)
+        a->exit = EXIT_UNFIT;
+    json_decref(v.generated);
     search_result_release(&r);
     return failed;
 }
@@ -179,6 +234,8 @@ int search_answer(struct app *a, struct search_run *run, const struct query *q, 
                   double start)
 {
     float vector[CLIP_MAX_DIM];
+    if (run->maker && !words_alone(q))
+        return app_usage(a, "--or-generate needs a query of words alone");
     return query_vector(a, run, q, vector) ||
            search_answer_vector(a, run, q, vector, text, 0, start);
 }
