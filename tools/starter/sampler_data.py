@@ -1,0 +1,86 @@
+"""Latents and sentences for the starter's sampler, computed once.
+
+Surprising: Flickr8k's pictures come squashed to squares and are used so; all others are cut to their middle square.
+Sentences are kept as word-piece ids: the text tower is frozen, and its states are cheap beside the denoiser.
+
+usage: sampler_data.py DATA EXTRA OUT      EXTRA: a folder with pictures.tar/.tsv and labelled_pictures.tar/.tsv, or -
+OUT: latents.npy [2n, 32, 8, 8] f16 (each picture, then each mirrored), sentences.json, stats.npy [2, 32]
+"""
+import io
+import json
+import os
+import sys
+import tarfile
+
+import numpy as np
+import torch
+from PIL import Image
+
+import data
+import taef
+
+SIZE = 64
+
+
+def square(img):
+    side = min(img.size)
+    x, y = (img.width - side) // 2, (img.height - side) // 2
+    return img.resize((SIZE, SIZE), Image.BICUBIC, box=(x, y, x + side, y + side))
+
+
+def sources(folder, extra):
+    """(picture, [sentence, ...], what it is) of all that may be trained on."""
+    p = data.Pictures(folder, "captioned")
+    for f, texts in data.captioned(folder, "train"):
+        yield square(p.open(f)), texts, "caption"
+    p = data.Pictures(folder, "labelled")
+    for f, label in data.labelled(folder, "caltech101"):
+        yield square(p.open(f)), [label], "label"
+    p = data.Pictures(folder, "small64")
+    for f, source, label in data.small64(folder):
+        yield square(p.open(f)), [label], "emoji" if "emoji" in source else "label"
+    for name, kind in (("pictures", "caption"), ("labelled_pictures", "label")) if extra != "-" else ():
+        tar, by = tarfile.open(os.path.join(extra, name + ".tar")), {}
+        for row in data.rows(extra, name + ".tsv")[1:]:
+            by.setdefault(row[0], []).append(row[-1])
+        for f, texts in by.items():
+            yield square(Image.open(io.BytesIO(tar.extractfile(f).read())).convert("RGB")), texts, kind
+
+
+def main():
+    folder, extra, out = sys.argv[1:4]
+    torch.set_num_threads(2)
+    enc, dec = taef.load(folder + "/taef2")
+    plain, mirrored, about, error = [], [], [], []
+    batch = []
+
+    def flush():
+        x = torch.from_numpy(np.stack([np.asarray(b) for b in batch])).permute(0, 3, 1, 2).float() / 255
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            z = enc(torch.cat([x, x.flip(3)]).contiguous(memory_format=torch.channels_last)).float()
+        if len(error) < 20:
+            with torch.no_grad():
+                error.append(((dec(z[:len(batch)]).clamp(0, 1) - x) ** 2).mean((1, 2, 3)))
+        z = z.numpy().astype(np.float16)
+        plain.append(z[:len(batch)])
+        mirrored.append(z[len(batch):])
+        batch.clear()
+
+    for img, texts, kind in sources(folder, extra):
+        batch.append(img)
+        about.append({"texts": texts, "kind": kind})
+        if len(batch) == 64:
+            flush()
+            if len(about) % 6400 == 0:
+                print(len(about), flush=True)
+    if batch:
+        flush()
+    z = np.concatenate(plain + mirrored)
+    print(len(about), "pictures; PSNR of the first", f"{float((-10 * torch.log10(torch.cat(error))).mean()):.1f} dB")
+    np.save(out + "/latents.npy", z)
+    np.save(out + "/stats.npy", np.stack([z[::7].astype(np.float32).mean((0, 2, 3)), z[::7].astype(np.float32).std((0, 2, 3))]))
+    json.dump(about, open(out + "/sentences.json", "w"))
+
+
+if __name__ == "__main__":
+    main()
