@@ -65,7 +65,7 @@ int search_maker_open(struct app *a, struct search_run *run);
 void search_maker_close(struct search_run *run);
 /* A picture that was made for exactly these words counts as found, any other generated one does
  * not: *found; pictures of these words move to the front of r, with their own cosines. */
-int search_maker_look(struct app *a, const char *words, const float *vector,
+int search_maker_look(struct app *a, struct search_run *run, const char *words, const float *vector,
                       struct search_result *r, bool *found);
 /* Makes and files them; *made is a new array. */
 int search_maker_make(struct app *a, struct search_run *run, const char *words, json_t **made);

@@ -89,27 +89,7 @@ static int by_score(const void *a, const void *b)
                                  : (x->image > y->image) - (x->image < y->image);
 }
 
-static enum status scores_of(struct app *a, const float *vector, const int64_t *ids, size_t n,
-                             struct search_hit *hits)
-{
-    int dim = clip_dim(a->clip);
-    float *v = mem_zarray((size_t)dim, sizeof *v);
-    enum status st = v ? ST_OK : error_set(&a->err, ST_NOMEM, "out of memory");
-    for (size_t i = 0; !st && i < n; i++) {
-        bool have = false;
-        double sum = 0;
-        st = db_vectors_get(a->db, a->model_row, &ids[i], 1, dim, v, &have, &a->err);
-        for (int k = 0; !st && have && k < dim; k++)
-            sum += (double)v[k] * (double)vector[k];
-        hits[i] = (struct search_hit){.image = ids[i], .score = (float)sum};
-    }
-    mem_free(v);
-    if (!st)
-        qsort(hits, n, sizeof *hits, by_score);
-    return st;
-}
-
-int search_maker_look(struct app *a, const char *words, const float *vector,
+int search_maker_look(struct app *a, struct search_run *run, const char *words, const float *vector,
                       struct search_result *r, bool *found)
 {
     int64_t *ids = NULL;
@@ -118,8 +98,13 @@ int search_maker_look(struct app *a, const char *words, const float *vector,
     struct search_hit *hits = st ? NULL : mem_zarray(n + 1, sizeof *hits);
     if (!st && !hits)
         st = error_set(&a->err, ST_NOMEM, "out of memory");
+    for (size_t i = 0; !st && i < n; i++) {
+        bool have;
+        hits[i].image = ids[i];
+        st = search_score(run->search, vector, ids[i], &hits[i].score, &have, &a->err);
+    }
     if (!st)
-        st = scores_of(a, vector, ids, n, hits);
+        qsort(hits, n, sizeof *hits, by_score);
     for (size_t i = 0; !st && i < n; i++)
         st = pin(r, &hits[i], i, &a->err);
     *found = n > 0;

@@ -143,8 +143,7 @@ static int rank_hits(struct app *a, struct search_run *run, const struct query *
         return app_fail(a, APP_LIBRARY);
     if (judge_result(a, run, q, r, v))
         return 1;
-    if (v->fused && search_fuse(a->db, a->model_row, clip_dim(a->clip), q->terms[0].text, vector,
-                                filter, r, &a->err))
+    if (v->fused && search_fuse(run->search, q->terms[0].text, vector, filter, r, &a->err))
         return app_fail(a, APP_LIBRARY);
     if (r->n && (q->only_conditions || r->hits[0].names > 0.999F))
         v->fits = true; /* all that was asked for is written there */
@@ -167,7 +166,7 @@ static int judge_photographs(struct app *a, struct search_run *run, const struct
     filter.where = q->where;
     filter.generated = DB_GENERATED_NO;
     int failed = rank_hits(a, run, q, vector, &filter, &photos, v) ||
-                 search_maker_look(a, words_alone(q), vector, r, &found);
+                 search_maker_look(a, run, words_alone(q), vector, r, &found);
     search_result_release(&photos);
     v->fits = v->fits || found;
     return failed;

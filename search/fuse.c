@@ -3,6 +3,7 @@
 #include "core/buf.h"
 #include "core/mem.h"
 #include "db/words.h"
+#include "search/search_int.h"
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
@@ -207,27 +208,22 @@ static void share_hits(struct fusing *f, struct search_result *r)
 }
 
 /* What else holds words becomes a hit. */
-static enum status add_hits(struct db *db, int64_t model, int dim, const float *q,
-                            const struct fusing *f, struct search_result *r, struct error *err)
+static enum status add_hits(struct search *s, const float *q, const struct fusing *f,
+                            struct search_result *r, struct error *err)
 {
-    float *v = mem_array((size_t)dim, sizeof *v);
     struct search_hit *hits = mem_realloc_array(r->hits, r->n + f->n + 1, sizeof *hits);
     enum status st = ST_OK;
-    if (hits)
-        r->hits = hits;
-    if (!v || !hits)
-        st = error_set(err, ST_NOMEM, "out of memory");
+    if (!hits)
+        return error_set(err, ST_NOMEM, "out of memory");
+    r->hits = hits;
     for (size_t i = 0; !st && i < f->n; i++) {
         const struct held *h = &f->held[i];
+        struct search_hit hit = {h->image, 0, h->names, h->tags};
         bool have = false;
-        st = db_vectors_get(db, model, &h->image, 1, dim, v, &have, err);
-        float score = 0;
-        for (int j = 0; j < dim; j++)
-            score += v[j] * q[j];
+        st = search_score(s, q, h->image, &hit.score, &have, err);
         if (!st && have)
-            hits[r->n++] = (struct search_hit){h->image, score, h->names, h->tags};
+            hits[r->n++] = hit;
     }
-    mem_free(v);
     return st;
 }
 
@@ -252,21 +248,21 @@ static enum status choose(struct db *db, const struct db_filter *filter, struct 
     return ST_OK;
 }
 
-enum status search_fuse(struct db *db, int64_t model, int dim, const char *sentence, const float *q,
+enum status search_fuse(struct search *s, const char *sentence, const float *q,
                         const struct db_filter *filter, struct search_result *r, struct error *err)
 {
     struct fusing f = {0};
     float total = 0;
-    enum status st = hold_words(db, &f, sentence, &total, err);
+    enum status st = hold_words(s->db, &f, sentence, &total, err);
     for (size_t i = 0; i < f.n; i++) { /* total > 0 where anything is held */
         f.held[i].names /= total;
         f.held[i].tags /= total;
     }
     if (!st && f.n) {
         share_hits(&f, r);
-        st = choose(db, filter, &f, err);
+        st = choose(s->db, filter, &f, err);
         if (!st)
-            st = add_hits(db, model, dim, q, &f, r, err);
+            st = add_hits(s, q, &f, r, err);
         if (!st)
             qsort(r->hits, r->n, sizeof *r->hits, by_fused);
     }

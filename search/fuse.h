@@ -2,7 +2,7 @@
  * picture: in its names, in its tags and caption.
  *
  *     search_topk(s, vector, filter, SEARCH_FUSE, &r, &err);
- *     search_fuse(db, model, "lake garda", vector, filter, &r, &err);    // r.hits in the new order
+ *     search_fuse(s, "lake garda", vector, filter, &r, &err);    // r.hits in the new order
  *
  * With idf = log((N + 1) / (n + 1)) for a word that n of N pictures hold, a picture's share is the
  * idf of the sentence's words that it holds over that of all of them, and its place is by
@@ -24,7 +24,7 @@ enum { SEARCH_FUSE = 200, FUSE_WORDS = 32, FUSE_MOST = 2000 };
 
 /* r: what search_topk found for q (dim floats, unit). Pictures that hold words of the sentence and
  * pass the filter are added, up to FUSE_MOST of those with the largest shares. */
-enum status search_fuse(struct db *db, int64_t model, int dim, const char *sentence, const float *q,
+enum status search_fuse(struct search *s, const char *sentence, const float *q,
                         const struct db_filter *filter, struct search_result *r, struct error *err);
 float search_fused(const struct search_hit *h); /* what hits are ordered by */
 

@@ -72,6 +72,10 @@ struct search_result {
 enum status search_topk(struct search *s, const float *q, const struct db_filter *filter, size_t k,
                         struct search_result *r, struct error *err);
 void search_result_release(struct search_result *r); /* takes a zeroed struct */
+/* The score of one picture by its stored f32 vector, as search_topk gives it; q: of length 1. *have
+ * false: it has no vector of this model. */
+enum status search_score(struct search *s, const float *q, int64_t image, float *score, bool *have,
+                         struct error *err);
 
 struct search_stats {
     const char *kind;       /* "exact" or the index's kind: "ivf" */

@@ -190,22 +190,28 @@ static enum status ask_index(struct search *s, const float *q, const uint8_t *ke
     return rc;
 }
 
+enum status search_score(struct search *s, const float *q, int64_t image, float *score, bool *have,
+                         struct error *err)
+{
+    float row[DB_MAX_DIM];
+    enum status rc = db_vectors_get(s->db, s->model.id, &image, 1, s->model.dim, row, have, err);
+    if (!rc && *have)
+        s->ops.f32(score, row, 1, (size_t)s->model.dim, q);
+    return rc;
+}
+
 /* The best again from SQLite's f32; a row that is gone by now drops out. */
 static enum status rescore(struct search *s, const float *q, struct picking *p, struct error *err)
 {
-    size_t dim = (size_t)s->model.dim, kept = 0;
-    float row[DB_MAX_DIM];
+    size_t kept = 0;
     for (size_t i = 0; i < p->n; i++) {
+        struct flat_hit h = p->hits[i];
         bool have;
-        enum status rc =
-            db_vectors_get(s->db, s->model.id, &p->hits[i].image, 1, (int)dim, row, &have, err);
+        enum status rc = search_score(s, q, h.image, &h.score, &have, err);
         if (rc)
             return rc;
-        if (!have)
-            continue;
-        struct flat_hit h = p->hits[i];
-        s->ops.f32(&h.score, row, 1, dim, q);
-        p->hits[kept++] = h;
+        if (have)
+            p->hits[kept++] = h;
     }
     p->n = kept;
     return ST_OK;

@@ -82,7 +82,7 @@ static struct search_result ask(struct db *db, const char *sentence, const struc
     const float q[DIM] = {1, 0, 0, 0};
     OK(search_open(&s, db, model, &(struct search_opts){.threads = 1}, &e));
     OK(search_topk(s, q, f, 10, &r, &e));
-    OK(search_fuse(db, model, DIM, sentence, q, f, &r, &e));
+    OK(search_fuse(s, sentence, q, f, &r, &e));
     search_close(s);
     return r;
 }
