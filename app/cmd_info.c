@@ -91,10 +91,9 @@ static int probe_parameters(struct app *a, const struct image_meta *m, struct db
     if (st == ST_FORMAT)
         return 0;
     const char *model = st ? NULL : parameters_get(&p, "Model");
-    const char *seed = st ? NULL : parameters_get(&p, "Seed");
     if (!st) {
         im->generated = true;
-        im->has_seed = seed && sscanf(seed, "%" SCNd64, &im->seed) == 1;
+        im->has_seed = parameters_whole(&p, "Seed", &im->seed);
         im->prompt = mem_strdup(p.prompt);
         im->negative = mem_strdup(p.negative);
         im->parameters = mem_strdup(m->parameters);

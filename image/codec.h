@@ -36,12 +36,15 @@ struct codec {
     enum status (*header)(int *w, int *h, const struct codec_in *in, struct error *err);
     enum status (*decode)(struct image *out, const struct codec_in *in, struct error *err);
     bool (*exif)(struct codec_block *b, const struct codec_in *in); /* NULL: the format has none */
+    /* A generator's text beside EXIF (image/parameters.h), valid UTF-8 or ""; NULL: none such. */
+    void (*parameters)(char out[PARAMETERS_MAX], const struct codec_in *in);
     bool (*animated)(const struct codec_in *in); /* NULL: the format has one picture */
     bool (*ready)(void); /* NULL: always; else loads the library that decode() needs */
     bool upright;        /* header() and decode() turn by themselves: EXIF must not turn again */
 };
 
 extern const struct codec codec_jpeg; /* also of the previews in raw files */
+extern const struct codec codec_png;
 
 /* codecs.c: the codec of a file by content, or NULL; one after the other (tests walk the list),
  * NULL at the end. */

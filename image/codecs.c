@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-extern const struct codec codec_png, codec_raw, codec_webp, codec_gif, codec_bmp, codec_pnm;
+extern const struct codec codec_raw, codec_webp, codec_gif, codec_bmp, codec_pnm;
 #ifdef HAVE_LIBTIFF
 extern const struct codec codec_tiff;
 #define TIFF_CODEC &codec_tiff

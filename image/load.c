@@ -118,8 +118,8 @@ static void fill_meta(struct image_meta *meta, const struct codec *c, const stru
     }
     if (c->upright)
         meta->orientation = 1;
-    if (!meta->parameters[0])
-        png_read_parameters(meta->parameters, in->data, in->size);
+    if (c->parameters && !meta->parameters[0])
+        c->parameters(meta->parameters, in);
     bool turned = meta->orientation >= 5 && !ignore_orientation;
     meta->width = turned ? h : w;
     meta->height = turned ? w : h;

@@ -4,6 +4,8 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char negative_mark[] = "Negative prompt:";
@@ -20,6 +22,15 @@ const char *parameters_get(const struct parameters *p, const char *key)
         if (!strcmp(p->item[i].key, key))
             return p->item[i].value;
     return NULL;
+}
+
+bool parameters_whole(const struct parameters *p, const char *key, int64_t *value)
+{
+    const char *text = parameters_get(p, key);
+    char *end;
+    errno = 0;
+    *value = text ? strtoll(text, &end, 10) : 0;
+    return text && !errno && end > text && !*end;
 }
 
 static char *trim(char *s)

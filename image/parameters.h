@@ -32,11 +32,11 @@ struct parameters {
 /* ST_FORMAT where the last line does not begin with Steps, as no photograph's comment does. */
 enum status parameters_parse(struct parameters *p, const char *text, struct error *err);
 const char *parameters_get(const struct parameters *p, const char *key); /* NULL: not there */
-void parameters_release(struct parameters *p);                           /* takes zeroed */
+/* A whole number; false where it is not there, not one, or beyond 64 bits with a sign. */
+bool parameters_whole(const struct parameters *p, const char *key, int64_t *value);
+void parameters_release(struct parameters *p); /* takes zeroed */
 
-/* The text of a PNG file in memory: valid UTF-8, or "". */
-void png_read_parameters(char out[PARAMETERS_MAX], const uint8_t *data, size_t size);
-/* The same of an EXIF UserComment (n bytes, its character code in front); a comment that is no such
+/* The text of an EXIF UserComment (n bytes, its character code in front); a comment that is no such
  * text gives "". */
 void exif_read_parameters(char out[PARAMETERS_MAX], const uint8_t *p, size_t n);
 

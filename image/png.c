@@ -2,6 +2,7 @@
  * for colour, but clips 16-bit grey ("I;16") to white when it converts to RGB, which is a known
  * defect that we do not follow. Gamma is ignored and alpha is dropped, as Pillow's convert("RGB")
  * does. An APNG gives its still picture, which usually is its first frame. */
+#include "core/path.h"
 #include "image/codec.h"
 #include "image/color.h"
 #include <png.h>
@@ -68,12 +69,12 @@ static enum status png_open(struct png *s, const struct codec_in *in, struct err
     return ST_OK;
 }
 
-static void read_info(struct png *s)
+/* All before the pixels but the n chunks called `skip` (each name with its NUL): compressed or
+ * large ones that nothing depends on are never unpacked. */
+static void read_info(struct png *s, const png_byte *skip, int n)
 {
-    /* Compressed or large chunks that no pixel depends on are never unpacked. */
-    static const png_byte skip[] = "tEXt\0zTXt\0iTXt\0sPLT\0hIST\0eXIf\0tIME\0pCAL\0sCAL";
     png_set_read_fn(s->png, s, read_bytes);
-    png_set_keep_unknown_chunks(s->png, PNG_HANDLE_CHUNK_NEVER, skip, sizeof skip / 5);
+    png_set_keep_unknown_chunks(s->png, PNG_HANDLE_CHUNK_NEVER, skip, n);
     png_set_user_limits(s->png, 0x7FFFFFFF, 0x7FFFFFFF); /* codec_check_size says it better */
     png_read_info(s->png, s->info);
 }
@@ -112,12 +113,13 @@ static void expand_palette(uint8_t *row, int w, const png_color *palette, int n)
 
 static void read_picture(struct png *s, struct image *out)
 {
+    static const png_byte skip[] = "tEXt\0zTXt\0iTXt\0sPLT\0hIST\0eXIf\0tIME\0pCAL\0sCAL";
     png_colorp palette = NULL;
     png_charp name;
     png_bytep icc;
     png_uint_32 icc_size;
     int n = 0, method;
-    read_info(s);
+    read_info(s, skip, sizeof skip / 5);
     png_byte type = png_get_color_type(s->png, s->info);
     if (type == PNG_COLOR_TYPE_PALETTE) {
         png_get_PLTE(s->png, s->info, &palette, &n);
@@ -167,6 +169,55 @@ static enum status png_decode(struct image *out, const struct codec_in *in, stru
     return s.st;
 }
 
+/* tEXt and zTXt are Latin-1 by the standard; many write UTF-8 there all the same. */
+static void copy_text(char out[PARAMETERS_MAX], const png_text *t)
+{
+    bool international = t->compression >= PNG_ITXT_COMPRESSION_NONE;
+    size_t n = international ? t->itxt_length : t->text_length, len = 0;
+    bool utf8 = utf8_valid(t->text, n);
+    if (memchr(t->text, 0, n) || (international && !utf8))
+        return;
+    for (size_t i = 0; i < n; i++) {
+        char one[4] = {t->text[i]};
+        size_t k = utf8 ? 1 : utf8_encode((unsigned char)t->text[i], one);
+        if (len + k >= PARAMETERS_MAX) {
+            len = 0;
+            break;
+        }
+        memcpy(out + len, one, k);
+        len += k;
+    }
+    out[len] = 0;
+}
+
+/* libpng unpacks compressed text too, within our limit of memory. */
+static void read_texts(struct png *s, char out[PARAMETERS_MAX])
+{
+    static const png_byte skip[] = "iCCP\0sPLT\0hIST\0eXIf\0tIME\0pCAL\0sCAL";
+    png_textp text = NULL;
+    int n = 0;
+    if (setjmp(png_jmpbuf(s->png)))
+        return;
+    png_set_chunk_cache_max(s->png, 64);
+    png_set_chunk_malloc_max(s->png, 4 * PARAMETERS_MAX);
+    read_info(s, skip, sizeof skip / 5);
+    png_get_text(s->png, s->info, &text, &n);
+    for (int i = 0; i < n; i++)
+        if (!strcmp(text[i].key, "parameters") && text[i].text)
+            copy_text(out, &text[i]);
+}
+
+/* Only what stands before the pixels is read; a file that breaks off there has no text. */
+static void png_parameters(char out[PARAMETERS_MAX], const struct codec_in *in)
+{
+    struct png s;
+    out[0] = 0;
+    if (png_open(&s, in, NULL))
+        return;
+    read_texts(&s, out);
+    png_destroy_read_struct(&s.png, &s.info, NULL);
+}
+
 static bool png_sniff(const uint8_t *p, size_t n)
 {
     return n >= 8 && !memcmp(p, "\x89PNG\r\n\x1a\n", 8);
@@ -209,5 +260,6 @@ const struct codec codec_png = {
     .header = png_header,
     .decode = png_decode,
     .exif = png_exif,
+    .parameters = png_parameters,
     .animated = png_animated,
 };

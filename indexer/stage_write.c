@@ -3,9 +3,7 @@
 #include "core/mem.h"
 #include "core/progress.h"
 #include "indexer/indexer_int.h"
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const double COMMIT_SECONDS = 1.0;
@@ -116,15 +114,6 @@ static struct db_image image_of(const struct decoder_job *job)
     return im;
 }
 
-/* A seed beyond SQLite's integers stays in the text alone. */
-static bool read_seed(int64_t *seed, const char *text)
-{
-    char *end;
-    errno = 0;
-    *seed = text ? strtoll(text, &end, 10) : 0;
-    return text && !errno && end > text && !*end;
-}
-
 /* A picture that says how it was made is no photograph. The strings are p's and m's. */
 static void add_parameters(struct db_image *im, const struct parameters *p,
                            const struct image_meta *m)
@@ -134,7 +123,7 @@ static void add_parameters(struct db_image *im, const struct parameters *p,
     im->negative = (char *)(uintptr_t)p->negative;
     im->gen_model = (char *)(uintptr_t)parameters_get(p, "Model");
     im->parameters = (char *)(uintptr_t)m->parameters;
-    im->has_seed = read_seed(&im->seed, parameters_get(p, "Seed"));
+    im->has_seed = parameters_whole(p, "Seed", &im->seed); /* else it stays in the text alone */
 }
 
 /* By the decoder's own rule: at least halved, where both sides stay large enough for that. */

@@ -1,5 +1,5 @@
 /* AUTOMATIC1111's text, as it and others write it, and what is no such text. */
-#include "image/image.h"
+#include "image/codec.h"
 #include "test.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,7 +123,7 @@ static const char *text_of_png(const char *kind, const void *chunk, size_t n)
     len += put_chunk(file + len, "IHDR", header, sizeof header);
     len += put_chunk(file + len, kind, chunk, n);
     len += put_chunk(file + len, "IDAT", "", 0);
-    png_read_parameters(out, file, len);
+    codec_png.parameters(out, &(struct codec_in){.data = file, .size = len, .name = "x.png"});
     return out;
 }
 
