@@ -79,10 +79,8 @@ int caption_collect(struct app *a, struct caption_run *run, size_t first)
     for (size_t i = first; i < a->rest.n; i++) {
         struct error why = {0};
         char *path = app_user_path(a->rest.item[i].value);
-        if (!path) {
-            error_set(&a->err, ST_NOMEM, "out of memory");
-            return app_fail(a, APP_FILE);
-        }
+        if (!path)
+            return app_no_memory(a);
         /* A file is taken whatever its name says; what is none fails alone. */
         enum status st = file_is_dir(path) ? walk_tree(path, &o, on_file, on_error, &w, &why)
                                            : add_path(run, path, &why);
@@ -157,10 +155,8 @@ static int embed_window(struct app *a, struct window *w)
     const uint8_t *pixels[WINDOW];
     size_t at[WINDOW];
     float *out = mem_array(WINDOW, dim * sizeof *out);
-    if (!out) {
-        error_set(&a->err, ST_NOMEM, "out of memory");
-        return app_fail(a, APP_MODEL);
-    }
+    if (!out)
+        return app_no_memory(a);
     for (size_t i = 0; i < w->n; i++)
         if (w->item[i].has_job) {
             pixels[n] = w->item[i].job.pixels;
@@ -212,10 +208,8 @@ static int answer_item(struct app *a, struct caption_run *run, struct item *it, 
         return failed;
     }
     struct db_tags t = {.tag = mem_array(run->top, sizeof *t.tag)};
-    if (!t.tag) {
-        error_set(&a->err, ST_NOMEM, "out of memory");
-        return app_fail(a, APP_FILE);
-    }
+    if (!t.tag)
+        return app_no_memory(a);
     if (run->mode == CAPTION_TAGS)
         tagger_score(&run->tagger, vector, scores);
     else
@@ -290,8 +284,7 @@ int caption_files(struct app *a, struct caption_run *run)
         failed = run_windows(a, run, w, w + 1, scores, best);
         progress_finish(&run->progress);
     } else {
-        error_set(&a->err, ST_NOMEM, "out of memory");
-        app_fail(a, APP_FILE);
+        app_no_memory(a);
     }
     for (size_t i = 0; w && i < 2 * WINDOW; i++)
         db_tags_release(&w[i / WINDOW].item[i % WINDOW].stored);

@@ -137,8 +137,7 @@ static int collect_roots(struct app *a, char ***roots)
     }
     if (*roots)
         return 0;
-    error_set(&a->err, ST_NOMEM, "out of memory");
-    return app_fail(a, APP_FILE);
+    return app_no_memory(a);
 }
 
 /* The library remembers its model, so that a search need not name it. */

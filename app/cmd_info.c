@@ -102,8 +102,7 @@ static int probe_parameters(struct app *a, const struct image_meta *m, struct db
     }
     if (!st && im->prompt && im->negative && im->parameters && (im->gen_model || !model))
         return 0;
-    error_set(&a->err, ST_NOMEM, "out of memory");
-    return app_fail(a, APP_FILE);
+    return app_no_memory(a);
 }
 
 /* The same from the file itself, where the library does not have it. */
@@ -245,8 +244,7 @@ static int show(struct app *a, const char *arg)
     struct facts f = {.vectors = json_array(), .paths = json_array()};
     char *path = path_absolute(arg);
     if (!path || !f.vectors || !f.paths) {
-        error_set(&a->err, ST_NOMEM, "out of memory");
-        app_fail(a, APP_FILE);
+        app_no_memory(a);
     } else if (!(a->db && load_known(a, path, &f)) && (f.known || !probe(a, path, &f))) {
         if (a->json)
             app_print_json(a, to_json(path, &f));

@@ -60,17 +60,13 @@ static int parse_filter(struct app *a, struct search_run *run)
 {
     const struct search_args *args = run->args;
     struct db_filter *f = &run->filter;
-    if (args->folder && !(run->folder = app_user_path(args->folder))) {
-        error_set(&a->err, ST_NOMEM, "out of memory");
-        return app_fail(a, APP_FILE);
-    }
+    if (args->folder && !(run->folder = app_user_path(args->folder)))
+        return app_no_memory(a);
     for (size_t i = 0; i < args->tags.n; i++) {
         const char *tag = args->tags.item[i].value;
         struct db_expr *x = expr_new(DB_TAG, tag, strlen(tag));
-        if (!x || expr_and(run->tags, x, &run->tags, &a->err)) {
-            error_set(&a->err, ST_NOMEM, "out of memory");
-            return app_fail(a, APP_FILE);
-        }
+        if (!x || expr_and(run->tags, x, &run->tags, &a->err))
+            return app_no_memory(a);
     }
     f->also = run->tags;
     f->folder = run->folder;
@@ -175,8 +171,7 @@ static int search_once(struct app *a, struct search_run *run)
     char *text = query_text(a);
     double start = time_now();
     if (!text) {
-        error_set(&a->err, ST_NOMEM, "out of memory");
-        app_fail(a, APP_FILE);
+        app_no_memory(a);
     } else if (!build_query(a, &q) && !search_open_all(a, run, search_has_text(&q))) {
         search_answer(a, run, &q, text, start);
     }

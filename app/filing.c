@@ -16,12 +16,6 @@
 #include <time.h>
 #include <unistd.h>
 
-static int no_memory(struct app *a)
-{
-    error_set(&a->err, ST_NOMEM, "out of memory");
-    return app_fail(a, APP_FILE);
-}
-
 /* --model is the checkpoint in generate; the library has a model of its own. */
 static int open_library_model(struct app *a)
 {
@@ -51,9 +45,9 @@ int filing_open(struct filing *f, struct app *a)
 {
     *f = (struct filing){.app = a, .lock = -1};
     if (!a->library_path && !(a->library_path = app_library_path(a->library)))
-        return no_memory(a);
+        return app_no_memory(a);
     if (!(f->folder = path_join(a->library_path, "generated")))
-        return no_memory(a);
+        return app_no_memory(a);
     if (!a->clip && open_library_model(a))
         return 1;
     if (!a->decoder && app_open_decoder(a, 1, 4, false, 0))
@@ -61,7 +55,7 @@ int filing_open(struct filing *f, struct app *a)
     if (!a->session && app_open_session(a))
         return 1;
     f->vector = mem_zarray((size_t)clip_dim(a->clip), sizeof *f->vector);
-    return f->vector ? 0 : no_memory(a);
+    return f->vector ? 0 : app_no_memory(a);
 }
 
 void filing_close(struct filing *f)
@@ -156,7 +150,7 @@ int filing_path(struct filing *f, char **path, uint64_t seed, const char *prompt
     }
     mem_free(words);
     if (!*path)
-        return no_memory(a);
+        return app_no_memory(a);
     char *dir = path_dir(*path);
     enum status st =
         dir ? file_make_dirs(dir, &a->err) : error_set(&a->err, ST_NOMEM, "out of memory");
@@ -242,18 +236,13 @@ int filing_add(struct filing *f, const char *path)
     return st ? app_fail(a, APP_LIBRARY) : 0;
 }
 
-int filing_adopt(struct filing *f)
-{
-    return file_is_dir(f->folder) ? filing_add(f, NULL) : 0;
-}
-
 int filing_lock(struct filing *f)
 {
     struct app *a = f->app;
     enum status st = file_make_dirs(f->folder, &a->err);
     char *path = st ? NULL : path_join(f->folder, ".making");
     if (!st && !path)
-        return no_memory(a);
+        return app_no_memory(a);
     f->lock = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644) : -1;
     if (!st && f->lock < 0)
         st = error_errno(&a->err, errno, "%s", path);

@@ -4,14 +4,13 @@
  *     struct filing f;
  *     if (filing_open(&f, a)) return a->exit;          // the library's model, a decoder
  *     filing_score(&f, "a lighthouse", &img, &score);  // cosine, before anything is written
- *     filing_path(&f, &path, 42, "a lighthouse");      //
- * <library>/generated/2026/05/42-a-lighthouse.png
+ *     filing_path(&f, &path, 42, "a lighthouse");      // .../2026/05/42-a-lighthouse.png
  *     ... write it ...
  *     filing_add(&f, path);                            // findable from now on
  *     filing_close(&f);
  *
  * The library is open for writing only inside filing_add. A kill between file and row costs
- * nothing: filing_add and filing_adopt take in whatever lies in the folder. Each int function
+ * nothing: filing_add takes in whatever lies in the folder. Each int function
  * follows app.h: non-zero = said, a->exit is set. */
 #ifndef EIDETIC_APP_FILING_H
 #define EIDETIC_APP_FILING_H
@@ -38,7 +37,6 @@ int filing_path(struct filing *f, char **path, uint64_t seed, const char *prompt
 int filing_score(struct filing *f, const char *text, const struct image *img, float *score);
 /* path NULL: only what lies in the folder and is not known yet. */
 int filing_add(struct filing *f, const char *path);
-int filing_adopt(struct filing *f);
 
 /* One at a time makes pictures for searches of this library, so that none is made twice. Waits. */
 int filing_lock(struct filing *f);

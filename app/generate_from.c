@@ -104,10 +104,8 @@ int generate_from_fill(struct app *a, void *args, void *ctx)
     struct generate_from *f = ctx;
     struct reader r = {a, f, 0};
     struct image_meta *meta = mem_zalloc(sizeof *meta);
-    if (!meta) {
-        error_set(&a->err, ST_NOMEM, "out of memory");
-        return app_fail(a, APP_FILE);
-    }
+    if (!meta)
+        return app_no_memory(a);
     enum status st = image_probe(meta, f->path, &a->err);
     if (!st && parameters_parse(&f->text, meta->parameters, NULL))
         st = error_set(&a->err, ST_FORMAT, "%.150s carries no text of how it was made", f->path);

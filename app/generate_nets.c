@@ -38,10 +38,8 @@ int generate_nets_open(struct app *a, struct generate_nets *g, struct checkpoint
     char *loras = g->lora_dir ? app_user_path(g->lora_dir) : NULL;
     char *words = g->embeddings_dir ? app_user_path(g->embeddings_dir) : NULL;
     int failed = 0;
-    if ((g->lora_dir && !loras) || (g->embeddings_dir && !words)) {
-        error_set(&a->err, ST_NOMEM, "out of memory");
-        failed = app_fail(a, APP_USAGE);
-    }
+    if ((g->lora_dir && !loras) || (g->embeddings_dir && !words))
+        failed = app_no_memory(a);
     if (!failed)
         failed = open_loras(a, g, c, job->prompt, loras);
     if (!failed && words && embeddings_open(&g->embeddings, words, c, &a->err))

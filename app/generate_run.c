@@ -247,8 +247,7 @@ static int write_picture(struct generate_run *r, const struct image *img, struct
     const char *const pairs[] = {"parameters", text, NULL};
     int failed = 0;
     if (!text) {
-        error_set(&a->err, ST_NOMEM, "out of memory");
-        failed = app_fail(a, APP_FILE);
+        failed = app_no_memory(a);
     } else if (image_write_png(m->path, img, pairs, &a->err)) {
         failed = app_fail(a, APP_LIBRARY);
     }
@@ -262,8 +261,7 @@ static int file_picture(struct generate_run *r, struct generate_made *m)
     char *absolute = path_absolute(m->path);
     int failed = 0;
     if (!absolute) {
-        error_set(&a->err, ST_NOMEM, "out of memory");
-        failed = app_fail(a, APP_FILE);
+        failed = app_no_memory(a);
     } else {
         failed = filing_add(&r->filing, absolute);
     }

@@ -179,8 +179,7 @@ int search_batch(struct app *a, struct search_run *run)
         if (b.rows) {
             answer_lines(&b, fd, from_stdin ? "standard input" : file);
         } else {
-            error_set(&a->err, ST_NOMEM, "out of memory");
-            app_fail(a, APP_FILE);
+            app_no_memory(a);
         }
         mem_free(b.rows);
     }

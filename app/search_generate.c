@@ -29,8 +29,7 @@ int search_maker_open(struct app *a, struct search_run *run)
     char *path = app_config_path();
     if (!m || !path) {
         mem_free(path);
-        error_set(&a->err, ST_NOMEM, "out of memory");
-        return app_fail(a, APP_FILE);
+        return app_no_memory(a);
     }
     m->args = generate_defaults;
     m->run.filing.lock = -1;
@@ -132,7 +131,7 @@ static int made_meanwhile(struct app *a, struct search_maker *m, const char *wor
 {
     int64_t *ids = NULL;
     size_t n = 0;
-    if (filing_lock(&m->run.filing) || filing_adopt(&m->run.filing))
+    if (filing_lock(&m->run.filing) || filing_add(&m->run.filing, NULL))
         return 1;
     enum status st = db_images_of_prompt(a->db, words, &ids, &n, &a->err);
     *there = n > 0;

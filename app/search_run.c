@@ -53,10 +53,8 @@ int search_picture_vector(struct app *a, struct search_run *run, const char *typ
     uint8_t hash[16];
     int64_t image = 0;
     char *path = app_user_path(typed);
-    if (!path) {
-        error_set(&a->err, ST_NOMEM, "out of memory");
-        return app_fail(a, APP_FILE);
-    }
+    if (!path)
+        return app_no_memory(a);
     int failed = 0;
     if (!app_stored_vector(a, path, out, &image)) {
         failed = app_embed_file(a, path, false, out, hash);
@@ -74,10 +72,8 @@ static int query_vector(struct app *a, struct search_run *run, const struct quer
     size_t dim = (size_t)clip_dim(a->clip);
     float *rows = mem_zarray(q->n * dim, sizeof *rows);
     int failed = 0;
-    if (!rows) {
-        error_set(&a->err, ST_NOMEM, "out of memory");
-        return app_fail(a, APP_FILE);
-    }
+    if (!rows)
+        return app_no_memory(a);
     for (size_t i = 0; !failed && i < q->n; i++) {
         const char *text = q->terms[i].text;
         if (q->terms[i].kind == QUERY_IMAGE)
@@ -112,10 +108,8 @@ static int judge_result(struct app *a, const struct search_run *run, const struc
                         const struct search_result *r, struct search_view *v)
 {
     float *scores = mem_array(r->n + 1, sizeof *scores);
-    if (!scores) {
-        error_set(&a->err, ST_NOMEM, "out of memory");
-        return app_fail(a, APP_FILE);
-    }
+    if (!scores)
+        return app_no_memory(a);
     for (size_t i = 0; i < r->n; i++)
         scores[i] = r->hits[i].score;
     v->fits = judge(run, q, r, scores, &v->margin);

@@ -62,6 +62,12 @@ int app_fail(struct app *a, enum app_what what)
     return 1;
 }
 
+int app_no_memory(struct app *a)
+{
+    error_set(&a->err, ST_NOMEM, "out of memory");
+    return app_fail(a, APP_FILE);
+}
+
 int app_usage(struct app *a, const char *fmt, ...)
 {
     va_list ap;
