@@ -7,6 +7,7 @@
 #include "db/images.h"
 #include "db/vectors.h"
 #include "indexer/indexer.h"
+#include <assert.h>
 #include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -73,12 +74,12 @@ static enum status prepare(struct bench *b, const char *path, const struct decod
     struct image_opts o = {.min_side = decoder_min_side(prep)};
     char *data = NULL;
     size_t size = 0;
-    double t0 = time_now(), t1 = t0, t2 = t0;
+    double t0 = time_now();
     enum status st = file_read_all(&data, &size, path, MAX_FILE, err);
-    t1 = time_now();
+    double t1 = time_now();
     if (!st)
         st = image_load_memory(&whole, (const uint8_t *)data, size, path, &o, &meta, err);
-    t2 = time_now();
+    double t2 = time_now();
     if (!st)
         st = decoder_prepare_reduced(&out, &whole, &meta, prep, err);
     if (!st && keep) {
@@ -132,7 +133,8 @@ static double count_flops(const struct clip_info *info)
 {
     if (info->patch <= 0)
         return 0;
-    double side = info->image_size / info->patch, w = info->image_width, t = side * side + 1;
+    int across = info->image_size / info->patch;
+    double side = across, w = info->image_width, t = side * side + 1;
     double layer = 2 * t * 12 * w * w + 4 * t * t * w;
     return info->image_layers * layer + 2 * side * side * 3 * info->patch * info->patch * w +
            2 * w * info->dim;
@@ -145,6 +147,7 @@ static int time_tower(struct bench *b)
     enum status st = out ? ST_OK : error_set(&b->app->err, ST_NOMEM, "out of memory");
     double start = 0, spent = 0;
     size_t done = 0;
+    assert(b->n > 0);
     for (int i = 0; i < INDEX_BATCH; i++)
         batch[i] = b->pixels[(size_t)i % b->n];
     for (int round = 0; !st && spent < 2 * SECONDS && !stopped(b); round++) {

@@ -211,7 +211,7 @@ static enum status index_one(struct filing *f, struct db *db, const char *root)
     struct index_opts o = {.roots = &root, .n_roots = 1, .batch_size = 4};
     struct index_parts parts = {db, a->session, a->clip, a->decoder};
     struct index_report r;
-    struct db_model m;
+    struct db_model m = {0};
     struct search_opts so = {.threads = a->threads};
     enum status st = index_run(&parts, &o, &r, &a->err);
     if (!st)

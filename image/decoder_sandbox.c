@@ -106,8 +106,8 @@ static bool filter_calls(void)
                             SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     bad |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, SCMP_A0(SCMP_CMP_EQ, 0, 0),
                             SCMP_A1(SCMP_CMP_EQ, RLIMIT_CPU, 0));
-    bad |=
-        seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_EQ, THREAD_FLAGS));
+    bad |= seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+                            SCMP_A0(SCMP_CMP_EQ, THREAD_FLAGS, 0));
     /* Its flags lie in memory, where no filter sees them; glibc then takes clone. */
     bad |= seccomp_rule_add(c, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     bool ok = !bad && !seccomp_load(c);

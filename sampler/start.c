@@ -115,7 +115,7 @@ static void put_beneath(struct denoiser *d, float *x, float sigma)
             d->init[i] = x[i];
     for (int64_t i = 0; i < n; i++) {
         x[i] *= sigma;
-        if (d->init && !(d->from_noise && d->anew[i % pixels]))
+        if (d->init && !(d->from_noise && d->anew && d->anew[i % pixels]))
             x[i] += d->init[i];
     }
 }
