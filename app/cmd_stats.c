@@ -89,7 +89,7 @@ static void print_stats(const struct app *a, const struct db_stats *s, const str
                (int)json_integer_value(json_object_get(v, "dim")),
                json_integer_value(json_object_get(v, "vectors")));
         if (json_is_object(ix))
-            printf("index        %s (%s), recall@10 %.3f, %.1f MB\n",
+            printf("index        %s (%s), recall@20 %.3f, %.1f MB\n",
                    json_string_value(json_object_get(ix, "kind")),
                    json_string_value(json_object_get(ix, "description")),
                    json_number_value(json_object_get(ix, "recall_at_10")),

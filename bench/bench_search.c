@@ -216,7 +216,7 @@ static int bench_ivf(size_t n, size_t dim, int threads)
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }
-    printf("  %.1f s\n  built in %.1f s: %s, nprobe %d, recall@10 %.4f, %.0f MB\n",
+    printf("  %.1f s\n  built in %.1f s: %s, nprobe %d, recall@20 %.4f, %.0f MB\n",
            time_now() - last, time_now() - start, b.info.description, b.info.nprobe, b.info.recall,
            (double)b.info.bytes / 1e6);
     struct rng r = {.state = 9};

@@ -88,5 +88,8 @@ struct db_idset {
 enum status db_filter_run(struct db *db, const struct db_filter *f, struct db_idset *set,
                           struct error *err); /* f NULL = all-zero */
 void db_idset_release(struct db_idset *set);
+/* A text that is the same only for the same filter over the same state of the database, as this
+ * connection sees it. mem_free it. */
+enum status db_filter_key(struct db *db, const struct db_filter *f, char **key, struct error *err);
 
 #endif

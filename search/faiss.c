@@ -11,7 +11,7 @@
 
 #define BATCH 8192 /* rows handed to FAISS at a time */
 #define TRAIN_PER_LIST 64
-#define RECALL_AT 10
+#define RECALL_AT 20
 
 struct ivf {
     FaissIndex *index;

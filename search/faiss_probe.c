@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define PROBES 64
-#define BEST 10
+#define BEST 20
 
 void faiss_probe_release(struct faiss_probe *p)
 {

@@ -4,8 +4,16 @@
 #include "search/search_int.h"
 #include <string.h>
 
+void selection_release(struct selection *c)
+{
+    mem_free(c->key);
+    mem_free(c->keep);
+    *c = (struct selection){0};
+}
+
 static void close_view(struct search *s)
 {
+    selection_release(&s->chosen);
     if (s->kind)
         s->kind->close(s->index);
     s->kind = NULL;

@@ -32,7 +32,7 @@ struct search;
 struct search_opts {
     int threads;           /* 0 = cpu_count() */
     uint64_t exact_below;  /* rows under which all are scanned; 0 = 50,000 */
-    float recall;          /* wanted recall@10; 0 = 0.98 */
+    float recall;          /* wanted recall@20; 0 = 0.98 */
     bool caches_read_only; /* write nothing into the library's folder */
     bool no_index;         /* scan all, whatever the size */
     /* Real query vectors (unit rows of dim) on which search_maintain measures recall beside its own
@@ -86,7 +86,7 @@ struct search_stats {
     uint64_t in_memory;     /* of rows: not in vectors-<model>.bin yet */
     uint64_t bytes;         /* of both caches on the disk */
     int64_t generation;     /* of the database that is answered from */
-    double recall;          /* recall@10 measured when the index was built; 1 for exact */
+    double recall;          /* recall@20 measured when the index was built; 1 for exact */
     int nlist, nprobe;      /* 0 for exact */
     bool rebuilt;           /* a cache was unusable or absent and made again by this open */
     char why[160];          /* ... and why, or why it could not be; "" = nothing to say */

@@ -21,6 +21,15 @@ struct view {
     size_t n_tail;
 };
 
+/* The rows that the last query's filter left. */
+struct selection {
+    char *key;     /* db_filter_key's; NULL = nothing is kept */
+    uint8_t *keep; /* bit per row; NULL = all */
+    size_t n;
+    bool plain; /* nearly all: a scan of them gives the moments */
+};
+void selection_release(struct selection *c); /* takes a zeroed one, and leaves one */
+
 struct search {
     struct db *db;
     struct db_model model;
@@ -28,6 +37,7 @@ struct search {
     struct flat_ops ops;
     struct pool *pool;
     struct view view;
+    struct selection chosen;        /* of the view's rows */
     const struct vindex_kind *kind; /* NULL = no index */
     void *index;
     struct vindex_info info;

@@ -2,6 +2,7 @@
 #include "core/mem.h"
 #include "search/search_int.h"
 #include <math.h>
+#include <string.h>
 
 #define RESCORE_MAX 4096
 #define SAMPLE 4096
@@ -43,43 +44,59 @@ static bool listed(const struct db_idset *set, int64_t id, size_t *cursor)
     return c < set->n && set->ids[c] == id;
 }
 
-/* The rows to look at: *keep NULL = all; *plain: nearly all, so that a scan of them gives the
- * moments. */
-static enum status select_rows(struct search *s, const struct db_filter *filter, uint8_t **keep,
-                               size_t *n, bool *plain, struct error *err)
+/* The view's rows that the ids leave. */
+static enum status mark_rows(const struct view *v, const struct db_idset *set, struct selection *c,
+                             struct error *err)
 {
-    const struct view *v = &s->view;
-    struct db_idset set;
     size_t cursor = 0;
-    *keep = NULL;
-    *n = v->n_rows - v->n_dead;
-    enum status rc = db_filter_run(s->db, filter, &set, err);
-    if (rc)
-        return rc;
-    *plain = set.except;
-    if (set.except && set.n == 0 && !v->n_dead)
-        goto out;
-    *keep = mem_zalloc(v->n_rows / 8 + 1);
-    if (!*keep) {
-        rc = error_set(err, ST_NOMEM, "out of memory (%zu rows)", v->n_rows);
-        goto out;
-    }
-    *n = 0;
+    c->plain = set->except;
+    c->n = v->n_rows - v->n_dead;
+    if (set->except && set->n == 0 && !v->n_dead)
+        return ST_OK;
+    c->keep = mem_zalloc(v->n_rows / 8 + 1);
+    if (!c->keep)
+        return error_set(err, ST_NOMEM, "out of memory (%zu rows)", v->n_rows);
+    c->n = 0;
     for (size_t b = 0; b < v->n_blocks; b++) {
         const struct vec_block *k = &v->blocks[b];
         for (size_t i = 0; i < k->n; i++) {
             size_t row = k->first + i;
             if (v->dead && bit(v->dead, row))
                 continue;
-            if (set.n ? listed(&set, k->images[i], &cursor) == set.except : !set.except)
+            if (set->n ? listed(set, k->images[i], &cursor) == set->except : !set->except)
                 continue;
-            (*keep)[row / 8] |= (uint8_t)(1 << row % 8);
-            ++*n;
+            c->keep[row / 8] |= (uint8_t)(1 << row % 8);
+            c->n++;
         }
     }
-out:
+    return ST_OK;
+}
+
+/* The rows to look at, in s->chosen: those of the last query where nothing has changed. */
+static enum status select_rows(struct search *s, const struct db_filter *filter, struct error *err)
+{
+    char *key;
+    struct db_idset set = {0};
+    struct selection *c = &s->chosen;
+    enum status rc = db_filter_key(s->db, filter, &key, err);
+    if (rc)
+        return rc;
+    if (c->key && !strcmp(c->key, key)) {
+        mem_free(key);
+        return ST_OK;
+    }
+    selection_release(c);
+    rc = db_filter_run(s->db, filter, &set, err);
+    if (!rc)
+        rc = mark_rows(&s->view, &set, c, err);
     db_idset_release(&set);
-    return rc;
+    if (rc) {
+        mem_free(key);
+        selection_release(c);
+        return rc;
+    }
+    c->key = key;
+    return ST_OK;
 }
 
 static float score_row(const struct search *s, size_t block, size_t row, const float *q)
@@ -258,15 +275,15 @@ enum status search_topk(struct search *s, const float *query, const struct db_fi
 {
     *r = (struct search_result){0};
     struct picking p = {0};
-    uint8_t *keep = NULL;
-    bool own, plain = false;
+    bool own;
     size_t dim = (size_t)s->model.dim;
     float q[DB_MAX_DIM];
     enum status rc = unit_query(query, dim, q, err);
     if (rc || (rc = snapshot_begin(s->db, &own, err)))
         return rc;
-    rc = select_rows(s, filter, &keep, &r->candidates, &plain, err);
-    if (rc || r->candidates == 0)
+    rc = select_rows(s, filter, err);
+    r->candidates = rc ? 0 : s->chosen.n;
+    if (r->candidates == 0)
         goto out;
     bool precise = k <= RESCORE_MAX;
     p.k =
@@ -278,7 +295,7 @@ enum status search_topk(struct search *s, const float *query, const struct db_fi
     if (!p.hits || !r->hits)
         rc = error_set(err, ST_NOMEM, "out of memory (%zu best)", k);
     if (!rc)
-        rc = pick(s, q, keep, plain, &p, r, err);
+        rc = pick(s, q, s->chosen.keep, s->chosen.plain, &p, r, err);
     if (!rc && precise)
         rc = rescore(s, q, &p, err);
     if (rc)
@@ -291,7 +308,6 @@ enum status search_topk(struct search *s, const float *query, const struct db_fi
 out:
     snapshot_end(s->db, own);
     mem_free(p.hits);
-    mem_free(keep);
     if (rc)
         search_result_release(r);
     return rc;

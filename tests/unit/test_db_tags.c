@@ -95,12 +95,21 @@ static void an_older_library_gets_its_words(void **state)
     add_file(db, "/photos/lake.jpg", add_image(db, 1));
     db_close(db);
     static const char *const undo[] = {
-        "DROP VIEW image_words",           "DROP TABLE words",
-        "DROP TRIGGER words_file_put",     "DROP TRIGGER words_file_gone",
-        "DROP TRIGGER words_file_changed", "DROP TRIGGER words_text_put",
-        "DROP TRIGGER words_text_changed", "DROP TRIGGER words_image_gone",
-        "DROP TRIGGER words_image_put",    "DROP TABLE words_stale",
-        "DROP TABLE image_texts",          "DROP TABLE image_tags",
+        "DROP VIEW image_words",
+        "DROP TABLE words",
+        "DROP TRIGGER words_file_put",
+        "DROP TRIGGER words_file_gone",
+        "DROP TRIGGER words_file_changed",
+        "DROP TRIGGER words_text_put",
+        "DROP TRIGGER words_text_changed",
+        "DROP TRIGGER words_image_gone",
+        "DROP TRIGGER words_image_put",
+        "DROP TABLE words_stale",
+        "DROP TABLE image_texts",
+        "DROP TABLE image_tags",
+        "DROP INDEX files_present",
+        "DROP INDEX images_dated",
+        "CREATE INDEX images_taken ON images (taken_at) WHERE taken_at IS NOT NULL",
         "PRAGMA user_version = 2"};
     for (size_t i = 0; i < sizeof undo / sizeof *undo; i++)
         count(undo[i]);

@@ -142,7 +142,7 @@ static void the_index_keeps_the_promised_recall(void **state)
     assert_int_equal(st.tail, 0);
     assert_true(st.nprobe < st.nlist / 2);
     double got = recall(s, exact, NULL, false);
-    print_message("%s, nprobe %d of %d, recall@10 %.4f at build, %.4f here\n", st.description,
+    print_message("%s, nprobe %d of %d, recall@20 %.4f at build, %.4f here\n", st.description,
                   st.nprobe, st.nlist, st.recall, got);
     assert_true(got >= 0.97);
     search_close(s);
