@@ -117,5 +117,5 @@ enum status db_words_each(struct db *db, const char *match, size_t most,
 
 enum status db_words_count(struct db *db, int64_t *n, struct error *err)
 {
-    return sql_int(db, err, n, "SELECT count(*) FROM images", "");
+    return sql_int(db, err, n, "SELECT coalesce(max(id), 0) FROM images", "");
 }

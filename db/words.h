@@ -33,7 +33,7 @@ enum { DB_EXPR_MOST = 256 }; /* nodes of one filter; more is ST_LIMIT */
  * `most`. The caller quotes words. */
 enum status db_words_each(struct db *db, const char *match, size_t most,
                           void (*each)(void *ctx, int64_t image), void *ctx, struct error *err);
-/* Contents in all, with or without a file. */
+/* Contents that there ever were: counting those there are would read the whole table. */
 enum status db_words_count(struct db *db, int64_t *n, struct error *err);
 
 #endif
