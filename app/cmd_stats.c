@@ -46,7 +46,7 @@ static json_t *index_json(struct app *a, int64_t model)
     json_t *j = json_pack("{s:s s:s s:I s:I s:I s:I s:I s:f s:i s:i}", "kind", st.kind,
                           "description", st.description, "rows", (json_int_t)st.rows, "indexed",
                           (json_int_t)st.indexed, "tail", (json_int_t)st.tail, "dead",
-                          (json_int_t)st.dead, "bytes", (json_int_t)st.bytes, "recall_at_10",
+                          (json_int_t)st.dead, "bytes", (json_int_t)st.bytes, "recall_at_20",
                           st.recall, "nlist", st.nlist, "nprobe", st.nprobe);
     search_close(s);
     return j;
@@ -92,7 +92,7 @@ static void print_stats(const struct app *a, const struct db_stats *s, const str
             printf("index        %s (%s), recall@20 %.3f, %.1f MB\n",
                    json_string_value(json_object_get(ix, "kind")),
                    json_string_value(json_object_get(ix, "description")),
-                   json_number_value(json_object_get(ix, "recall_at_10")),
+                   json_number_value(json_object_get(ix, "recall_at_20")),
                    json_number_value(json_object_get(ix, "bytes")) / 1e6);
     }
 }
