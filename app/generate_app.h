@@ -76,6 +76,8 @@ void generate_end(struct generate_run *r); /* takes a zeroed struct */
 json_t *generate_json(const struct generate_run *r, const struct generate_made *m);
 
 /* AUTOMATIC1111's "parameters" text; mem_free, NULL = no memory. job is checked. */
+/* The folder of the starter model's own sampler, or NULL where there is none; mem_free. */
+char *generate_starter_path(void);
 char *generate_parameters(const struct sampler_job *job, const struct checkpoint *c);
 
 /* The path of picture number `index` (from 1): the pattern's one %d, %3d or %03d filled in; numbers

@@ -46,7 +46,7 @@ static int read_job(struct app *a, const struct generate_args *g, const char *pr
                                 .width = g->width < 0 ? 0 : g->width,
                                 .height = g->height < 0 ? 0 : g->height,
                                 .steps = g->steps,
-                                .has_guidance = true,
+                                .has_guidance = g->guidance != GENERATE_UNSAID,
                                 .guidance = g->guidance,
                                 .clip_skip = g->clip_skip,
                                 .stop = a->stop};
@@ -63,6 +63,18 @@ static int read_job(struct app *a, const struct generate_args *g, const char *pr
            generate_more_read(a, &g->more, job);
 }
 
+char *generate_starter_path(void)
+{
+    char *model = NULL, *path = NULL;
+    if (!app_find_model("starter", &model, NULL))
+        path = path_join(model, "sampler");
+    mem_free(model);
+    if (path && file_is_dir(path))
+        return path;
+    mem_free(path);
+    return NULL;
+}
+
 static int open_checkpoint(struct app *a, const struct generate_args *g, struct checkpoint **c)
 {
     struct checkpoint_opts o = {0};
@@ -74,10 +86,12 @@ static int open_checkpoint(struct app *a, const struct generate_args *g, struct 
         o.prediction = PREDICT_NOISE;
     else if (g->prediction)
         return app_usage(a, "--prediction is eps or v, not \"%.40s\"", g->prediction);
-    if (!name)
+    enum status st = ST_OK;
+    if (name)
+        st = app_find_model(name, &a->model_path, &a->err);
+    else if (!(a->model_path = generate_starter_path()))
         return app_usage(a, "generate needs a checkpoint: --model FILE, or a line \"checkpoint = "
                             "FILE\" in the config file");
-    enum status st = app_find_model(name, &a->model_path, &a->err);
     if (!st)
         st = checkpoint_open(c, a->model_path, &o, &a->err);
     return st ? app_fail(a, APP_MODEL) : 0;

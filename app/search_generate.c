@@ -44,7 +44,10 @@ int search_maker_open(struct app *a, struct search_run *run)
     m->args.no_file = false;
     if (args->checkpoint)
         m->args.checkpoint = args->checkpoint;
-    if (!m->args.checkpoint && !args->dry_run)
+    char *starter = m->args.checkpoint || args->dry_run ? NULL : generate_starter_path();
+    bool have = m->args.checkpoint || args->dry_run || starter;
+    mem_free(starter);
+    if (!have)
         return app_usage(a, "--or-generate needs a checkpoint: --checkpoint FILE, or a line "
                             "\"checkpoint = FILE\" in the config file");
     return 0;

@@ -76,7 +76,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < 3; i++) {
         arena_rewind(&arena, 0);
         t = time_now();
-        check(net_unet_run(&r, &c->unet, &y, &x, times, &context), &err);
+        check(net_unet_run(&r, &c->unet, &y, &x, times, &context, NULL), &err);
         check(backend_sync(be, &err), &err);
         report("step", t);
     }

@@ -98,6 +98,11 @@ void *clip_run_array(struct clip_run *r, int64_t n, size_t size);
 /* Calls the trace hook, if any, with "<tower>.<what>" ("<tower>.<what>.<i>" when i >= 0). */
 void clip_run_trace(struct clip_run *r, const char *what, int i, const struct tensor *t);
 
+/* States of the text tower before pooling and head for who cuts texts himself: n ids, at most the
+ * context, with begin and end tokens -> y [n, text_width]. Not synchronised. */
+enum status clip_run_states(const struct clip *c, struct clip_run *r, const int32_t *ids, int n,
+                            struct tensor *y);
+
 /* Reading weights, sticky as well: take everything, then check l.status once. Names are src's
  * prefix and the printf'd rest. Shapes are exact; anything else is one sentence naming file and
  * tensor. */

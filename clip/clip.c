@@ -121,6 +121,7 @@ static enum status fill_info(struct clip *c, struct error *err)
         .note = m->note,
         .dim = m->dim,
         .context = m->context,
+        .vocab = m->vocab,
         .image_size = m->pre.prep.size,
         .image_layers = m->image_layers,
         .text_layers = m->text_layers,

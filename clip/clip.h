@@ -38,7 +38,7 @@ struct clip_info {
     const char *license;   /* one line from a LICENSE file or the metadata, or NULL */
     const char *note;      /* what the files do not say and was decided by rule, or NULL */
     char id[33]; /* hex hash of source weights and preprocessing; a vector belongs to it */
-    int dim, context, image_size, image_layers, text_layers, image_width, text_width, patch;
+    int dim, context, vocab, image_size, image_layers, text_layers, image_width, text_width, patch;
     /* The fastest precision for pictures that keeps a median cosine of 0.999 to f32. */
     enum precision near_f32;
     float logit_scale; /* already exp'd, as multiplied */

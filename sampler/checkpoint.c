@@ -23,6 +23,7 @@ static void fill_sigmas(struct checkpoint *c, const struct checkpoint_numbers *n
 /* Do the parts fit each other? Each is sound in itself already. */
 static enum status check_parts(const struct checkpoint *c, const char *path, struct error *err)
 {
+    const struct tokenizer *t = checkpoint_tokenizer(c);
     if (c->unet.context != c->text.v.t.width)
         return error_set(err, ST_FORMAT,
                          "%s: the unet attends to states %d wide, its text tower gives %d", path,
@@ -36,9 +37,9 @@ static enum status check_parts(const struct checkpoint *c, const char *path, str
             "%s: the unet takes %d channels for %d; read are those that take the latent "
             "alone, or with a mask and a masked latent (for inpainting)",
             path, c->unet.in, c->unet.out);
-    if (tokenizer_eos(c->tokenizer) >= c->text.vocab || tokenizer_bos(c->tokenizer) < 0)
+    if (tokenizer_eos(t) >= c->text.vocab || tokenizer_bos(t) < 0)
         return error_set(err, ST_FORMAT, "%s: the text tower has %d tokens, its tokenizer %d", path,
-                         c->text.vocab, tokenizer_vocab_size(c->tokenizer));
+                         c->text.vocab, tokenizer_vocab_size(t));
     return ST_OK;
 }
 
@@ -77,6 +78,8 @@ enum status checkpoint_open(struct checkpoint **out, const char *path,
     if (c->prediction == PREDICT_AUTO)
         c->prediction = PREDICT_NOISE;
     c->latent_scale = n.latent_scale;
+    c->side = c->side ? c->side : 512;
+    c->guidance = c->guidance != 0 ? c->guidance : 7;
     fill_sigmas(c, &n);
     *out = c;
     return ST_OK;
@@ -87,6 +90,7 @@ void checkpoint_close(struct checkpoint *c)
     if (!c)
         return;
     tokenizer_close(c->tokenizer);
+    clip_close(c->tower);
     packs_free(c->model.packs);
     arena_release(&c->model.arena);
     for (int i = 0; i < 5; i++)

@@ -10,12 +10,14 @@
  * first_stage_model.*, cond_stage_model.transformer.*) and no config: heads, prediction and betas
  * are Stable Diffusion 1's, unless a <stem>.yaml beside the file says otherwise (num_heads,
  * parameterization, linear_start, linear_end, scale_factor, as AUTOMATIC1111 reads it). Folders
- * have unet/, vae/, text_encoder/, tokenizer/ and scheduler/ with configs. What is missing or
- * unsupported is one sentence. Thread rule: immutable after open, shared by threads. */
+ * have unet/, vae/, text_encoder/, tokenizer/ and scheduler/ with configs; vae/ may be diffusers'
+ * AutoencoderTiny. A folder with a sampler.json (docs/FILE-FORMATS.md) has no text tower: it lies
+ * in the folder of the CLIP model that it was trained with. What is missing or unsupported is one
+ * sentence. Thread rule: immutable after open, shared by threads. */
 #ifndef EIDETIC_SAMPLER_CHECKPOINT_H
 #define EIDETIC_SAMPLER_CHECKPOINT_H
 
-#include "clip/tokenizer.h"
+#include "clip/clip.h"
 #include "sampler/nets/text.h"
 #include "sampler/nets/unet.h"
 #include "sampler/nets/vae.h"
@@ -39,12 +41,18 @@ struct checkpoint {
     char *vae_name;     /* of another autoencoder than its own: the file's, or NULL */
     enum prediction prediction;
     double latent_scale;
+    float *latent_mean, *latent_std; /* per channel, in place of the scale; NULL = the scale */
+    int side;                        /* of pictures by default: what the UNet was trained at */
+    double guidance;                 /* by default */
     struct sigma_table sigmas;
     struct net_unet unet;
     struct net_vae vae;
-    struct net_text text;
-    struct tokenizer *tokenizer;
-    struct clip_model model; /* its arena holds what is copied */
+    struct net_text text; /* its sizes alone where a tower is */
+    /* The CLIP model whose token states the UNet attends to, in place of a text tower of its own:
+     * eidetic's own samplers. Only states that stand for tokens count then. */
+    struct clip *tower;
+    struct tokenizer *tokenizer; /* NULL where a tower is: checkpoint_tokenizer */
+    struct clip_model model;     /* its arena holds what is copied */
     /* UNet, autoencoder, text; a single file is the first; then another autoencoder, TAESD */
     struct weights *weights[5];
     const struct lora_patch *patch; /* what lora_apply added to the weights, or NULL */
@@ -53,6 +61,11 @@ struct checkpoint {
 enum status checkpoint_open(struct checkpoint **c, const char *path,
                             const struct checkpoint_opts *o, struct error *err);
 void checkpoint_close(struct checkpoint *c);
+
+static inline const struct tokenizer *checkpoint_tokenizer(const struct checkpoint *c)
+{
+    return c->tower ? clip_tokenizer(c->tower) : c->tokenizer;
+}
 
 /* checkpoint_vae.c: another autoencoder in place of its own, from a single file (LDM's or
  * diffusers' names, with first_stage_model. before them or not) or a diffusers folder, whose config

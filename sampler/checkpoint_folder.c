@@ -185,12 +185,27 @@ static enum status open_unet(struct checkpoint *c, struct checkpoint_numbers *n,
     return st;
 }
 
+static enum status open_tiny(struct checkpoint *c, struct checkpoint_numbers *n, const char *path,
+                             struct error *err)
+{
+    char *folder = path_join(path, "vae");
+    enum status st = folder ? checkpoint_open_tiny(c, n, folder, err)
+                            : error_set(err, ST_NOMEM, "%s: out of memory", path);
+    mem_free(folder);
+    return st;
+}
+
 static enum status open_vae(struct checkpoint *c, struct checkpoint_numbers *n, const char *path,
                             struct error *err)
 {
     struct part p;
     struct net_loader l;
     enum status st = part_open(&p, path, "vae", "config.json", err);
+    const char *kind = st ? "" : clip_config_text(&p.g, p.root, "_class_name", "AutoencoderKL");
+    if (!st && !strcmp(kind, "AutoencoderTiny")) {
+        part_close(&p);
+        return open_tiny(c, n, path, err);
+    }
     if (!st)
         st = read_vae(&p, n);
     if (!st)
@@ -234,10 +249,13 @@ enum status checkpoint_open_folder(struct checkpoint *c, struct checkpoint_numbe
     enum status st = open_unet(c, n, path, err);
     if (!st)
         st = open_vae(c, n, path, err);
-    if (!st)
+    if (!st && checkpoint_has_tower(path)) {
+        c->layout = "eidetic sampler";
+        st = checkpoint_open_tower(c, path, err);
+    } else if (!st) {
         st = open_text(c, path, err);
-    if (!st)
-        st = open_tokenizer(c, path, err);
+        st = st ? st : open_tokenizer(c, path, err);
+    }
     if (st)
         return st;
     st = part_open(&p, path, "scheduler", "scheduler_config.json", err);

@@ -18,6 +18,14 @@ enum status checkpoint_open_file(struct checkpoint *c, struct checkpoint_numbers
 enum status checkpoint_open_folder(struct checkpoint *c, struct checkpoint_numbers *n,
                                    const char *path, struct error *err);
 
+/* checkpoint_vae.c: a diffusers folder's own autoencoder is AutoencoderTiny. */
+enum status checkpoint_open_tiny(struct checkpoint *c, struct checkpoint_numbers *n,
+                                 const char *path, struct error *err);
+/* checkpoint_tower.c: the CLIP model in whose folder `path` lies, checked against sampler.json, and
+ * what that file says of sides and latents. */
+bool checkpoint_has_tower(const char *path);
+enum status checkpoint_open_tower(struct checkpoint *c, const char *path, struct error *err);
+
 /* A diffusers component's folder alone: its weights, and for an autoencoder what its config says of
  * *n. */
 enum status checkpoint_folder_weights(struct weights **w, const char *path, struct error *err);

@@ -41,7 +41,7 @@ static enum status check_fits(const struct checkpoint *c, int latent, int shrink
                          "%.110s is an autoencoder of %d latent channels, and the unet of %.60s "
                          "gives %d",
                          path, latent, c->name, c->unet.out);
-    if (shrink != c->vae.shrink)
+    if (c->vae.shrink && shrink != c->vae.shrink)
         return error_set(err, ST_UNSUPPORTED,
                          "%.110s makes %d pixels of one latent, and %.60s's own autoencoder %d",
                          path, shrink, c->name, c->vae.shrink);
@@ -125,5 +125,21 @@ enum status checkpoint_add_taesd(struct checkpoint *c, const char *path, struct 
     c->vae.tiny_encoder = encoder;
     c->vae.tiny_scale = (float)c->latent_scale;
     c->vae.encoder.there |= encoder != NULL;
+    return ST_OK;
+}
+
+enum status checkpoint_open_tiny(struct checkpoint *c, struct checkpoint_numbers *n,
+                                 const char *path, struct error *err)
+{
+    n->latent_scale = c->latent_scale = 1; /* its latents are the denoiser's own */
+    enum status st = checkpoint_add_taesd(c, path, err);
+    const struct net_tiny *d = c->vae.tiny_decoder, *e = c->vae.tiny_encoder;
+    if (st)
+        return st;
+    if (!d || (e && e->shrink != d->shrink))
+        return error_set(err, ST_FORMAT, "%s: %s", path,
+                         d ? "its two halves do not fit each other" : "lacks a decoder");
+    c->vae.latent = d->latent;
+    c->vae.shrink = d->shrink;
     return ST_OK;
 }

@@ -159,8 +159,8 @@ static enum status chunk_text(struct chunks *c, const struct cond_source *src, c
 {
     struct prompt_list pieces = {0};
     *c = (struct chunks){.context = src->c->text.v.context,
-                         .t = src->c->tokenizer,
-                         .comma_id = comma_of(src->c->tokenizer),
+                         .t = checkpoint_tokenizer(src->c),
+                         .comma_id = comma_of(checkpoint_tokenizer(src->c)),
                          .err = err};
     enum status st = open_chunk(c);
     if (!st)
@@ -202,19 +202,52 @@ static double mean(const float *x, int64_t n)
     return sum / (double)n;
 }
 
+/* How many of a chunk's tokens are no padding: behind the end token there is nothing else. */
+static int used_tokens(const struct chunks *c, int chunk)
+{
+    const int32_t *id = c->id + (size_t)chunk * (size_t)c->context;
+    int n = c->context;
+    while (n > 1 && id[n - 1] == tokenizer_pad(c->t) && id[n - 1] != tokenizer_eos(c->t))
+        n--;
+    return n;
+}
+
+/* One chunk of one text through the library's tower: y [context, width], zeros behind its tokens.
+ */
+static enum status run_tower(struct cond_source *src, const struct chunks *c, int chunk, float *y)
+{
+    int64_t n = used_tokens(c, chunk), width = src->c->text.v.t.width;
+    struct tensor own = tensor_view(y, DT_F32, 2, (int64_t[]){n, width});
+    memset(y, 0, (size_t)(c->context * width) * sizeof *y);
+    return clip_run_states(src->c->tower, &src->run, c->id + (size_t)chunk * (size_t)c->context,
+                           (int)n, &own);
+}
+
 /* One chunk of every text: y [n, context, width]. */
+static enum status run_states(struct cond_source *src, const struct chunks *c, int n, int chunk,
+                              struct tensor *y, int32_t *ids)
+{
+    int64_t context = y->dim[1], width = y->dim[2];
+    enum status st = ST_OK;
+    for (int i = 0; i < n && src->c->tower && !st; i++)
+        st = run_tower(src, &c[i], chunk, (float *)y->data + i * context * width);
+    if (!src->c->tower) {
+        for (int i = 0; i < n; i++)
+            memcpy(ids + i * context, c[i].id + chunk * context, (size_t)context * sizeof *ids);
+        struct net_text text = src->c->text;
+        text.extra = embeddings_rows(src->embeddings);
+        st = net_text_run(&src->run, &text, y, ids, n, src->clip_skip);
+    }
+    return st ? st : backend_sync(src->run.be, src->run.err);
+}
+
+/* The same times the tokens' weights, with the mean that there was before. */
 static enum status run_chunk(struct cond_source *src, const struct chunks *c, int n, int chunk,
                              struct tensor *y, int32_t *ids)
 {
     int64_t context = y->dim[1], width = y->dim[2];
     float *x = y->data;
-    for (int i = 0; i < n; i++)
-        memcpy(ids + i * context, c[i].id + chunk * context, (size_t)context * sizeof *ids);
-    struct net_text text = src->c->text;
-    text.extra = embeddings_rows(src->embeddings);
-    enum status st = net_text_run(&src->run, &text, y, ids, n, src->clip_skip);
-    if (!st)
-        st = backend_sync(src->run.be, src->run.err);
+    enum status st = run_states(src, c, n, chunk, y, ids);
     if (st || !weighted(c, n))
         return st;
     double before = mean(x, tensor_count(y));
@@ -235,16 +268,18 @@ static enum status encode(struct cond_part *p, struct cond_source *src, const st
     int32_t *ids = clip_run_array(&src->run, p->n * context, sizeof *ids);
     enum status st = src->run.status;
     for (int i = 0; i < p->n && !st; i++) {
-        p->text[i].tokens = c[0].n * (int)context;
         p->text[i].states = mem_array((size_t)c[0].n * one, sizeof(float));
         if (!p->text[i].states)
             st = error_set(src->run.err, ST_NOMEM, "out of memory for a prompt");
     }
     for (int k = 0; k < c[0].n && !st; k++) {
         st = run_chunk(src, c, p->n, k, &y, ids);
-        for (int i = 0; i < p->n && !st; i++)
-            memcpy(p->text[i].states + (size_t)k * one, (float *)y.data + (size_t)i * one,
-                   one * sizeof(float));
+        for (int i = 0; i < p->n && !st; i++) {
+            int64_t tokens = src->c->tower ? used_tokens(&c[i], k) : context;
+            memcpy(p->text[i].states + p->text[i].tokens * width, (float *)y.data + (size_t)i * one,
+                   (size_t)(tokens * width) * sizeof(float));
+            p->text[i].tokens += (int)tokens;
+        }
     }
     if (!src->run.status)
         arena_rewind(src->run.arena, mark);

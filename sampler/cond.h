@@ -18,7 +18,7 @@
 
 struct cond_text {
     int end_step;  /* holds up to and with this one; the last holds for ever */
-    int tokens;    /* chunks of the tower's context, 77 each */
+    int tokens;    /* chunks of the text tower's context; of a CLIP model's those that count */
     float *states; /* [tokens, width] */
 };
 struct cond_part { /* of prompts joined by AND */

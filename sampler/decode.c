@@ -23,16 +23,18 @@ static enum status decode_part(struct denoiser *d, float *y, const float *x, con
 {
     const struct checkpoint *c = d->s->c;
     int64_t unit = c->vae.shrink, cells = d->h * d->w;
-    float scale = (float)(1 / c->latent_scale);
     struct tensor out = tensor_view(y, DT_F32, 4, (int64_t[]){1, p->h * unit, p->w * unit, 3});
     denoiser_begin(d, "decoder");
     struct tensor z = clip_run_tensor(&d->run, 4, (int64_t[]){1, p->h, p->w, d->channels});
     if (d->run.status)
         return d->run.status;
-    for (int64_t k = 0; k < d->channels; k++)
+    for (int64_t k = 0; k < d->channels; k++) {
+        float scale = c->latent_std ? c->latent_std[k] : (float)(1 / c->latent_scale);
+        float mean = c->latent_mean ? c->latent_mean[k] : 0;
         for (int64_t i = 0; i < p->h * p->w; i++)
             ((float *)z.data)[i * d->channels + k] =
-                x[k * cells + (p->y + i / p->w) * d->w + p->x + i % p->w] * scale;
+                x[k * cells + (p->y + i / p->w) * d->w + p->x + i % p->w] * scale + mean;
+    }
     enum status st = net_vae_decode(&d->run, &c->vae, &out, &z);
     if (!st)
         st = backend_sync(d->s->be, d->err);

@@ -40,6 +40,12 @@ enum status embeddings_open(struct embeddings **out, const char *dir, const stru
 {
     struct embeddings *e = mem_zalloc(sizeof *e);
     *out = NULL;
+    if (c->tower) {
+        mem_free(e);
+        return error_set(err, ST_UNSUPPORTED,
+                         "embeddings are made for a text tower of CLIP's; %s attends to %s",
+                         c->name, clip_info(c->tower)->name);
+    }
     if (!e)
         return error_set(err, ST_NOMEM, "out of memory for embeddings");
     e->width = c->text.v.t.width;
@@ -53,7 +59,8 @@ enum status embeddings_open(struct embeddings **out, const char *dir, const stru
             st = error_set(err, ST_NOMEM, "out of memory for embeddings");
     }
     for (size_t i = 0; i < e->shelf.n && !st; i++)
-        st = read_name(&e->entry[i], path_base(e->shelf.item[i].name), c->tokenizer, err);
+        st =
+            read_name(&e->entry[i], path_base(e->shelf.item[i].name), checkpoint_tokenizer(c), err);
     if (st)
         embeddings_close(e);
     else

@@ -93,10 +93,10 @@ enum status sampler_check(const struct checkpoint *c, struct sampler_job *job, s
     int unit = c->vae.shrink;
     job->prompt = job->prompt ? job->prompt : "";
     job->negative = job->negative ? job->negative : "";
-    job->width = job->width ? job->width : 512;
-    job->height = job->height ? job->height : 512;
+    job->width = job->width ? job->width : c->side;
+    job->height = job->height ? job->height : c->side;
     job->steps = job->steps ? job->steps : 20;
-    job->guidance = job->has_guidance ? job->guidance : 7;
+    job->guidance = job->has_guidance ? job->guidance : c->guidance;
     job->has_guidance = true;
     job->clip_skip = job->clip_skip ? job->clip_skip : 1;
     const struct schedule *own = NULL;
@@ -112,6 +112,9 @@ enum status sampler_check(const struct checkpoint *c, struct sampler_job *job, s
         return error_set(err, ST_USAGE, "%d steps: from 1 to %d", job->steps, SAMPLER_MAX_STEPS);
     if (!(job->guidance >= -100 && job->guidance <= 100))
         return error_set(err, ST_USAGE, "a guidance of %g: from -100 to 100", job->guidance);
+    if (job->clip_skip > 1 && c->tower)
+        return error_set(err, ST_USAGE, "a clip skip of %d: %s attends to the last states alone",
+                         job->clip_skip, c->name);
     if (job->clip_skip < 1 || job->clip_skip > c->text.v.t.layers)
         return error_set(err, ST_USAGE, "a clip skip of %d: the text tower has %d layers",
                          job->clip_skip, c->text.v.t.layers);
@@ -224,6 +227,7 @@ static enum status ask(struct denoiser *d, float *y, const float *x, float sigma
     int64_t pixels = d->h * d->w, n = d->channels * pixels, width = c->unet.context;
     int64_t wide = c->unet.in, more = wide - d->channels;
     float times[2];
+    int32_t keys[2];
     double scale = 1 / sqrt((double)sigma * sigma + 1), keep = 1, take = -(double)sigma;
     if (c->prediction == PREDICT_V) {
         keep = scale * scale;
@@ -243,8 +247,10 @@ static enum status ask(struct denoiser *d, float *y, const float *x, float sigma
         for (int64_t k = 0; k < pixels && more > 0; k++)
             memcpy(own + k * wide + d->channels, d->beside + k * more, (size_t)more * sizeof *own);
         fill_context((float *)context.data + i * t[0].tokens * width, &t[i], width);
+        keys[i] = t[i].text->tokens;
     }
-    enum status st = net_unet_run(&d->run, &c->unet, &out, &in, times, &context);
+    enum status st =
+        net_unet_run(&d->run, &c->unet, &out, &in, times, &context, c->tower ? keys : NULL);
     if (!st)
         st = backend_sync(d->s->be, d->err);
     if (!st)
@@ -330,10 +336,13 @@ static enum status denoise(void *ctx, float *denoised, const float *x, float sig
         t[i].text = cond_at(&d->good.part[i], d->call);
         longest = t[i].text->tokens > longest ? t[i].text->tokens : longest;
     }
-    for (int i = 0; i < prompts; i++)
-        t[i].tokens = longest;
     t[prompts].text = cond_at(&d->bad.part[0], d->call);
     t[prompts].tokens = t[prompts].text->tokens;
+    bool masked = d->s->c->tower != NULL; /* what makes a prompt longer is then not looked at */
+    if (masked && t[prompts].tokens > longest)
+        longest = t[prompts].tokens;
+    for (int i = 0; i < prompts + masked; i++)
+        t[i].tokens = longest;
     enum status st = ask_all(d, hide_init(d, denoised, x), sigma, t, prompts + both);
     if (!st)
         st = guide(d, denoised, prompts, both, sigma);

@@ -42,9 +42,9 @@ struct sampler_progress {
 /* All-zero means the default, given in brackets. */
 struct sampler_job {
     const char *prompt, *negative; /* [""]; sampler/prompt.h's grammar */
-    int width, height;             /* [512], multiples of the autoencoder's 8 */
+    int width, height;             /* [the checkpoint's side], multiples of the autoencoder's 8 */
     int steps;                     /* [20] */
-    bool has_guidance;             /* else 7 */
+    bool has_guidance;             /* else the checkpoint's */
     double guidance;               /* 1: the prompt alone, without its negative */
     uint64_t seed;                 /* of this picture */
     /* [0] to 1: so far the first noise turns towards that of variation_seed, column by column on a

@@ -11,18 +11,22 @@ static void to_signed(float *y, const uint8_t *x, int64_t n)
         y[i] = x ? 2 * ((float)x[i] / 255) - 1 : 0;
 }
 
-/* z = scale * (mean + exp(logvar / 2) * noise); moments are channels last, z is not. */
+/* z = scale * (mean + exp(logvar / 2) * noise - shift); moments are channels last, z is not. */
 static void sample_posterior(struct denoiser *d, float *z, const float *moments)
 {
     int64_t pixels = d->h * d->w, channels = d->channels;
     noise_normal(&d->noise, z, channels * pixels);
-    for (int64_t c = 0; c < channels; c++)
+    const struct checkpoint *k = d->s->c;
+    for (int64_t c = 0; c < channels; c++) {
+        float scale = k->latent_std ? 1 / k->latent_std[c] : (float)k->latent_scale;
+        float shift = k->latent_mean ? k->latent_mean[c] : 0;
         for (int64_t i = 0; i < pixels; i++) {
             const float *m = moments + i * 2 * channels;
             float logvar = fminf(fmaxf(m[channels + c], -30), 20);
             float *v = z + c * pixels + i;
-            *v = (m[c] + expf(0.5f * logvar) * *v) * (float)d->s->c->latent_scale;
+            *v = (m[c] + expf(0.5f * logvar) * *v - shift) * scale;
         }
+    }
 }
 
 /* pixels: [height, width, 3] of the job, -1 to 1. */

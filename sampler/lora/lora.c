@@ -167,8 +167,12 @@ enum status lora_apply(struct lora_patch **out, struct checkpoint *c, struct lor
 {
     struct arena arena = {0};
     struct clip_run r = {.arena = &arena, .err = err};
-    struct lora_patch *p = mem_zalloc(sizeof *p);
     *out = NULL;
+    if (c->tower && l->n)
+        return error_set(err, ST_UNSUPPORTED,
+                         "<%.80s> is made for Stable Diffusion, and %s is another network",
+                         l->item[0].text, c->name);
+    struct lora_patch *p = mem_zalloc(sizeof *p);
     enum status st = p ? ST_OK : ST_NOMEM;
     if (!st) {
         p->c = c;

@@ -4,6 +4,8 @@
 #include "core/mem.h"
 #include <string.h>
 
+enum { POOL_GROUPS = 4 };
+
 static bool has(const struct weights *w, const char *prefix, int i, const char *part)
 {
     char name[NET_NAME_MAX];
@@ -50,6 +52,22 @@ static struct net_conv load_conv(struct loading *s, int64_t in, const char *stem
     return c;
 }
 
+static void load_pool(struct loading *s, struct net_tiny_stage *y, int i, int64_t in)
+{
+    char stem[32];
+    snprintf(stem, sizeof stem, "%d.pool.0", i);
+    y->pool[0] = load_conv(s, in, stem, false);
+    if (!s->l.l.status && s->width % POOL_GROUPS)
+        net_load_fail(&s->l, "%s%s gives %d channels, no multiple of %d", s->l.src.prefix, stem,
+                      (int)s->width, (int)POOL_GROUPS);
+    y->pool_norm = net_load_norm(&s->l, s->width, "%d.pool.1", i);
+    snprintf(stem, sizeof stem, "%d.pool.3", i);
+    y->pool[1] = load_conv(s, s->width, stem, false);
+    if (!s->l.l.status && s->width != in)
+        net_load_fail(&s->l, "%s%s gives %d channels for %d", s->l.src.prefix, stem, (int)s->width,
+                      (int)in);
+}
+
 static void load_block(struct loading *s, struct net_tiny_stage *y, int i)
 {
     char stem[32];
@@ -62,6 +80,9 @@ static void load_block(struct loading *s, struct net_tiny_stage *y, int i)
     snprintf(stem, sizeof stem, "%d.skip", i);
     if (!s->l.l.status && in != out)
         y->skip = load_conv(s, in, stem, false);
+    if (!s->l.l.status && net_load_has(&s->l, "%d.pool.0", i))
+        load_pool(s, y, i, in);
+    s->width = out;
 }
 
 static void load_stages(struct loading *s, bool decoder, int first)
@@ -156,9 +177,23 @@ static void turn_to(struct pass *p, const struct tensor *y, int spare)
     p->x = *y;
 }
 
+/* x += conv(relu(norm(conv(x)))) */
+static void pool_run(struct pass *p, const struct net_tiny_stage *s)
+{
+    struct tensor a = picture(p->spare[0], &p->x, s->pool[0].w.dim[0]);
+    struct tensor b = picture(p->spare[1], &p->x, s->pool[1].w.dim[0]);
+    conv(p, &a, &p->x, &s->pool[0], 1, ACT_NONE);
+    net_norm_run(p->r, &a, &a, NULL, &s->pool_norm, &(struct net_norm_opts){POOL_GROUPS, 1e-5f},
+                 ACT_RELU);
+    conv(p, &b, &a, &s->pool[1], 1, ACT_NONE);
+    op_add(p->r->be, &p->x, &p->x, &b);
+}
+
 /* relu(conv(relu(conv(relu(conv(x))))) + skip(x)) */
 static void block_run(struct pass *p, const struct net_tiny_stage *s)
 {
+    if (s->pool[0].w.data)
+        pool_run(p, s);
     struct tensor a = picture(p->spare[0], &p->x, s->conv[0].w.dim[0]);
     struct tensor b = picture(p->spare[1], &p->x, s->conv[1].w.dim[0]);
     struct tensor y = picture(p->spare[0], &p->x, s->conv[2].w.dim[0]);

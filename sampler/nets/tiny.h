@@ -8,7 +8,8 @@
  * Its latents are the denoiser's own: scaled as those that leave AutoencoderKL's encoder times the
  * scaling factor. One half a struct; a file may hold one or both. Structure is read from the
  * tensors: "<i>.weight" is a convolution, "<i>.conv.0.weight" a block, and a number left out in the
- * decoder enlarges. */
+ * decoder enlarges. TAEF2 is read as well, whose blocks may have a "<i>.pool" of two 1x1
+ * convolutions and a group norm. */
 #ifndef EIDETIC_SAMPLER_NETS_TINY_H
 #define EIDETIC_SAMPLER_NETS_TINY_H
 
@@ -20,7 +21,9 @@ enum net_tiny_kind { NET_TINY_CONV, NET_TINY_BLOCK, NET_TINY_DOWN, NET_TINY_UP }
 struct net_tiny_stage {
     enum net_tiny_kind kind;
     struct net_conv conv[3];
-    struct net_conv skip; /* a block's, where it changes its width; w.data NULL = none */
+    struct net_conv skip;       /* a block's, where it changes its width; w.data NULL = none */
+    struct net_conv pool[2];    /* what is added to a block's input first; w.data NULL = nothing */
+    struct clip_norm pool_norm; /* between the two */
 };
 struct net_tiny {
     int stages; /* 0 = this half is not there */

@@ -210,6 +210,7 @@ struct pass { /* one run */
     struct clip_run *r;
     const struct net_unet *u;
     const struct tensor *context;
+    const int32_t *keys;
     struct tensor time;
     struct tensor skip[NET_MAX_LEVELS * (NET_MAX_BLOCKS + 1) + 1];
     int skips;
@@ -228,7 +229,7 @@ static void stage_run(struct pass *p, const struct net_stage *s, const struct te
     if (p->r->status || net_resnet_run(p->r, &s->res, &y, x, &p->time, &p->u->norm))
         return;
     if (s->attn.depth)
-        net_transformer_run(p->r, &s->attn, &y, p->context, p->u->norm.groups);
+        net_transformer_run(p->r, &s->attn, &y, p->context, p->keys, p->u->norm.groups);
     p->h = y;
 }
 
@@ -284,9 +285,10 @@ static void mid_run(struct pass *p)
 }
 
 enum status net_unet_run(struct clip_run *r, const struct net_unet *u, struct tensor *y,
-                         const struct tensor *x, const float *times, const struct tensor *context)
+                         const struct tensor *x, const float *times, const struct tensor *context,
+                         const int32_t *keys)
 {
-    struct pass p = {.r = r, .u = u, .context = context};
+    struct pass p = {.r = r, .u = u, .context = context, .keys = keys};
     size_t mark = arena_mark(r->arena);
     p.time = clip_run_tensor(r, 2, (int64_t[]){x->dim[0], u->time_width});
     p.h = clip_run_tensor(r, 4, (int64_t[]){x->dim[0], x->dim[1], x->dim[2], u->width});

@@ -4,7 +4,7 @@
  *     struct net_unet u;
  *     net_unet_load(&u, &loader, &config);
  *     struct tensor eps = ...;                            // [B,h,w,out]
- *     net_unet_run(&run, &u, &eps, &x, times, &context);  // x [B,h,w,in], context [B,T,D]
+ *     net_unet_run(&run, &u, &eps, &x, times, &context, NULL); // x [B,h,w,in], context [B,T,D]
  *
  * Structure and widths are read from the tensors that are there: levels, blocks on a level, which
  * have attention, how deep. Only heads, groups and epsilon are the config's. Equals diffusers in
@@ -59,15 +59,18 @@ struct net_unet {
 
 enum status net_unet_load(struct net_unet *u, struct net_loader *l,
                           const struct net_unet_config *c);
-/* times [B]: training steps, may be fractional. */
+/* times [B]: training steps, may be fractional. keys [B]: so many of the T states count, the first
+ * ones; NULL = all. */
 enum status net_unet_run(struct clip_run *r, const struct net_unet *u, struct tensor *y,
-                         const struct tensor *x, const float *times, const struct tensor *context);
+                         const struct tensor *x, const float *times, const struct tensor *context,
+                         const int32_t *keys);
 
 /* unet_attn.c */
 void net_transformer_load(struct net_loader *l, struct net_transformer *t, int64_t width, int heads,
                           int *context, const char *stem);
 /* x [B,H,W,C] in place. */
 enum status net_transformer_run(struct clip_run *r, const struct net_transformer *t,
-                                struct tensor *x, const struct tensor *context, int groups);
+                                struct tensor *x, const struct tensor *context, const int32_t *keys,
+                                int groups);
 
 #endif

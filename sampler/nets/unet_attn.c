@@ -97,7 +97,7 @@ static bool scratch_take(struct scratch *s, struct clip_run *r, const struct net
 
 /* x += o(attention(q(norm(x)), k(from), v(from))); from: the normed x itself, or the prompt. */
 static void attend(struct clip_run *r, const struct net_attention *a, struct scratch *s,
-                   struct tensor *x, const struct tensor *context, int heads)
+                   struct tensor *x, const struct tensor *context, const int32_t *keys, int heads)
 {
     const struct tensor *from = context ? context : &s->n;
     struct tensor k = s->k, v = s->v;
@@ -106,16 +106,16 @@ static void attend(struct clip_run *r, const struct net_attention *a, struct scr
     clip_linear_run(r, &s->q, &s->n, &a->q, ACT_NONE, NULL);
     clip_linear_run(r, &k, from, &a->k, ACT_NONE, NULL);
     clip_linear_run(r, &v, from, &a->v, ACT_NONE, NULL);
-    op_attention(r->be, &s->a, &s->q, &k, &v, &(struct attn_opts){.heads = heads});
+    op_attention(r->be, &s->a, &s->q, &k, &v, &(struct attn_opts){.heads = heads, .kv_len = keys});
     clip_linear_run(r, x, &s->a, &a->o, ACT_NONE, x);
 }
 
 static void layer_run(struct clip_run *r, const struct net_transformer *t,
                       const struct net_layer *l, struct scratch *s, struct tensor *x,
-                      const struct tensor *context)
+                      const struct tensor *context, const int32_t *keys)
 {
-    attend(r, &l->self, s, x, NULL, t->heads);
-    attend(r, &l->cross, s, x, context, t->heads);
+    attend(r, &l->self, s, x, NULL, NULL, t->heads);
+    attend(r, &l->cross, s, x, context, keys, t->heads);
     struct tensor value = s->value, gate = s->gate;
     value.dim[2] = gate.dim[2] = l->value.w.dim[0];
     clip_norm_run(r, &s->n, x, &l->norm, 1e-5f);
@@ -126,7 +126,8 @@ static void layer_run(struct clip_run *r, const struct net_transformer *t,
 }
 
 enum status net_transformer_run(struct clip_run *r, const struct net_transformer *t,
-                                struct tensor *x, const struct tensor *context, int groups)
+                                struct tensor *x, const struct tensor *context, const int32_t *keys,
+                                int groups)
 {
     size_t mark = arena_mark(r->arena);
     int64_t dims[3] = {x->dim[0], x->dim[1] * x->dim[2], t->width};
@@ -137,7 +138,7 @@ enum status net_transformer_run(struct clip_run *r, const struct net_transformer
     net_norm_run(r, &s.n, &whole, NULL, &t->norm, &(struct net_norm_opts){groups, 1e-6f}, ACT_NONE);
     clip_linear_run(r, &h, &s.n, &t->in, ACT_NONE, NULL);
     for (int i = 0; i < t->depth; i++)
-        layer_run(r, t, &t->layer[i], &s, &h, context);
+        layer_run(r, t, &t->layer[i], &s, &h, context, keys);
     clip_linear_run(r, &whole, &h, &t->out, ACT_NONE, &whole);
     arena_rewind(r->arena, mark);
     return ST_OK;

@@ -96,7 +96,7 @@ static struct tensor run_unet(struct fixture *f)
     context.data = toy_values("sd", "context", (size_t)tensor_count(&context), DT_F32, 0.0, 1.7);
     y.data = mem_zarray((size_t)tensor_count(&y), sizeof(float));
     const float times[2] = {981.0f, 3.5f};
-    assert_int_equal(net_unet_run(&f->run, &f->c->unet, &y, &x, times, &context), ST_OK);
+    assert_int_equal(net_unet_run(&f->run, &f->c->unet, &y, &x, times, &context, NULL), ST_OK);
     mem_free(x.data);
     mem_free(context.data);
     return y;

@@ -93,7 +93,7 @@ static void check_unet(struct fixture *f)
     f->run.tower = "unet";
     f->check.compared = 0;
     const float times[2] = {981.0f, 3.5f};
-    assert_int_equal(net_unet_run(&f->run, &f->c->unet, &y, &x, times, &context), ST_OK);
+    assert_int_equal(net_unet_run(&f->run, &f->c->unet, &y, &x, times, &context, NULL), ST_OK);
     assert_int_equal(f->check.compared, 3 + 2 * f->c->unet.levels);
     mem_free(x.data);
     mem_free(context.data);
@@ -223,7 +223,8 @@ static void run_once(const struct sd_toy *o, struct tensor *y)
     f.run.trace = NULL;
     *y = output(4, x.dim);
     assert_int_equal(
-        net_unet_run(&f.run, &f.c->unet, y, &x, (const float[]){500.0f, 20.0f}, &context), ST_OK);
+        net_unet_run(&f.run, &f.c->unet, y, &x, (const float[]){500.0f, 20.0f}, &context, NULL),
+        ST_OK);
     mem_free(x.data);
     mem_free(context.data);
     fixture_close(&f);

@@ -29,18 +29,18 @@ class Squash(nn.Module):
         return torch.tanh(x / 3) * 3
 
 
-def encoder(latent=32):
-    layers = [conv(3, 64), Block(64)]
+def encoder(latent=32, n=64, blocks=3):
+    layers = [conv(3, n), Block(n)]
     for stage in range(3):
-        layers += [conv(64, 64, stride=2, bias=False)] + [Block(64, pooled=stage == 2) for _ in range(3)]
-    return nn.Sequential(*layers, conv(64, latent))
+        layers += [conv(n, n, stride=2, bias=False)] + [Block(n, pooled=stage == 2) for _ in range(blocks)]
+    return nn.Sequential(*layers, conv(n, latent))
 
 
-def decoder(latent=32):
-    layers = [Squash(), conv(latent, 64), nn.ReLU()]
+def decoder(latent=32, n=64, blocks=3):
+    layers = [Squash(), conv(latent, n), nn.ReLU()]
     for stage in range(3):
-        layers += [Block(64, pooled=stage == 0) for _ in range(3)] + [nn.Upsample(scale_factor=2), conv(64, 64, bias=False)]
-    return nn.Sequential(*layers, Block(64), conv(64, 3))
+        layers += [Block(n, pooled=stage == 0) for _ in range(blocks)] + [nn.Upsample(scale_factor=2), conv(n, n, bias=False)]
+    return nn.Sequential(*layers, Block(n), conv(n, 3))
 
 
 def load(folder):
