@@ -2,6 +2,7 @@
  * without any. Surprising: nothing in a bare state dict says which GELU it was trained with, nor
  * how wide a head is; the rules for that stand at guess_config and are repeated in clip_info's
  * note. */
+#include "clip/arch/resnet.h"
 #include "clip/arch/vit.h"
 #include "clip/config.h"
 #include "core/path.h"
@@ -10,8 +11,15 @@
 
 #define QUICK_TRAIT "eidetic.quick_gelu"
 
+/* vit comes first: clip_vit_run_text reads it at m->data. */
+struct open_clip {
+    struct clip_vit vit;
+    struct clip_resnet resnet; /* the image tower where its width is not 0 */
+};
+
 struct open_clip_cfg {
     struct clip_vit_image *image;
+    struct clip_resnet *resnet;
     struct clip_vit_text *text;
     int dim, vocab;
     bool image_scale, text_scale; /* LayerScale */
@@ -23,6 +31,12 @@ static bool probe(const struct clip_source *src)
 {
     struct clip_loader l = {.src = src};
     return src->open_clip || clip_load_has(&l, "visual.conv1.weight");
+}
+
+static bool probe_resnet(const struct clip_source *src)
+{
+    struct clip_loader l = {.src = src};
+    return clip_load_has(&l, "visual.layer1.0.conv1.weight");
 }
 
 /* Parts of OpenCLIP that are not read, each refused by its name. */
@@ -76,13 +90,45 @@ static void read_transformer(struct clip_config *g, const json_t *o, bool quick,
     refuse(g, o, "attention", parts);
 }
 
+static void check_resnet(struct clip_config *g, const struct clip_resnet *v)
+{
+    if (v->width % 2)
+        clip_config_fail(g, ST_FORMAT, "width %d of a resnet is odd", v->width);
+    else if (v->size % 32)
+        clip_config_fail(g, ST_FORMAT, "image_size %d of a resnet is not a multiple of 32",
+                         v->size);
+    else if (v->heads < 1 || v->width * 32 % v->heads)
+        clip_config_fail(g, ST_FORMAT, "%d channels of a resnet do not split into %d heads",
+                         v->width * 32, v->heads);
+}
+
+static void read_resnet(struct clip_config *g, const json_t *o, struct clip_resnet *v)
+{
+    const json_t *layers = json_object_get(o, "layers");
+    if (json_array_size(layers) != CLIP_RESNET_STAGES)
+        clip_config_fail(g, ST_FORMAT, "layers of a resnet must be %d numbers", CLIP_RESNET_STAGES);
+    for (int i = 0; i < CLIP_RESNET_STAGES; i++) {
+        double n = json_number_value(json_array_get(layers, (size_t)i));
+        v->layers[i] = n >= 1 && n <= CLIP_MAX_LAYERS ? (int)n : 0;
+        if (!v->layers[i])
+            clip_config_fail(g, ST_FORMAT, "layers of a resnet must be from 1 to %d",
+                             CLIP_MAX_LAYERS);
+    }
+    v->width = clip_config_int(g, o, "width", 64, 2, CLIP_MAX_WIDTH / 32);
+    v->size = clip_config_side(g, o, "image_size", 224, 32, CLIP_MAX_IMAGE);
+    v->heads = v->width * 32 / clip_config_int(g, o, "head_width", 64, 1, CLIP_MAX_WIDTH);
+    check_resnet(g, v);
+}
+
 static void read_vision(struct clip_config *g, const json_t *o, bool quick, struct open_clip_cfg *c)
 {
     static const char *const parts[] = {"timm_model_name", "attentional_pool", NULL};
     struct clip_vit_image *v = c->image;
     refuse(g, o, "vision_cfg", parts);
-    if (json_is_array(json_object_get(o, "layers")))
-        clip_config_fail(g, ST_UNSUPPORTED, "a resnet image tower is not read");
+    if (json_is_array(json_object_get(o, "layers"))) {
+        read_resnet(g, o, c->resnet);
+        return;
+    }
     read_transformer(g, o, quick, &v->t, 768, &c->image_scale);
     int head = clip_config_int(g, o, "head_width", 64, 1, CLIP_MAX_WIDTH);
     v->t.heads = v->t.width / head; /* rounds down, as open_clip does */
@@ -153,7 +199,8 @@ static enum status read_config(struct clip_model *m, const struct clip_source *s
     const json_t *pre = clip_config_object(&g, src->config, "preprocess_cfg");
     if (g.status)
         return g.status;
-    return clip_preprocess_open_clip(&m->pre, src->config_path, pre, c->image->size, err);
+    int size = c->resnet->width ? c->resnet->size : c->image->size;
+    return clip_preprocess_open_clip(&m->pre, src->config_path, pre, size, err);
 }
 
 static int64_t dim_of(const struct clip_loader *l, const char *name, int i)
@@ -194,6 +241,54 @@ static bool names_say_quick(const struct clip_source *src)
            name_says(file, "quickgelu") || name_says(file, "openai");
 }
 
+static enum status guess_vit(const struct clip_loader *l, struct open_clip_cfg *c,
+                             struct error *err)
+{
+    struct clip_vit_image *v = c->image;
+    int64_t tokens = dim_of(l, "visual.positional_embedding", 0), dim = dim_of(l, "visual.proj", 1);
+    int64_t patch = dim_of(l, "visual.conv1.weight", 3);
+    guess_transformer(l, &v->t, "visual.transformer.", dim_of(l, "visual.conv1.weight", 0));
+    if (tokens < 2 || tokens > (1 << 20) || patch < 1 || patch > CLIP_MAX_IMAGE || dim < 1 ||
+        dim > CLIP_MAX_DIM || !v->t.width || !v->t.hidden || !v->t.layers)
+        return error_set(err, ST_FORMAT, "%s: not the tensors of a clip vit", l->src->path);
+    int grid = (int)lround(sqrt((double)(tokens - 1)));
+    v->patch = (int)patch;
+    if ((int64_t)grid * grid != tokens - 1 || grid * patch > CLIP_MAX_IMAGE)
+        return error_set(err, ST_FORMAT, "%s: %lld positions are no square picture", l->src->path,
+                         (long long)tokens);
+    v->size = grid * v->patch;
+    int head = v->t.width == 1280 ? 80 : v->t.width == 1408 ? 88 : v->t.width == 1664 ? 104 : 64;
+    v->t.heads = v->t.width % head == 0 ? v->t.width / head : 1;
+    c->dim = (int)dim;
+    return ST_OK;
+}
+
+/* Heads are 64 wide in all of OpenAI's. */
+static enum status guess_resnet(const struct clip_loader *l, struct open_clip_cfg *c,
+                                struct error *err)
+{
+    struct clip_resnet *v = c->resnet;
+    struct clip_config g = {.file = l->src->path, .err = err};
+    int64_t width = dim_of(l, "visual.layer1.0.conv1.weight", 0);
+    int64_t places = dim_of(l, "visual.attnpool.positional_embedding", 0) - 1;
+    int64_t dim = dim_of(l, "visual.attnpool.c_proj.weight", 0);
+    for (int s = 0; s < CLIP_RESNET_STAGES; s++)
+        while (v->layers[s] < CLIP_MAX_LAYERS &&
+               clip_load_has(l, "visual.layer%d.%d.conv1.weight", s + 1, v->layers[s]))
+            v->layers[s]++;
+    int side = places > 0 && places <= CLIP_MAX_IMAGE ? (int)lround(sqrt((double)places)) : 0;
+    if (width < 2 || width > CLIP_MAX_WIDTH / 32 || dim < 1 || dim > CLIP_MAX_DIM || !side ||
+        side > CLIP_MAX_IMAGE / 32 || (int64_t)side * side != places || !v->layers[0] ||
+        !v->layers[1] || !v->layers[2] || !v->layers[3])
+        return error_set(err, ST_FORMAT, "%s: not the tensors of a clip resnet", l->src->path);
+    v->width = (int)width;
+    v->size = side * 32;
+    v->heads = v->width * 32 / 64;
+    c->dim = (int)dim;
+    check_resnet(&g, v);
+    return g.status;
+}
+
 /* A bare state dict. Sizes come from shapes. Heads are 64 wide but in the image towers of ViT-H, g
  * and G, whose widths nothing else has. QuickGELU when the file is OpenAI's own (its three buffers)
  * or its name says "quickgelu" or "openai"; else GELU, which all of OpenCLIP's own trainings but a
@@ -205,12 +300,12 @@ static enum status guess_config(struct clip_model *m, const struct clip_loader *
     struct clip_vit_text *t = c->text;
     const char *path = l->src->path;
     char name[64];
-    int64_t tokens = dim_of(l, "visual.positional_embedding", 0);
-    int64_t patch = dim_of(l, "visual.conv1.weight", 3);
     bool carried = weights_meta(l->src->weights, QUICK_TRAIT) != NULL;
     bool named = carried || names_say_quick(l->src);
     bool quick = l->src->openai || named;
-    guess_transformer(l, &v->t, "visual.transformer.", dim_of(l, "visual.conv1.weight", 0));
+    enum status st = probe_resnet(l->src) ? guess_resnet(l, c, err) : guess_vit(l, c, err);
+    if (st)
+        return st;
     snprintf(name, sizeof name, "%sln_final.weight", c->at);
     int64_t width = dim_of(l, name, 0);
     snprintf(name, sizeof name, "%stransformer.", c->at);
@@ -218,30 +313,16 @@ static enum status guess_config(struct clip_model *m, const struct clip_loader *
     snprintf(name, sizeof name, "%spositional_embedding", c->at);
     int64_t context = dim_of(l, name, 0);
     snprintf(name, sizeof name, "%stoken_embedding.weight", c->at);
-    int64_t vocab = dim_of(l, name, 0), dim = dim_of(l, "visual.proj", 1);
-    if (tokens < 2 || tokens > (1 << 20) || patch < 1 || patch > CLIP_MAX_IMAGE || context < 2 ||
-        context > CLIP_MAX_CONTEXT || vocab < 1 || vocab > CLIP_MAX_VOCAB || dim < 1 ||
-        dim > CLIP_MAX_DIM || !v->t.width || !v->t.hidden || !v->t.layers || !t->t.width ||
-        !t->t.hidden || !t->t.layers)
-        return error_set(err, ST_FORMAT, "%s: %s", path,
-                         clip_load_has(l, "visual.layer1.0.conv1.weight")
-                             ? "a resnet image tower is not read"
-                             : "not the tensors of a clip vit");
-    int grid = (int)lround(sqrt((double)(tokens - 1)));
-    v->patch = (int)patch;
-    if ((int64_t)grid * grid != tokens - 1 || grid * patch > CLIP_MAX_IMAGE)
-        return error_set(err, ST_FORMAT, "%s: %lld positions are no square picture", path,
-                         (long long)tokens);
-    v->size = grid * v->patch;
-    int head = v->t.width == 1280 ? 80 : v->t.width == 1408 ? 88 : v->t.width == 1664 ? 104 : 64;
-    v->t.heads = v->t.width % head == 0 ? v->t.width / head : 1;
+    int64_t vocab = dim_of(l, name, 0);
+    if (context < 2 || context > CLIP_MAX_CONTEXT || vocab < 1 || vocab > CLIP_MAX_VOCAB ||
+        !t->t.width || !t->t.hidden || !t->t.layers)
+        return error_set(err, ST_FORMAT, "%s: not the tensors of a clip text tower", path);
     t->t.heads = t->t.width % 64 == 0 ? t->t.width / 64 : 1;
     v->t.act = t->t.act = quick ? ACT_QUICK_GELU : ACT_GELU;
     t->t.causal = true;
     t->pool = CLIP_POOL_ARGMAX;
     t->context = (int)context;
     c->vocab = (int)vocab;
-    c->dim = (int)dim;
     c->image_scale = clip_load_has(l, "visual.transformer.resblocks.0.ls_1.gamma");
     c->text_scale = clip_load_has(l, "%stransformer.resblocks.0.ls_1.gamma", c->at);
     c->text_proj_bias = clip_load_has(l, "%stext_projection.bias", c->at);
@@ -253,7 +334,8 @@ static enum status guess_config(struct clip_model *m, const struct clip_loader *
               : named   ? "no config: sizes from shapes, quick_gelu by the file's name"
                       : "no config: sizes from shapes, gelu (a .json beside the file, or quickgelu "
                         "in its name, says otherwise)";
-    return clip_preprocess_open_clip(&m->pre, path, NULL, v->size, err);
+    return clip_preprocess_open_clip(&m->pre, path, NULL,
+                                     c->resnet->width ? c->resnet->size : v->size, err);
 }
 
 static void load_layers(struct clip_loader *l, struct clip_transformer *t, bool scaled,
@@ -323,25 +405,43 @@ static void load_text(struct clip_loader *l, struct open_clip_cfg *c)
         v->proj.w = clip_load_turned(l, d, c->dim, "%stext_projection", c->at);
 }
 
+static void describe_resnet(struct clip_model *m, const struct clip_resnet *v)
+{
+    size_t n = strlen(m->recipe);
+    m->image_layers = CLIP_RESNET_STAGES;
+    m->image_width = v->width * 32;
+    m->patch = 32;
+    m->input_side = v->size;
+    m->image_alone = true;
+    snprintf(m->recipe + n, sizeof m->recipe - n, " resnet %d", v->heads);
+}
+
 static enum status open_model(struct clip_model *m, const struct clip_source *src,
                               const struct clip_opts *o, struct error *err)
 {
     struct clip_loader l = {.m = m, .src = src, .err = err};
-    struct clip_vit *v = arena_alloc(&m->arena, sizeof *v);
-    if (!v)
+    struct open_clip *d = arena_alloc(&m->arena, sizeof *d);
+    if (!d)
         return error_set(err, ST_NOMEM, "%s: out of memory", src->path);
-    memset(v, 0, sizeof *v);
-    m->data = v;
-    struct open_clip_cfg c = {.image = &v->image, .text = &v->text};
+    memset(d, 0, sizeof *d);
+    m->data = d;
+    struct clip_vit *v = &d->vit;
+    struct open_clip_cfg c = {.image = &v->image, .text = &v->text, .resnet = &d->resnet};
     c.at = clip_load_has(&l, "text.token_embedding.weight") ? "text." : "";
     enum status st = src->config ? read_config(m, src, &c, err) : guess_config(m, &l, &c, err);
     if (st)
         return st;
-    if (v->image.patch > v->image.size)
+    if (probe_resnet(src) != (d->resnet.width > 0))
+        return error_set(err, ST_FORMAT, "%s: the config and the tensors differ on the image tower",
+                         src->path);
+    if (!d->resnet.width && v->image.patch > v->image.size)
         return error_set(err, ST_FORMAT, "%s: patch_size %d exceeds image_size %d", src->path,
                          v->image.patch, v->image.size);
-    v->image.grid = v->image.size / v->image.patch;
-    if (!o->no_image)
+    if (!d->resnet.width)
+        v->image.grid = v->image.size / v->image.patch;
+    if (!o->no_image && d->resnet.width)
+        clip_resnet_load(&l, &d->resnet, c.dim);
+    else if (!o->no_image)
         load_image(&l, &c);
     if (!o->no_text)
         load_text(&l, &c);
@@ -352,8 +452,25 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
     m->logit_bias = clip_load_number(&l, 0.0f, "logit_bias");
     m->tokenizer = TOKENIZER_CLIP_OPEN;
     clip_vit_describe(m, v);
+    if (d->resnet.width)
+        describe_resnet(m, &d->resnet);
     return l.status;
 }
+
+static enum status run_resnet(const struct clip_model *m, struct clip_run *r,
+                              const struct tensor *x, struct tensor *y)
+{
+    return clip_resnet_run(r, &((const struct open_clip *)m->data)->resnet, x, y);
+}
+
+const struct clip_arch clip_arch_open_clip_resnet = {
+    .name = "open_clip resnet",
+    .probe = probe_resnet,
+    .open = open_model,
+    .image = run_resnet,
+    .text = clip_vit_run_text,
+    .states = clip_vit_run_states,
+};
 
 const struct clip_arch clip_arch_open_clip = {
     .name = "open_clip vit",

@@ -1,28 +1,7 @@
 /* Bad models get one sentence, running out of memory gets another, and ids follow the content. The
  * models are the golden tests' toys (tests/golden/clip_toy.h), damaged one way at a time. */
-#undef TEST_DATA
-#define TEST_DATA SOURCE_DIR "/tests/golden"
-#include "golden/clip_toy.h"
 #include "nn/convert.h"
-
-static void assert_refused(const char *path, enum status want, const char *words)
-{
-    struct clip *c = NULL;
-    struct error err = {0};
-    enum status st = clip_open(&c, path, NULL, &err);
-    if (st != want || !strstr(err.text, words))
-        fail_msg("expected %s with \"%s\", got %s: %s", status_name(want), words, status_name(st),
-                 err.text);
-    assert_null(c);
-    assert_null(strchr(err.text, '\n'));
-}
-
-static void refuse_edit(const char *toy, struct toy_edit e, enum status want, const char *words)
-{
-    char *dir = toy_make(toy, "-bad", &e, NULL);
-    assert_refused(dir, want, words);
-    toy_remove(dir);
-}
+#include "unit/clip_refuse.h"
 
 static void missing_and_misshapen_tensors_are_named(void **state)
 {
@@ -46,12 +25,6 @@ static void missing_and_misshapen_tensors_are_named(void **state)
                 "image_head.names.weight");
     refuse_edit("starter", (struct toy_edit){.shape_of = "image.blocks.1.dw.weight"}, ST_FORMAT,
                 "image.blocks.1.dw.weight");
-}
-
-static void refuse_config(const char *toy, const char *file, enum status want, const char *content,
-                          const char *words)
-{
-    refuse_edit(toy, (struct toy_edit){.file = file, .content = content}, want, words);
 }
 
 static void absurd_hugging_face_configs_are_refused(void **state)
@@ -120,8 +93,6 @@ static void parts_of_open_clip_that_are_not_read_are_named(void **state)
         {OC("\"vision_cfg\": {\"timm_model_name\": \"vit_base_patch16_siglip_224\"}, "
             "\"text_cfg\": {}"),
          "timm_model_name \"vit_base_patch16_siglip_224\" is not read", ST_UNSUPPORTED},
-        {OC("\"vision_cfg\": {\"layers\": [3, 4, 6, 3]}, \"text_cfg\": {}"), "resnet",
-         ST_UNSUPPORTED},
         {OC("\"vision_cfg\": {\"attentional_pool\": true}, \"text_cfg\": {}"), "attentional_pool",
          ST_UNSUPPORTED},
         {OC("\"vision_cfg\": {\"qk_norm\": true}, \"text_cfg\": {}"), "qk_norm", ST_UNSUPPORTED},
@@ -211,7 +182,8 @@ static void *json_memory(size_t n)
 static void running_out_of_memory_is_an_error(void **state)
 {
     (void)state;
-    static const char *const toys[] = {"starter", "hf_quick", "open_clip_custom_text", "openai"};
+    static const char *const toys[] = {"starter", "hf_quick", "open_clip_custom_text", "openai",
+                                       "resnet"};
     json_set_alloc_funcs(json_memory, mem_free);
     for (size_t i = 0; i < sizeof toys / sizeof toys[0]; i++) {
         char *dir = toy_make(toys[i], "-mem", NULL, NULL);
