@@ -38,7 +38,7 @@ def sources(folder, extra):
         yield square(p.open(f)), [label], "label"
     p = data.Pictures(folder, "small64")
     for f, source, label in data.small64(folder):
-        yield square(p.open(f)), [label], "emoji" if "emoji" in source else "label"
+        yield square(p.open(f)), list(dict.fromkeys(label.split(" | "))), "emoji" if source == "emoji" else "label"
     for name, kind in (("pictures", "caption"), ("labelled_pictures", "label")) if extra != "-" else ():
         tar, by = tarfile.open(os.path.join(extra, name + ".tar")), {}
         for row in data.rows(extra, name + ".tsv")[1:]:

@@ -2,6 +2,8 @@
 
 Surprising: v-prediction with min-SNR weights (Hang et al. 2023); the length is given in minutes and the rate falls along
 a cosine of the time that has passed; sentences are encoded as they come, since the tower is small beside the denoiser.
+Torch's own attention takes 40 % of a step in its backward pass on this shape, plain products 5 %; --compile wants fixed
+shapes, so that every sentence is filled up to 40 states.
 
 usage: sampler_train.py MODEL CACHE OUT.pt [--minutes 100 --init CHECKPOINT ...]     CACHE: what sampler_data.py wrote
 """
@@ -15,6 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 
 import tune
 import words
@@ -22,6 +25,7 @@ import words
 CONFIG = dict(sample_size=8, in_channels=32, out_channels=32, layers_per_block=2, cross_attention_dim=384, attention_head_dim=6,
               block_out_channels=(96, 192), down_block_types=("CrossAttnDownBlock2D",) * 2, up_block_types=("CrossAttnUpBlock2D",) * 2)
 SHARE = {"caption": 0.45, "label": 0.43, "emoji": 0.12}
+STATES = 40
 TEMPLATES = ["{}", "{}", "a photo of {}", "a picture of {}", "a photo of a {}"]
 
 
@@ -38,13 +42,18 @@ class Sentences:
 
     def pick(self, i):
         a = self.about[i]
+        if a["kind"] == "emoji":        # the name half of the time, else one of the keywords
+            text = a["texts"][0 if self.rng.random() < 0.5 else self.rng.integers(len(a["texts"]))]
+            return text if self.rng.random() < 0.5 else text + " emoji"
         text = a["texts"][self.rng.integers(len(a["texts"]))]
         return text if a["kind"] == "caption" else TEMPLATES[self.rng.integers(len(TEMPLATES))].format(text)
 
     def states(self, texts):
         ids, mask = self.w.batch([self.w.ids(t) for t in texts])
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            return self.tower(ids, mask).float(), mask
+            states = self.tower(ids, mask).float()[:, :STATES]
+        room = (0, STATES - states.shape[1])
+        return F.pad(states, (0, 0) + room), F.pad(mask[:, :STATES].bool(), room)
 
 
 def main():
@@ -56,6 +65,8 @@ def main():
     for name, default in dict(minutes=100.0, lr=5e-4, ema=0.9995, drop=0.1, gamma=5.0).items():
         p.add_argument("--" + name, type=float, default=default)
     p.add_argument("--init", default="")
+    p.add_argument("--start", default="ema", choices=("ema", "unet"), help="which weights of --init")
+    p.add_argument("--compile", action="store_true")
     o = p.parse_args()
     torch.set_num_threads(o.threads)
     torch.manual_seed(o.seed)
@@ -67,9 +78,11 @@ def main():
     rows = {k: np.array([i for i, a in enumerate(about) if a["kind"] == k]) for k in SHARE}
     unet = UNet2DConditionModel(**CONFIG).to(memory_format=torch.channels_last)
     if o.init:
-        unet.load_state_dict(torch.load(o.init)["ema"])
+        unet.load_state_dict(torch.load(o.init)[o.start])
+    unet.set_attn_processor(AttnProcessor())
     print(f"{sum(q.numel() for q in unet.parameters()) / 1e6:.1f} M parameters, {len(about)} pictures", flush=True)
     ema = copy.deepcopy(unet)
+    net = torch.compile(unet) if o.compile else unet
     opt = torch.optim.AdamW(unet.parameters(), o.lr, betas=(0.9, 0.99), weight_decay=0.01)
     bar = alphas()
     step, start, saved, losses = 0, time.time(), time.time(), []
@@ -92,7 +105,7 @@ def main():
         noise = torch.randn_like(x)
         noisy, v = a * x + s * noise, a * noise - s * x
         with torch.autocast("cpu", torch.bfloat16):
-            out = unet(noisy.contiguous(memory_format=torch.channels_last), t, states, encoder_attention_mask=mask.bool()).sample
+            out = net(noisy.contiguous(memory_format=torch.channels_last), t, states, encoder_attention_mask=mask).sample
         snr = bar[t] / (1 - bar[t])
         loss = (F.mse_loss(out.float(), v, reduction="none").mean((1, 2, 3)) * snr.clamp(max=o.gamma) / (snr + 1)).mean()
         opt.zero_grad()
