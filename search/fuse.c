@@ -228,19 +228,17 @@ static enum status add_hits(struct search *s, const float *q, const struct fusin
 }
 
 /* Only what the filter lets through, and the largest shares. */
-static enum status choose(struct db *db, const struct db_filter *filter, struct fusing *f,
+static enum status choose(struct search *s, const struct db_filter *filter, struct fusing *f,
                           struct error *err)
 {
-    struct db_idset set;
     size_t kept = 0;
-    enum status st = db_filter_run(db, filter, &set, err);
+    enum status st = selection_make(s, filter, err);
     if (st)
         return st;
     for (size_t i = 0; i < f->n; i++)
-        if (f->held[i].names + f->held[i].tags > 0 && selected(&set, f->held[i].image))
+        if (f->held[i].names + f->held[i].tags > 0 && selected(&s->chosen.set, f->held[i].image))
             f->held[kept++] = f->held[i];
     f->n = kept;
-    db_idset_release(&set);
     if (f->n > FUSE_MOST) {
         qsort(f->held, f->n, sizeof *f->held, by_share);
         f->n = FUSE_MOST;
@@ -260,7 +258,7 @@ enum status search_fuse(struct search *s, const char *sentence, const float *q,
     }
     if (!st && f.n) {
         share_hits(&f, r);
-        st = choose(s->db, filter, &f, err);
+        st = choose(s, filter, &f, err);
         if (!st)
             st = add_hits(s, q, &f, r, err);
         if (!st)

@@ -8,6 +8,7 @@ void selection_release(struct selection *c)
 {
     mem_free(c->key);
     mem_free(c->keep);
+    db_idset_release(&c->set);
     *c = (struct selection){0};
 }
 

@@ -24,11 +24,14 @@ struct view {
 /* The rows that the last query's filter left. */
 struct selection {
     char *key;     /* db_filter_key's; NULL = nothing is kept */
+    struct db_idset set;
     uint8_t *keep; /* bit per row; NULL = all */
     size_t n;
     bool plain; /* nearly all: a scan of them gives the moments */
 };
 void selection_release(struct selection *c); /* takes a zeroed one, and leaves one */
+/* topk.c: the filter's selection becomes s->chosen, unless it is that already. */
+enum status selection_make(struct search *s, const struct db_filter *filter, struct error *err);
 
 struct search {
     struct db *db;

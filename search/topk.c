@@ -45,9 +45,9 @@ static bool listed(const struct db_idset *set, int64_t id, size_t *cursor)
 }
 
 /* The view's rows that the ids leave. */
-static enum status mark_rows(const struct view *v, const struct db_idset *set, struct selection *c,
-                             struct error *err)
+static enum status mark_rows(const struct view *v, struct selection *c, struct error *err)
 {
+    const struct db_idset *set = &c->set;
     size_t cursor = 0;
     c->plain = set->except;
     c->n = v->n_rows - v->n_dead;
@@ -72,11 +72,9 @@ static enum status mark_rows(const struct view *v, const struct db_idset *set, s
     return ST_OK;
 }
 
-/* The rows to look at, in s->chosen: those of the last query where nothing has changed. */
-static enum status select_rows(struct search *s, const struct db_filter *filter, struct error *err)
+enum status selection_make(struct search *s, const struct db_filter *filter, struct error *err)
 {
     char *key;
-    struct db_idset set = {0};
     struct selection *c = &s->chosen;
     enum status rc = db_filter_key(s->db, filter, &key, err);
     if (rc)
@@ -86,10 +84,9 @@ static enum status select_rows(struct search *s, const struct db_filter *filter,
         return ST_OK;
     }
     selection_release(c);
-    rc = db_filter_run(s->db, filter, &set, err);
+    rc = db_filter_run(s->db, filter, &c->set, err);
     if (!rc)
-        rc = mark_rows(&s->view, &set, c, err);
-    db_idset_release(&set);
+        rc = mark_rows(&s->view, c, err);
     if (rc) {
         mem_free(key);
         selection_release(c);
@@ -281,7 +278,7 @@ enum status search_topk(struct search *s, const float *query, const struct db_fi
     enum status rc = unit_query(query, dim, q, err);
     if (rc || (rc = snapshot_begin(s->db, &own, err)))
         return rc;
-    rc = select_rows(s, filter, err);
+    rc = selection_make(s, filter, err);
     r->candidates = rc ? 0 : s->chosen.n;
     if (r->candidates == 0)
         goto out;
