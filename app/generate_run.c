@@ -137,13 +137,25 @@ static void on_progress(void *ctx, const struct sampler_progress *p)
 
 static int check_output(struct app *a, const struct generate_args *g)
 {
-    if (a->precision && strcmp(a->precision, "auto") != 0 && strcmp(a->precision, "f32") != 0)
-        return app_usage(a, "generate computes in f32, not %.40s", a->precision);
+    if (a->precision && !strcmp(a->precision, "int8"))
+        return app_usage(a, "generate computes in f32 or bf16, not in int8");
     if (!g->output && g->no_file)
         return app_usage(a, "with --no-file, generate needs -o FILE, as in -o picture.png");
     if (g->output && generate_check_pattern(g->output, g->count, &a->err))
         return app_fail(a, APP_USAGE);
     return 0;
+}
+
+/* f32 unless bf16 is asked for: a seed's picture is then the same on every machine. */
+static void choose_device(const struct app *a, char *device, size_t size)
+{
+    bool low = a->precision && !strcmp(a->precision, "bf16");
+    if (low && !backend_has_low_precision()) {
+        log_warn("this processor has no arithmetic in bf16; f32 is used");
+        low = false;
+    }
+    snprintf(device, size, "%s%s", !a->device || !strcmp(a->device, "auto") ? "cpu" : a->device,
+             low ? "/bf16" : "");
 }
 
 int generate_begin(struct generate_run *r, struct app *a, const struct generate_args *g,
@@ -156,7 +168,8 @@ int generate_begin(struct generate_run *r, struct app *a, const struct generate_
         generate_vae_open(a, r->checkpoint, g->vae, g->taesd))
         return 1;
     assert(r->checkpoint);
-    const char *device = !a->device || !strcmp(a->device, "auto") ? "cpu" : a->device;
+    char device[64];
+    choose_device(a, device, sizeof device);
     r->grid = (struct generate_grid){.path = g->grid, .count = g->count};
     if (generate_grid_check(a, &r->grid))
         return 1;

@@ -18,7 +18,7 @@ static const struct option_def common_defs[] = {
      "the CLIP model (the library's own, else starter); in generate the checkpoint"},
     {"device", 0, OPT_TEXT, offsetof(struct app, device), "DEV", "cpu or auto"},
     {"precision", 0, OPT_TEXT, offsetof(struct app, precision), "P",
-     "how pictures are embedded: f32, bf16, int8 or auto"},
+     "arithmetic for pictures: f32, bf16, int8 or auto; generate: f32, or bf16"},
     {"threads", 0, OPT_INT, offsetof(struct app, threads), "N", "threads (all processors)"},
     {"quiet", 'q', OPT_FLAG, offsetof(struct app, quiet), NULL, "only errors on stderr"},
     {"verbose", 'v', OPT_FLAG, offsetof(struct app, verbose), NULL, "more on stderr"},

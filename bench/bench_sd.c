@@ -1,9 +1,9 @@
 /* Speed and memory of a Stable Diffusion checkpoint: what a step and a decode take, without a
  * solver.
  *
- *     bench_sd CHECKPOINT [SIDE [BATCH [THREADS]]]
+ *     bench_sd CHECKPOINT [SIDE [BATCH [THREADS [DEVICE]]]]
  *
- * SIDE is that of the picture (512), BATCH 2 is a step with guidance. Each line is one run, with
+ * SIDE is that of the picture (512), BATCH 2 is a step with guidance, DEVICE "cpu" or "cpu/bf16". Each line is one run, with
  * the process's peak of resident memory so far (mapped weights are in it). Values do not matter to
  * speed: weights may be random, and the inputs are. */
 #include "core/mem.h"
@@ -58,12 +58,12 @@ int main(int argc, char **argv)
     struct error err = {0};
     int64_t side = number(argc, argv, 2, 512), batch = number(argc, argv, 3, 2);
     if (argc < 2 || side < 64 || side % 64 || side > 4096 || batch < 1 || batch > 8) {
-        fprintf(stderr, "usage: bench_sd CHECKPOINT [SIDE [BATCH [THREADS]]]\n");
+        fprintf(stderr, "usage: bench_sd CHECKPOINT [SIDE [BATCH [THREADS [DEVICE]]]]\n");
         return 2;
     }
     double t = time_now();
     check(checkpoint_open(&c, argv[1], NULL, &err), &err);
-    check(backend_open(&be, "cpu", (int)number(argc, argv, 4, 0), &err), &err);
+    check(backend_open(&be, argc > 5 ? argv[5] : "cpu", (int)number(argc, argv, 4, 0), &err), &err);
     report("open", t);
     struct clip_run r = {.be = be, .arena = &arena, .tower = "unet", .err = &err};
     int64_t h = side / c->vae.shrink;

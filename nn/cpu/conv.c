@@ -1,5 +1,6 @@
 /* Convolutions, channels last. A dense one is a matrix product over rows of patches (im2col), in
- * blocks of output rows so that scratch stays small; a 1x1 of stride 1 is a product as it lies. */
+ * blocks of output rows so that scratch stays small; a 1x1 of stride 1 is a product as it lies. In
+ * bf16 there is another way, conv_low.c. */
 #include "nn/cpu/conv.h"
 #include "core/mem.h"
 #include <assert.h>
@@ -128,7 +129,10 @@ void cpu_conv2d(struct backend *be, struct tensor *y, const struct tensor *x,
         cpu_linear_run(c, &a);
         return;
     }
-    conv_blocks(c, &a, &s, x->dim[0] * s.ho);
+    if (conv_low_takes(c, &a, y, s.c))
+        conv_low(c, &a, y, x, o);
+    else
+        conv_blocks(c, &a, &s, x->dim[0] * s.ho);
 }
 
 struct dw_ctx {

@@ -8,4 +8,11 @@ void dw_row_ref(const struct dw_args *a);
 void dw_row_avx2(const struct dw_args *a);
 void dw_row_avx512(const struct dw_args *a);
 
+/* conv_low.c: the whole convolution in bf16, where it takes it; a: as for the product over patches,
+ * but x and m. */
+bool conv_low_takes(const struct cpu *c, const struct linear_args *a, const struct tensor *y,
+                    int64_t channels);
+void conv_low(struct cpu *c, const struct linear_args *a, const struct tensor *y,
+              const struct tensor *x, const struct conv_opts *o);
+
 #endif

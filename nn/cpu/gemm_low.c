@@ -106,8 +106,7 @@ static struct pack *pack_make(void *ctx)
     return &s->p->pack;
 }
 
-static const struct low_pack *pack_get(struct cpu *c, const struct linear_args *a,
-                                       enum precision kind)
+const struct low_pack *low_pack_get(struct cpu *c, const struct linear_args *a, enum precision kind)
 {
     struct pack_ctx s = {.c = c, .w = a->w, .kind = kind, .n = a->n, .k = a->k};
     return (const struct low_pack *)packs_get(a->w, (int)kind, a->n, a->k, pack_make, &s);
@@ -136,7 +135,7 @@ static void run_panels(void *ctx, int64_t i0, int64_t i1, int thread)
 {
     (void)thread;
     const struct rows_ctx *s = ctx;
-    struct low_rows x = {s->units, s->stride, s->scale};
+    struct low_rows x = {s->units, s->stride, s->scale, 1, 0};
     for (int64_t i = i0; i < i1; i++) {
         int64_t m0 = i / s->panels * s->rows;
         s->c->k.low_panel(s->a, s->p, &x, i % s->panels, m0, min_i64(m0 + s->rows, s->a->m));
@@ -145,13 +144,13 @@ static void run_panels(void *ctx, int64_t i0, int64_t i1, int thread)
 
 void linear_low(struct cpu *c, const struct linear_args *a, enum precision kind)
 {
-    struct rows_ctx s = {.c = c, .a = a, .p = pack_get(c, a, kind)};
+    struct rows_ctx s = {.c = c, .a = a, .p = low_pack_get(c, a, kind)};
     /* A line more than the units: rows at a distance of a page would share cache sets. */
     s.stride = (s.p ? s.p->units * LOW_UNIT + 63 : 0) / 64 * 64 + 64;
     size_t floats = pad16((size_t)a->m) + (size_t)(a->m * s.stride / 4);
     s.scale = s.p ? cpu_scratch(c, SCRATCH_OP, floats) : NULL;
     if (!s.scale)
-        return; /* cpu_scratch or pack_get has said why */
+        return; /* cpu_scratch or low_pack_get has said why */
     s.units = (unsigned char *)(s.scale + pad16((size_t)a->m));
     s.panels = (a->n + LOW_COLS - 1) / LOW_COLS;
     cpu_split(c, a->m, 1 + 16384 / (a->k + 1), turn_rows, &s);

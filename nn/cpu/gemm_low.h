@@ -26,14 +26,21 @@ struct low_pack {
     int32_t *sum;          /* int8: [n] 128 times the sum of a column's q */
 };
 
-/* Rows of x as units: [m][stride bytes], and int8's scales [m]. */
+/* Rows of x as units, `stride` bytes from one to the next, and int8's scales [m]. A row lies in
+ * `pieces` of equally many units, `step` bytes apart: a matrix has one, a picture's patch one for
+ * each of its rows. */
 struct low_rows {
     const unsigned char *units;
     int64_t stride;
     const float *scale;
+    int pieces;
+    int64_t step;
 };
 
 void linear_low(struct cpu *c, const struct linear_args *a, enum precision kind);
+/* The weights' pack, made where there is none; NULL: the backend has failed. */
+const struct low_pack *low_pack_get(struct cpu *c, const struct linear_args *a,
+                                    enum precision kind);
 /* The definition, from w itself. */
 void linear_low_ref(struct cpu *c, const struct linear_args *a, enum precision kind);
 

@@ -106,12 +106,15 @@ void low_panel_vnni(const struct linear_args *a, const struct low_pack *p, const
     int32_t out[MR * LOW_COLS] __attribute__((aligned(64)));
     const bool bf16 = p->pack.kind == PREC_BF16;
     const unsigned char *panel = p->panels + (size_t)(i * p->units) * LOW_COLS * LOW_UNIT;
-    const int64_t n0 = i * LOW_COLS;
+    const int64_t n0 = i * LOW_COLS, units = p->units / x->pieces;
     const struct columns c0 = columns_load(a, p, n0), c1 = columns_load(a, p, n0 + VL);
     for (int64_t m = m0; m < m1;) {
         int rows = tile_rows(m1 - m);
-        (bf16 ? tile_bf16 : tile_int8)(rows, x->units + m * x->stride, x->stride, panel, p->units,
-                                       false, out, LOW_COLS);
+        const unsigned char *row = x->units + m * x->stride;
+        for (int j = 0; j < x->pieces; j++)
+            (bf16 ? tile_bf16 : tile_int8)(rows, row + j * x->step, x->stride,
+                                           panel + j * units * LOW_COLS * LOW_UNIT, units, j > 0,
+                                           out, LOW_COLS);
         for (int k = 0; k < rows; k++, m++) {
             __m512i s0 = _mm512_load_si512(out + k * LOW_COLS);
             __m512i s1 = _mm512_load_si512(out + k * LOW_COLS + VL);

@@ -146,8 +146,12 @@ static struct net_conv load_conv(struct net_loader *l, int64_t out, int64_t in, 
         return c;
     c.w = tensor_view(m.data, m.dtype, 4, (int64_t[]){out, k, k, in});
     c.w.scale = m.scale;
-    if (k == 1)
+    c.w.use = m.use;
+    c.w.packs = m.packs;
+    if (k == 1) {
+        c.w.mapped = m.mapped;
         return c;
+    }
     if (m.dtype == DT_Q8_0 || !dtype_bytes(m.dtype, (size_t)tensor_count(&m), &bytes)) {
         net_load_fail(l, "%s%s.weight is %s, which no convolution is read in", l->src.prefix, name,
                       dtype_name(m.dtype));

@@ -32,6 +32,16 @@ eidetic generate "a (red:1.3) boat" -n "blurry" --model "$toy" -W 48 -H 32 --ste
 assert_exit 0
 assert_true eval '! cmp -s boat.png other.png'
 
+t "bf16 is near f32, and int8 is refused"
+eidetic generate "a (red:1.3) boat" -n "blurry" --model "$toy" -W 48 -H 32 --steps 3 --seed 42 \
+    --sampler dpmpp_2m --schedule karras --precision bf16 -o bf16.png
+assert_exit 0
+eidetic embed --json boat.png bf16.png
+assert_json '[.vectors[0], .vectors[1]] | transpose | map(.[0] * .[1]) | add > 0.9'
+eidetic generate x --model "$toy" -W 16 -H 16 --steps 1 -o int8.png --precision int8
+assert_exit 2
+assert_err "in f32 or bf16"
+
 t "nothing is overwritten; numbers that are taken are passed over"
 cp boat.png kept.png
 eidetic generate x --model "$toy" -W 16 -H 16 --steps 1 -o boat.png

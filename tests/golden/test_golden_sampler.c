@@ -8,9 +8,12 @@
 #include "sampler/sampler.h"
 #include <math.h>
 
+#define EXACT 2e-5F
+
 struct check {
     const struct weights *want;
     int compared;
+    float tolerance, worst; /* of a block's largest value */
 };
 
 static void on_trace(void *ctx, const char *name, const struct tensor *t)
@@ -26,10 +29,12 @@ static void on_trace(void *ctx, const char *name, const struct tensor *t)
     assert_int_equal(tensor_cols(t), tensor_cols(w));
     for (int64_t i = 0; i < tensor_count(w); i++)
         scale = fmaxf(scale, fabsf(want[i]));
-    for (int64_t i = 0; i < tensor_count(w); i++)
-        if (!(fabsf(got[i] - want[i]) <= 2e-5f * scale))
+    for (int64_t i = 0; i < tensor_count(w); i++) {
+        if (!(fabsf(got[i] - want[i]) <= c->tolerance * scale))
             fail_msg("%s[%lld] is %.8g, the reference has %.8g", name, (long long)i, (double)got[i],
                      (double)want[i]);
+        c->worst = fmaxf(c->worst, fabsf(got[i] - want[i]) / scale);
+    }
 }
 
 struct fixture {
@@ -43,15 +48,16 @@ struct fixture {
     struct clip_run run;
 };
 
-static void fixture_open(struct fixture *f, const struct sd_toy *o, const char *layout)
+static void fixture_open(struct fixture *f, const struct sd_toy *o, const char *layout,
+                         const char *device, float tolerance)
 {
     *f = (struct fixture){.dir = mem_printf("toy-sd-%d", (int)getpid())};
     char *path = sd_toy_write(f->dir, o);
     if (weights_open(&f->want, TEST_DATA "/sampler/sd.safetensors", &f->err) ||
-        checkpoint_open(&f->c, path, NULL, &f->err) || backend_open(&f->be, "cpu", 2, &f->err))
+        checkpoint_open(&f->c, path, NULL, &f->err) || backend_open(&f->be, device, 2, &f->err))
         fail_msg("%s", f->err.text);
     assert_string_equal(f->c->layout, layout);
-    f->check.want = f->want;
+    f->check = (struct check){.want = f->want, .tolerance = tolerance};
     f->run = (struct clip_run){
         .be = f->be, .arena = &f->arena, .trace = on_trace, .trace_ctx = &f->check, .err = &f->err};
     mem_free(path);
@@ -141,7 +147,7 @@ static void check_text(struct fixture *f)
 static void check_all(const struct sd_toy *o, const char *layout)
 {
     struct fixture f;
-    fixture_open(&f, o, layout);
+    fixture_open(&f, o, layout, "cpu", EXACT);
     assert_int_equal(f.c->prediction, PREDICT_NOISE);
     assert_float_equal(f.c->latent_scale, 0.18215, 1e-9);
     assert_float_equal(f.c->sigmas.sigma[999], 14.614642, 1e-5);
@@ -178,7 +184,7 @@ static void check_picture(enum prediction prediction, const char *name)
     struct image img = {0};
     float latent[4 * 8 * 12];
     const struct schedule *schedule;
-    fixture_open(&f, &(struct sd_toy){0}, "single file");
+    fixture_open(&f, &(struct sd_toy){0}, "single file", "cpu", EXACT);
     f.c->prediction = prediction;
     json_t *m = sd_manifest();
     struct sampler_job job = {.prompt = json_string_value(json_object_get(m, "prompt")),
@@ -217,7 +223,7 @@ static void a_picture_equals_k_diffusions_and_diffusers(void **state)
 static void run_once(const struct sd_toy *o, struct tensor *y)
 {
     struct fixture f;
-    fixture_open(&f, o, o->folder ? "diffusers folder" : "single file");
+    fixture_open(&f, o, o->folder ? "diffusers folder" : "single file", "cpu", EXACT);
     struct tensor x = input("x", 4, (int64_t[]){2, 6, 10, 4}, 1.7);
     struct tensor context = input("context", 3, (int64_t[]){2, 9, 64}, 1.7);
     f.run.trace = NULL;
@@ -244,6 +250,25 @@ static void both_layouts_give_the_same_bits_in_every_float_type(void **state)
     }
 }
 
+/* 2^-9 a rounding, and a network's depth of them: less than 3 in 100 of a block's largest value. */
+static void in_bf16_every_block_is_near(void **state)
+{
+    (void)state;
+    static const char *const devices[] = {"cpu:ref/bf16", "cpu/bf16"};
+    for (int i = 0; i < 1 + backend_has_low_precision(); i++) {
+        struct fixture f;
+        fixture_open(&f, &(struct sd_toy){.dtype = DT_F16, .folder = true}, "diffusers folder",
+                     devices[i], 3e-2f);
+        check_unet(&f);
+        check_vae(&f);
+        check_text(&f);
+        printf("%s: largest difference %.2g of a block's largest value\n", devices[i],
+               (double)f.check.worst);
+        assert_true(f.check.worst > 1e-4f); /* it is bf16 */
+        fixture_close(&f);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "write") == 0) {
@@ -255,6 +280,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(diffusers_folder_equals_diffusers_block_by_block),
         cmocka_unit_test(folder_of_transformers_5_names_its_text_tower_without_a_stem),
         cmocka_unit_test(a_picture_equals_k_diffusions_and_diffusers),
+        cmocka_unit_test(in_bf16_every_block_is_near),
         cmocka_unit_test(both_layouts_give_the_same_bits_in_every_float_type),
     };
     return cmocka_run_group_tests_name("golden_sampler", tests, NULL, NULL);

@@ -112,6 +112,78 @@ static void low_products_match_in_large_shapes(void **state)
     }
 }
 
+struct conv {
+    struct tensor x, w, b;
+    struct conv_opts o;
+    int64_t dims[4];
+};
+
+static void run_conv(struct backend *be, float *y, void *ctx)
+{
+    struct conv *c = ctx;
+    struct tensor t = f32_view(y, 4, c->dims);
+    op_conv2d(be, &t, &c->x, &c->w, &c->b, &c->o);
+}
+
+/* x: [batch, height, width, channels]. */
+static void check_conv(struct harness *h, const int64_t x[4], int64_t n, int64_t k,
+                       struct conv_opts o)
+{
+    struct guarded gx, gb;
+    struct conv c = {.o = o};
+    char what[96];
+    float *got[3];
+    c.dims[0] = x[0];
+    c.dims[1] = (x[1] + o.pad_top + o.pad_bottom - k) / o.stride + 1;
+    c.dims[2] = (x[2] + o.pad_left + o.pad_right - k) / o.stride + 1;
+    c.dims[3] = n;
+    size_t count = (size_t)(c.dims[0] * c.dims[1] * c.dims[2] * n);
+    c.x = f32_view(random_floats(h, &gx, (size_t)(x[0] * x[1] * x[2] * x[3]), 1), 4, x);
+    c.b = f32_view(random_floats(h, &gb, (size_t)n, 1), 1, &n);
+    struct weight w = random_weight(h, DT_F16, 4, (int64_t[]){n, k, k, x[3]});
+    c.w = w.t;
+    c.w.use = TENSOR_WEIGHT;
+    c.w.packs = packs_new();
+    snprintf(what, sizeof what, "conv %dx%dx%dx%d to %d, %d, stride %d%s", (int)x[0], (int)x[1],
+             (int)x[2], (int)x[3], (int)n, (int)k, o.stride, o.circular ? ", circular" : "");
+    for (int i = 0; i < 3; i++) { /* the definition, one thread, three */
+        struct backend *be = NULL;
+        got[i] = mem_array(count, sizeof *got[i]);
+        assert_int_equal(backend_open(&be, i ? fast[0] : slow[0], i ? 2 * i - 1 : 2, NULL), ST_OK);
+        run_guarded(be, what, run_conv, &c, NULL, count, 4 * rng_below(&h->rng, 16), got[i]);
+        backend_close(be);
+    }
+    compare(what, fast[0], got[1], got[0], count,
+            tolerance(4.0f * 0x1p-24f * (float)(k * k * x[3]) + 4e-6f, 2e-6f));
+    assert_memory_equal(got[1], got[2], count * sizeof *got[1]);
+    packs_free(c.w.packs);
+    for (int i = 0; i < 3; i++)
+        mem_free(got[i]);
+    guarded_free(&gx, "x");
+    guarded_free(&gb, "b");
+    weight_free(&w);
+}
+
+static void low_convolutions_match_their_definition(void **state)
+{
+    struct harness *h = *state;
+    for (int i = 0; i < 60 && !skipped(); i++) {
+        int64_t k = 1 + (int64_t)rng_below(&h->rng, 5);
+        int64_t x[4] = {odd_size(h, 3), k + odd_size(h, 17), k + odd_size(h, 30),
+                        i % 4 ? 2 * odd_size(h, 20) : odd_size(h, 40)};
+        struct conv_opts o = {.stride = 1 + (int)rng_below(&h->rng, 2),
+                              .act = (enum act)(i % ACT_COUNT),
+                              .circular = i % 5 == 1};
+        int *pads[] = {&o.pad_top, &o.pad_left, &o.pad_bottom, &o.pad_right};
+        for (int j = 0; j < 4; j++)
+            *pads[j] = (int)rng_below(&h->rng, (uint32_t)k);
+        check_conv(h, x, odd_size(h, 70), k, o);
+    }
+    for (int i = 0; i < 2 && !skipped(); i++) /* several bands; wider than a task */
+        check_conv(h, (int64_t[]){1, i ? 3 : 90, i ? 1500 : 70, i ? 4 : 512}, 40, 3,
+                   (struct conv_opts){1 + i, 1, 1, 1, 1, ACT_NONE, false});
+}
+
 struct attention {
     struct tensor q, k, v;
     struct attn_opts o;
@@ -293,6 +365,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(low_products_match_their_definition),
         cmocka_unit_test(low_products_match_in_large_shapes),
+        cmocka_unit_test(low_convolutions_match_their_definition),
         cmocka_unit_test(low_attention_matches_its_definition),
         cmocka_unit_test(low_products_are_near_f32),
         cmocka_unit_test(packs_do_not_outlive_their_weights),

@@ -1,0 +1,64 @@
+"""Stable Diffusion 1.5's shape with random weights, and how fast diffusers runs it.
+
+    sd.py make FOLDER                 a diffusers folder in f16 (2 GB)
+    sd.py time FOLDER f32|bf16 [N]    seconds of a UNet step (batch 1 and 2) and of a VAE decode at 512x512, best of N (2)
+"""
+import json
+import os
+import sys
+import time
+
+import torch
+
+UNET = dict(sample_size=64, in_channels=4, out_channels=4, block_out_channels=(320, 640, 1280, 1280), layers_per_block=2,
+            cross_attention_dim=768, attention_head_dim=8)
+VAE = dict(block_out_channels=(128, 256, 512, 512), layers_per_block=2, down_block_types=("DownEncoderBlock2D",) * 4,
+           up_block_types=("UpDecoderBlock2D",) * 4, latent_channels=4, scaling_factor=0.18215, sample_size=512)
+TEXT = dict(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, vocab_size=49408,
+            max_position_embeddings=77, hidden_act="quick_gelu", eos_token_id=49407)
+SCHEDULER = dict(_class_name="EulerDiscreteScheduler", beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
+                 num_train_timesteps=1000, prediction_type="epsilon")
+
+
+def make(folder):
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+    torch.manual_seed(0)
+    UNet2DConditionModel(**UNET).half().save_pretrained(folder + "/unet")
+    AutoencoderKL(**VAE).half().save_pretrained(folder + "/vae")
+    CLIPTextModel(CLIPTextConfig(**TEXT)).half().save_pretrained(folder + "/text_encoder")
+    os.makedirs(folder + "/scheduler", exist_ok=True)
+    with open(folder + "/scheduler/scheduler_config.json", "w") as f:
+        json.dump(SCHEDULER, f)
+
+
+def best(times, run):
+    seconds = []
+    for _ in range(times):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def measure(folder, dtype, times):
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    torch.set_num_threads(2)
+    kind = {"f32": torch.float32, "bf16": torch.bfloat16}[dtype]
+    with torch.inference_mode():
+        unet = UNet2DConditionModel.from_pretrained(folder + "/unet").to(kind).to(memory_format=torch.channels_last)
+        for batch in (1, 2):
+            x = torch.randn(batch, 4, 64, 64, dtype=kind).contiguous(memory_format=torch.channels_last)
+            states = torch.randn(batch, 77, 768, dtype=kind)
+            print(f"diffusers {dtype} step, batch {batch}: {best(times, lambda: unet(x, 500, states)):.2f} s", flush=True)
+        del unet
+        vae = AutoencoderKL.from_pretrained(folder + "/vae").to(kind).to(memory_format=torch.channels_last)
+        z = torch.randn(1, 4, 64, 64, dtype=kind)
+        print(f"diffusers {dtype} decode: {best(times, lambda: vae.decode(z)):.2f} s", flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "make":
+        make(sys.argv[2])
+    else:
+        measure(sys.argv[2], sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else 2)
