@@ -32,14 +32,14 @@ def sources(folder, extra):
     """(picture, [sentence, ...], what it is) of all that may be trained on."""
     p = data.Pictures(folder, "captioned")
     for f, texts in data.captioned(folder, "train"):
-        yield square(p.open(f)), texts, "caption"
+        yield square(p.open(f)), texts, "flickr"
     p = data.Pictures(folder, "labelled")
     for f, label in data.labelled(folder, "caltech101"):
-        yield square(p.open(f)), [label], "label"
+        yield square(p.open(f)), [label], "caltech"
     p = data.Pictures(folder, "small64")
     for f, source, label in data.small64(folder):
-        yield square(p.open(f)), list(dict.fromkeys(label.split(" | "))), "emoji" if source == "emoji" else "label"
-    for name, kind in (("pictures", "caption"), ("labelled_pictures", "label")) if extra != "-" else ():
+        yield square(p.open(f)), list(dict.fromkeys(label.split(" | "))), "emoji" if source == "emoji" else "small64"
+    for name, kind in (("pictures", "sentences"), ("labelled_pictures", "labels")) if extra != "-" else ():
         tar, by = tarfile.open(os.path.join(extra, name + ".tar")), {}
         for row in data.rows(extra, name + ".tsv")[1:]:
             by.setdefault(row[0], []).append(row[-1])
