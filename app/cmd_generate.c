@@ -76,6 +76,8 @@ const struct option_def generate_defs[] = {
      "so many pixels more to the left, right, top and bottom of the init image"},
     {"embeddings-dir", 0, OPT_TEXT, offsetof(struct generate_args, embeddings_dir), "DIR",
      "textual inversions; a file's name in a prompt stands for its vectors"},
+    {"wildcards-dir", 0, OPT_TEXT, offsetof(struct generate_args, wildcards_dir), "DIR",
+     "__animal__ in the prompt becomes a line of DIR/animal.txt, another one for another seed"},
     {"vae", 0, OPT_TEXT, offsetof(struct generate_args, vae), "PATH",
      "another autoencoder than the checkpoint's: a file or a diffusers folder"},
     {"taesd", 0, OPT_TEXT, offsetof(struct generate_args, taesd), "PATH",

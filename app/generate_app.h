@@ -6,13 +6,14 @@
 #include "app/generate_grid.h"
 #include "app/generate_more.h"
 #include "app/generate_picture.h"
+#include "app/generate_wildcards.h"
 #include "core/progress.h"
 #include "sampler/lora/lora.h"
 #include "sampler/sampler.h"
 
 struct generate_args {
     const char *negative, *seed, *sampler, *schedule, *rng, *output, *prediction, *checkpoint;
-    const char *lora_dir, *embeddings_dir, *vae, *taesd;
+    const char *lora_dir, *embeddings_dir, *vae, *taesd, *wildcards_dir;
     int width, height, steps, count, clip_skip, best_of;
     double guidance;
     bool no_file;
@@ -52,6 +53,8 @@ struct generate_run {
     struct sampler *sampler;
     struct sampler_job job; /* its seed moves on with each picture */
     struct filing filing;
+    const char *asked; /* the prompt with its wildcards */
+    char *words;       /* what they became, or NULL */
     struct progress line;
     char label[64];
     int index;             /* of the next picture in the pattern of -o */
@@ -75,9 +78,10 @@ int generate_one(struct generate_run *r, struct generate_made *m);
 void generate_end(struct generate_run *r); /* takes a zeroed struct */
 json_t *generate_json(const struct generate_run *r, const struct generate_made *m);
 
-/* AUTOMATIC1111's "parameters" text; mem_free, NULL = no memory. job is checked. */
 /* The folder of the starter model's own sampler, or NULL where there is none; mem_free. */
 char *generate_starter_path(void);
+
+/* AUTOMATIC1111's "parameters" text; mem_free, NULL = no memory. job is checked. */
 char *generate_parameters(const struct sampler_job *job, const struct checkpoint *c);
 
 /* The path of picture number `index` (from 1): the pattern's one %d, %3d or %03d filled in; numbers

@@ -161,7 +161,8 @@ static void choose_device(const struct app *a, char *device, size_t size)
 int generate_begin(struct generate_run *r, struct app *a, const struct generate_args *g,
                    const char *prompt)
 {
-    *r = (struct generate_run){.app = a, .args = g, .index = 1, .picture = 1, .filing.lock = -1};
+    *r = (struct generate_run){
+        .app = a, .args = g, .asked = prompt, .index = 1, .picture = 1, .filing.lock = -1};
     r->pictures = g->count * g->best_of;
     if (read_job(a, g, prompt, &r->job) || check_output(a, g) ||
         open_checkpoint(a, g, &r->checkpoint) ||
@@ -198,6 +199,7 @@ void generate_end(struct generate_run *r)
     generate_grid_release(&r->grid);
     checkpoint_close(r->checkpoint);
     filing_close(&r->filing);
+    mem_free(r->words);
 }
 
 /* What failed says whose fault it is: words, or weights. */
@@ -297,11 +299,33 @@ static int file_picture(struct generate_run *r, struct generate_made *m)
     return failed;
 }
 
+/* The prompt of the picture at hand, by its seed. */
+static int choose_words(struct generate_run *r)
+{
+    struct app *a = r->app;
+    char *dir = r->args->wildcards_dir ? app_user_path(r->args->wildcards_dir) : NULL;
+    char *words = NULL;
+    if (!r->args->wildcards_dir)
+        return 0;
+    if (!dir)
+        return app_no_memory(a);
+    enum status st = generate_wildcards(&words, r->asked, dir, r->job.seed, &a->err);
+    mem_free(dir);
+    if (st)
+        return app_fail(a, APP_USAGE);
+    mem_free(r->words);
+    r->words = words;
+    r->job.prompt = words;
+    return 0;
+}
+
 int generate_one(struct generate_run *r, struct generate_made *m)
 {
     struct image img = {0};
     double start = time_now();
     *m = (struct generate_made){0};
+    if (choose_words(r))
+        return 1;
     if (name_picture(r, m)) /* what keeps a file from being written is said first */
         return 1;
     mem_free(m->path);

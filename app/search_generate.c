@@ -42,6 +42,7 @@ int search_maker_open(struct app *a, struct search_run *run)
     m->args.count = (int)n;
     m->args.output = NULL;
     m->args.no_file = false;
+    m->args.wildcards_dir = NULL; /* what is filed must be what was asked */
     if (args->checkpoint)
         m->args.checkpoint = args->checkpoint;
     char *starter = m->args.checkpoint || args->dry_run ? NULL : generate_starter_path();

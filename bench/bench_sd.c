@@ -3,9 +3,9 @@
  *
  *     bench_sd CHECKPOINT [SIDE [BATCH [THREADS [DEVICE]]]]
  *
- * SIDE is that of the picture (512), BATCH 2 is a step with guidance, DEVICE "cpu" or "cpu/bf16". Each line is one run, with
- * the process's peak of resident memory so far (mapped weights are in it). Values do not matter to
- * speed: weights may be random, and the inputs are. */
+ * SIDE is that of the picture (512), BATCH 2 is a step with guidance, DEVICE "cpu" or "cpu/bf16".
+ * Each line is one run, with the process's peak of resident memory so far (mapped weights are in
+ * it). Values do not matter to speed: weights may be random, and the inputs are. */
 #include "core/mem.h"
 #include "core/progress.h"
 #include "core/rng.h"

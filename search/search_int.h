@@ -23,7 +23,7 @@ struct view {
 
 /* The rows that the last query's filter left. */
 struct selection {
-    char *key;     /* db_filter_key's; NULL = nothing is kept */
+    char *key; /* db_filter_key's; NULL = nothing is kept */
     struct db_idset set;
     uint8_t *keep; /* bit per row; NULL = all */
     size_t n;

@@ -32,6 +32,33 @@ eidetic generate "a (red:1.3) boat" -n "blurry" --model "$toy" -W 48 -H 32 --ste
 assert_exit 0
 assert_true eval '! cmp -s boat.png other.png'
 
+t "wildcards: a line of a file, the same for the same seed, and never from outside the folder"
+mkdir -p wild/deep
+printf '# animals\n\ndog\r\n  cat  \n__deep/fish__\n' >wild/animal.txt
+printf 'carp\n' >wild/deep/fish.txt
+printf 'secret\n' >outside.txt
+ln -s ../outside.txt wild/link.txt
+printf '__loop__\n' >wild/loop.txt
+: >wild/empty.txt
+wild() { eidetic generate "$1" --model "$toy" -W 16 -H 16 --steps 1 --wildcards-dir wild --seed "$2" -o "$3" --no-file; }
+for seed in 1 2 3 4 5 6 7 8; do
+    wild "a __animal__ at sea" $seed "wild-$seed.png"
+    assert_exit 0
+    assert_true grep -qaE 'a (dog|cat|carp) at sea' "wild-$seed.png"
+done
+assert_true test "$(grep -aohE 'a (dog|cat|carp) at sea' wild-?.png | sort -u | wc -l)" = 3
+wild "a __animal__ at sea" 5 wild-again.png
+assert_exit 0
+assert_true cmp wild-5.png wild-again.png
+for bad in "__link__:leads out of" "__nothing__:there is no" "__loop__:without an end" "__empty__:has no lines"; do
+    wild "${bad%%:*}" 1 bad.png
+    assert_exit 2
+    assert_err "${bad#*:}"
+done
+wild "__../outside__ ____ snake__case" 1 plain-words.png
+assert_exit 0
+assert_true grep -qa '__../outside__ ____ snake__case' plain-words.png
+
 t "bf16 is near f32, and int8 is refused"
 eidetic generate "a (red:1.3) boat" -n "blurry" --model "$toy" -W 48 -H 32 --steps 3 --seed 42 \
     --sampler dpmpp_2m --schedule karras --precision bf16 -o bf16.png
