@@ -83,8 +83,9 @@ static void free_folders(char *folder[MODEL_FOLDERS])
 
 static bool is_model(const char *name, const char *path)
 {
-    return name[0] != '.' && (file_is_dir(path) || path_has_ext(name, "safetensors") ||
-                              path_has_ext(name, "pt") || path_has_ext(name, "bin"));
+    return name[0] != '.' &&
+           (file_is_dir(path) || path_has_ext(name, "safetensors") || path_has_ext(name, "pt") ||
+            path_has_ext(name, "bin") || path_has_ext(name, "gguf"));
 }
 
 enum status app_each_model(enum status (*each)(void *ctx, const char *name, const char *path),

@@ -39,7 +39,7 @@ static enum status find_first(char **out, const char *dir, const char *const *na
 static bool weight_name(const char *n)
 {
     return path_has_ext(n, "safetensors") || path_has_ext(n, "pt") || path_has_ext(n, "pth") ||
-           path_has_ext(n, "bin");
+           path_has_ext(n, "bin") || path_has_ext(n, "gguf");
 }
 
 /* The only weight file of a folder, whatever its name. */
@@ -154,6 +154,8 @@ static const char *layout_name(const struct clip_source *s, bool openai_names, b
 {
     if (s->ours)
         return folder ? "eidetic folder" : "eidetic file";
+    if (!strcmp(weights_format(s->weights), "gguf"))
+        return "gguf file";
     if (!openai_names)
         return s->config ? "hugging face folder" : "state dict";
     if (s->openai)

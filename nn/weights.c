@@ -8,13 +8,10 @@
 #define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
 
-/* Each file format is one line here. */
+/* Each file format is one entry here. */
 static const struct weights_reader *const readers[] = {
-    &weights_reader_safetensors,
-    &weights_reader_torch_zip,
-    &weights_reader_torch_legacy,
-    &weights_reader_index,
-    NULL,
+    &weights_reader_safetensors, &weights_reader_torch_zip, &weights_reader_torch_legacy,
+    &weights_reader_gguf,        &weights_reader_index,     NULL,
 };
 
 const char *weights_quote(char out[WEIGHTS_QUOTE], const char *s, size_t n)
@@ -264,13 +261,11 @@ static const struct weights_reader *pick_reader(const struct weights *w)
 
 static enum status unknown_format(const struct weights *w, struct error *err)
 {
-    const char *what = "not a weight file that we know (safetensors, or PyTorch's zip or pickle)";
+    const char *what =
+        "not a weight file that we know (safetensors, GGUF, or PyTorch's zip or pickle)";
     enum status code = ST_FORMAT;
     if (!w->size) {
         what = "the file is empty";
-    } else if (w->size >= 4 && !memcmp(w->data, "GGUF", 4)) {
-        what = "GGUF files are not read";
-        code = ST_UNSUPPORTED;
     } else if (w->size >= 2 && w->data[0] == 0x80 && w->data[1] <= 5) {
         what = "a pickle, but not one that torch.save writes";
         code = ST_UNSUPPORTED;

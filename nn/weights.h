@@ -6,13 +6,13 @@
  *     if (weights_get(w, "visual.proj", 2, (int64_t[]){768, 512}, &t, &err)) return err.code;
  *     weights_close(w);     // tensors point into it
  *
- * Opens safetensors, what PyTorch saves (zip, TorchScript, the older bare pickle: .pt .pth .bin
- * .ckpt) and shard indexes (*.safetensors.index.json, *.bin.index.json), chosen by content. Nothing
- * in a file is executed: pickles go through a restricted reader that knows only tensors, storages,
- * dicts, lists, tuples and numbers. Tensors are read-only, contiguous and aligned to their element;
- * i8 ones bring the scales of "<name>.scale" along. docs/FILE-FORMATS.md has the formats and what
- * is refused. A file that shrinks while it is mapped ends the process (SIGBUS), as with any map.
- * Thread rule: immutable after open, shared by threads. */
+ * Opens safetensors, GGUF, what PyTorch saves (zip, TorchScript, the older bare pickle: .pt .pth
+ * .bin .ckpt) and shard indexes (*.safetensors.index.json, *.bin.index.json), chosen by content.
+ * Nothing in a file is executed: pickles go through a restricted reader that knows only tensors,
+ * storages, dicts, lists, tuples and numbers. Tensors are read-only, contiguous and aligned to
+ * their element; i8 ones bring the scales of "<name>.scale" along. docs/FILE-FORMATS.md has the
+ * formats and what is refused. A file that shrinks while it is mapped ends the process (SIGBUS), as
+ * with any map. Thread rule: immutable after open, shared by threads. */
 #ifndef EIDETIC_NN_WEIGHTS_H
 #define EIDETIC_NN_WEIGHTS_H
 
@@ -36,7 +36,8 @@ const char *weights_meta(const struct weights *w, const char *key); /* NULL when
 int weights_meta_count(const struct weights *w);
 /* Returns the i-th key; they are sorted. */
 const char *weights_meta_at(const struct weights *w, int i, const char **value);
-/* "safetensors", "pytorch zip", "torchscript zip", "pytorch pickle", "shard index" */
+/* "safetensors", "pytorch zip", "torchscript zip", "pytorch pickle", "gguf",
+ * "shard index" */
 const char *weights_format(const struct weights *w);
 const char *weights_path(const struct weights *w);
 uint64_t weights_bytes(const struct weights *w); /* of all files */

@@ -56,7 +56,7 @@ struct weights_reader {
     enum status (*read)(struct weights *w, struct error *err);
 };
 extern const struct weights_reader weights_reader_safetensors, weights_reader_torch_zip,
-    weights_reader_torch_legacy, weights_reader_index;
+    weights_reader_torch_legacy, weights_reader_gguf, weights_reader_index;
 
 /* One file that is not an index. */
 enum status weights_open_single(struct weights **w, const char *path, struct error *err);

@@ -205,7 +205,7 @@ static void cut_files_are_refused(void **state)
     expect_refused(data, size, ST_FORMAT, "cut short");
     mem_free(data);
     expect_refused("", 0, ST_FORMAT, "empty");
-    expect_refused("GGUF....", 8, ST_UNSUPPORTED, "GGUF");
+    expect_refused("GGUF....", 8, ST_UNSUPPORTED, "GGUF version");
     expect_refused("\x89PNG", 4, ST_FORMAT, "not a weight file");
 }
 
