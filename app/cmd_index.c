@@ -92,13 +92,13 @@ static int print_report(struct app *a, const struct index_report *r)
     double rate = r->seconds > 0 ? (double)r->embedded / r->seconds : 0;
     if (a->json)
         return app_print_json(
-            a, json_pack("{s:I s:I s:I s:I s:I s:I s:I s:I s:I s:o s:o}", "scanned",
+            a, json_pack("{s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:o s:o}", "scanned",
                          (json_int_t)r->scanned, "embedded", (json_int_t)r->embedded, "moved",
                          (json_int_t)r->moved, "copies", (json_int_t)r->copies, "unchanged",
                          (json_int_t)r->unchanged, "missing", (json_int_t)r->missing, "failed",
-                         (json_int_t)r->failed, "known_bad", (json_int_t)r->known_bad, "pruned",
-                         (json_int_t)r->pruned, "seconds", json_real6(r->seconds),
-                         "images_per_second", json_real6(rate)));
+                         (json_int_t)r->failed, "known_bad", (json_int_t)r->known_bad, "words",
+                         (json_int_t)r->words, "pruned", (json_int_t)r->pruned, "seconds",
+                         json_real6(r->seconds), "images_per_second", json_real6(rate)));
     log_info("%" PRIu64 " pictures: %" PRIu64 " new, %" PRIu64 " unchanged, %" PRIu64
              " moved, %" PRIu64 " copies, %" PRIu64 " gone, %" PRIu64
              " unreadable; %.1f s, %.1f pictures/s",
@@ -244,7 +244,10 @@ const struct command cmd_index = {
     "usage: eidetic index [DIR...]\n\n"
     "Reads the pictures below each DIR (without DIR: below every folder indexed before) and makes "
     "them\n"
-    "findable. Only what is new or changed is read; moved files are recognised by content. The "
+    "findable. Titles, descriptions, keywords and ratings are read from them (XMP, IPTC, EXIF) "
+    "and\n"
+    "from photo.jpg.xmp or photo.xmp beside them, again when such a file changes. Only what is new "
+    "or changed is read; moved files are recognised by content. The "
     "pictures\n"
     "are never written. A file .eideticignore (gitignore's syntax) leaves things out, and a "
     "camera's\n"

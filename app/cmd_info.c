@@ -4,6 +4,7 @@
 #include "db/images.h"
 #include "db/tags.h"
 #include "db/vectors.h"
+#include "db/written.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@ struct facts {
     struct db_file file;
     struct db_image image;
     struct db_tags tags;
+    struct db_written_all written;
     bool known; /* to the library, with a content */
     bool animated;
     json_t *vectors, *paths;
@@ -78,6 +80,8 @@ static int load_known(struct app *a, const char *path, struct facts *f)
         st = db_image_paths_each(a->db, f->file.image, add_path, f->paths, &a->err);
     if (!st)
         st = db_tags_get(a->db, f->file.image, &f->tags, &a->err);
+    if (!st)
+        st = db_written_get(a->db, f->file.image, &f->written, &a->err);
     f->known = !st;
     struct image_meta m; /* the catalogue does not say; the file does, where it is there */
     f->animated = !st && !image_probe(&m, path, NULL) && m.animated;
@@ -105,12 +109,28 @@ static int probe_parameters(struct app *a, const struct image_meta *m, struct db
     return app_no_memory(a);
 }
 
+static int probe_words(struct app *a, const struct image_words *w, struct db_written_all *all)
+{
+    bool ok = true;
+    size_t n = 0;
+    for (const char *k = NULL; (k = image_words_next(w, k));)
+        n++;
+    all->rating = w->rating;
+    all->title = mem_strdup(w->title);
+    all->description = mem_strdup(w->description);
+    all->keyword = mem_zarray(n + 1, sizeof *all->keyword);
+    for (const char *k = NULL; all->keyword && (k = image_words_next(w, k));)
+        ok &= (all->keyword[all->n++] = mem_strdup(k)) != NULL;
+    return ok && all->title && all->description && all->keyword ? 0 : app_no_memory(a);
+}
+
 /* The same from the file itself, where the library does not have it. */
 static int probe(struct app *a, const char *path, struct facts *f)
 {
     struct image_meta m;
     if (image_probe(&m, path, &a->err))
         return app_fail(a, APP_FILE);
+    image_sidecars_read(&m, path);
     f->animated = m.animated;
     f->image.width = m.width;
     f->image.height = m.height;
@@ -125,7 +145,7 @@ static int probe(struct app *a, const char *path, struct facts *f)
     f->image.lon = m.lon;
     f->image.alt = m.alt;
     f->image.has_alt = m.has_gps;
-    return probe_parameters(a, &m, &f->image);
+    return probe_parameters(a, &m, &f->image) || probe_words(a, &m.words, &f->written);
 }
 
 static json_t *to_json(const char *path, const struct facts *f)
@@ -157,6 +177,14 @@ static json_t *to_json(const char *path, const struct facts *f)
         json_object_set_new(o, "checkpoint", json_text(im->gen_model));
         json_object_set_new(o, "parameters", json_text(im->parameters));
     }
+    json_object_set_new(o, "title", json_text(f->written.title));
+    json_object_set_new(o, "description", json_text(f->written.description));
+    json_t *keywords = json_array();
+    for (size_t i = 0; i < f->written.n; i++)
+        json_array_append_new(keywords, json_text(f->written.keyword[i]));
+    json_object_set_new(o, "keywords", keywords);
+    json_object_set_new(o, "rating",
+                        f->written.rating ? json_integer(f->written.rating) : json_null());
     json_object_set_new(o, "caption", json_text(f->tags.caption));
     json_object_set_new(o, "tags", json_tags(&f->tags, true));
     if (f->known) {
@@ -190,6 +218,21 @@ static enum status print_other(void *ctx, const char *path, bool missing)
     return ST_OK;
 }
 
+static void print_written(const struct db_written_all *w)
+{
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    for (size_t i = 0; i < w->n; i++)
+        buf_printf(&b, "%s%s", i ? ", " : "", w->keyword[i]);
+    print_field("title", w->title ? w->title : "");
+    print_field("description", w->description ? w->description : "");
+    print_field("keywords", b.data ? b.data : "");
+    if (w->rating)
+        printf("rating       %s\n",
+               w->rating < 0 ? "rejected" : &"*****"[5 - (w->rating > 5 ? 5 : w->rating)]);
+    buf_release(&b);
+}
+
 static void print_tags(const struct db_tags *t)
 {
     struct buf b;
@@ -221,6 +264,7 @@ static int print_text(struct app *a, const char *path, const struct facts *f)
         if (im->has_seed)
             printf("seed         %" PRId64 "\n", im->seed);
     }
+    print_written(&f->written);
     print_tags(&f->tags);
     if (!f->known)
         return 0;
@@ -253,6 +297,7 @@ static int show(struct app *a, const char *arg)
     }
     db_image_release(&f.image);
     db_tags_release(&f.tags);
+    db_written_release(&f.written);
     json_decref(f.vectors);
     json_decref(f.paths);
     mem_free(path);

@@ -2,8 +2,10 @@
 #include "app/search_app.h"
 #include "db/images.h"
 #include "db/tags.h"
+#include "db/written.h"
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 /* Also a query, which is one line too. */
@@ -26,15 +28,33 @@ static void print_plain_path(const char *path, bool null)
     putchar('\n');
 }
 
+/* Keywords that people wrote go before tags that were computed, each word once. */
+static json_t *json_all_tags(const struct db_written_all *w, const struct db_tags *t)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < w->n; i++)
+        json_array_append_new(list, json_text(w->keyword[i]));
+    for (size_t i = 0; i < t->n; i++) {
+        bool there = false;
+        for (size_t k = 0; k < w->n; k++)
+            there |= !strcasecmp(w->keyword[k], t->tag[i].tag);
+        if (!there)
+            json_array_append_new(list, json_text(t->tag[i].tag));
+    }
+    return list;
+}
+
 static json_t *json_of_hit(struct app *a, const struct search_view *v, size_t i, const char *path,
                            bool explained)
 {
     const struct search_hit *h = &v->result->hits[i];
     struct db_image im;
-    struct db_tags t;
+    struct db_tags t = {0};
+    struct db_written_all w = {0};
     if (db_image_get(a->db, h->image, &im, &a->err))
         return NULL;
-    if (db_tags_get(a->db, h->image, &t, &a->err)) {
+    if (db_tags_get(a->db, h->image, &t, &a->err) || db_written_get(a->db, h->image, &w, &a->err)) {
+        db_tags_release(&t);
         db_image_release(&im);
         return NULL;
     }
@@ -45,7 +65,7 @@ static json_t *json_of_hit(struct app *a, const struct search_view *v, size_t i,
         json_object_set_new(o, "height", json_integer(im.height));
         json_object_set_new(o, "taken", json_text(im.taken));
         json_object_set_new(o, "caption", json_text(t.caption));
-        json_object_set_new(o, "tags", json_tags(&t, false));
+        json_object_set_new(o, "tags", json_all_tags(&w, &t));
         json_object_set_new(o, "generated", json_boolean(im.generated));
     }
     if (o && v->fused && explained)
@@ -53,6 +73,7 @@ static json_t *json_of_hit(struct app *a, const struct search_view *v, size_t i,
                             json_pack("{s:o s:o s:o s:o}", "cosine", json_real6(h->score), "names",
                                       json_real6(h->names), "tags", json_real6(h->tags), "order",
                                       json_real6(search_fused(h))));
+    db_written_release(&w);
     db_tags_release(&t);
     db_image_release(&im);
     return o;

@@ -206,6 +206,7 @@ static bool loading_add(struct loading *l, sqlite3_stmt *st)
         .dev = (uint64_t)sqlite3_column_int64(st, 4),
         .ino = (uint64_t)sqlite3_column_int64(st, 5),
         .status = (uint8_t)sqlite3_column_int(st, 6),
+        .sidecars = sqlite3_column_int64(st, 8),
     };
     return true;
 }
@@ -222,7 +223,8 @@ enum status db_files_load(struct db *db, const char *folder, struct db_file_tabl
     bool row;
     enum status rc =
         sql_open(db,
-                 "SELECT id, coalesce(image, 0), size, mtime_ns, dev, ino, status, path "
+                 "SELECT id, coalesce(image, 0), size, mtime_ns, dev, ino, status, path, "
+                 "coalesce(sidecars, -1) "
                  "FROM files WHERE path = ?1 OR (path >= ?2 AND path < ?3) "
                  "ORDER BY path",
                  &st, err);

@@ -66,8 +66,9 @@ struct db_file_row {
     const char *path; /* in the table's memory */
     int64_t id, image, size, mtime_ns;
     uint64_t dev, ino;
-    uint8_t status; /* enum db_file_status */
-    bool seen;      /* the caller sets it */
+    int64_t sidecars; /* stamp of when its words were read (written.h); -1 = they never were */
+    uint8_t status;   /* enum db_file_status */
+    bool seen;        /* the caller sets it */
 };
 struct db_file_table {
     struct db_file_row *rows; /* sorted by path, byte by byte */

@@ -45,7 +45,11 @@ static void write_node(struct buf *b, const struct db_expr *x, bool missing_too,
         buf_printf(b, "id IN (SELECT rowid FROM words WHERE words MATCH ?%d)", at);
         return;
     case DB_TAG:
-        buf_printf(b, "id IN (SELECT image FROM image_tags WHERE tag = ?%d COLLATE NOCASE)", at);
+        buf_printf(b,
+                   "id IN (SELECT image FROM image_tags WHERE tag = ?%d COLLATE NOCASE UNION ALL "
+                   "SELECT image FROM file_keywords JOIN files ON files.id = file "
+                   "WHERE keyword = ?%d COLLATE NOCASE AND image IS NOT NULL)",
+                   at, at);
         return;
     case DB_PATH:
         buf_printf(b,

@@ -15,8 +15,8 @@ enum db_expr_kind {
     DB_OR,
     DB_NOT,     /* of a */
     DB_PHRASE,  /* the words of text, in this order, in a tag, caption or name */
-    DB_TAG,     /* text is one of its tags */
-    DB_CAPTION, /* as DB_PHRASE, in the caption */
+    DB_TAG,     /* text is one of its tags or keywords */
+    DB_CAPTION, /* as DB_PHRASE, in the caption, title or description */
     DB_PATH,    /* a file of it has text in its path */
     DB_CAMERA,  /* as db_filter.camera */
     DB_DATE,    /* taken within from..to, seconds, both inclusive */

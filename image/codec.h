@@ -38,6 +38,8 @@ struct codec {
     bool (*exif)(struct codec_block *b, const struct codec_in *in); /* NULL: the format has none */
     /* A generator's text beside EXIF (image/parameters.h), valid UTF-8 or ""; NULL: none such. */
     void (*parameters)(char out[PARAMETERS_MAX], const struct codec_in *in);
+    /* Adds what XMP and IPTC say in this file (image/words.h); NULL: it holds neither. */
+    void (*words)(struct image_words *w, const struct codec_in *in);
     bool (*animated)(const struct codec_in *in); /* NULL: the format has one picture */
     bool (*ready)(void); /* NULL: always; else loads the library that decode() needs */
     bool upright;        /* header() and decode() turn by themselves: EXIF must not turn again */
@@ -59,6 +61,10 @@ enum status codec_check_size(uint64_t w, uint64_t h, const struct codec_in *in, 
 /* image_alloc after codec_check_size of the same numbers. */
 enum status codec_alloc(struct image *out, uint64_t w, uint64_t h, const struct codec_in *in,
                         struct error *err);
+
+/* load.c: words come to their fields, and to the date and place of meta; those of a sidecar go
+ * before what is there, for whoever wrote it could see that. */
+void image_take_words(struct image_meta *meta, const struct image_words *w, bool sidecar);
 
 /* exif.c: fills orientation, date, camera, lens and place; a block that cannot be read changes
  * nothing. */

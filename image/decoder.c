@@ -26,6 +26,7 @@ struct job {
     uint64_t ticket;
     struct decoder_slot slot;
     struct image_file file;
+    int sidecar[IMAGE_SIDECARS]; /* -1 = none */
     struct decoder_request request;
     struct decoder_reply reply;
     struct image local; /* in_process: the pixels */
@@ -77,12 +78,29 @@ static int queue_take(struct queue *q)
     return v;
 }
 
-static void job_finish(struct decoder *d, int i)
+static void close_files(struct job *j)
 {
-    struct job *j = &d->jobs[i];
     if (j->file.fd >= 0)
         close(j->file.fd);
     j->file.fd = -1;
+    for (int i = 0; i < IMAGE_SIDECARS; i++) {
+        if (j->sidecar[i] >= 0)
+            close(j->sidecar[i]);
+        j->sidecar[i] = -1;
+    }
+}
+
+static void list_files(const struct job *j, int fds[DECODER_FDS])
+{
+    fds[0] = j->file.fd;
+    fds[1] = j->slot.memfd;
+    memcpy(fds + 2, j->sidecar, sizeof j->sidecar);
+}
+
+static void job_finish(struct decoder *d, int i)
+{
+    struct job *j = &d->jobs[i];
+    close_files(j);
     j->state = JOB_READY;
     queue_put(&d->ready, i);
 }
@@ -102,6 +120,7 @@ static void dispatch(struct decoder *d)
 {
     while (d->pending.n) {
         struct worker *best = NULL;
+        int fds[DECODER_FDS];
         for (int i = 0; i < d->o.workers; i++) {
             struct worker *w = &d->workers[i];
             if (w->proc.pid && w->n < REQUESTS_A_WORKER && (!best || w->n < best->n))
@@ -112,7 +131,8 @@ static void dispatch(struct decoder *d)
         int i = d->pending.at[d->pending.head];
         struct job *j = &d->jobs[i];
         j->request.slot_bytes = decoder_slot_size(&j->slot);
-        if (!decoder_proc_send(&best->proc, &j->request, j->file.fd, j->slot.memfd))
+        list_files(j, fds);
+        if (!decoder_proc_send(&best->proc, &j->request, fds))
             return; /* full or dead: decoder_next finds out */
         queue_take(&d->pending);
         j->state = JOB_SENT;
@@ -254,7 +274,9 @@ static void wait_for_news(struct decoder *d, int ms)
 static void work_here(struct decoder *d, int i)
 {
     struct job *j = &d->jobs[i];
-    decoder_work(&j->reply, &j->local, &j->request, j->file.fd);
+    int fds[DECODER_FDS];
+    list_files(j, fds);
+    decoder_work(&j->reply, &j->local, &j->request, fds);
 }
 
 /* Fills *out from a finished job. */
@@ -271,14 +293,14 @@ static void hand_out(struct decoder *d, int i, struct decoder_job *out)
                                 .slot = i};
     snprintf(out->text, sizeof out->text, "%s", r->text);
     memcpy(out->hash, r->hash, sizeof out->hash);
-    if (!r->status) {
+    if (!r->status && !j->request.words_only) {
         out->width = r->width;
         out->height = r->height;
         out->pixels = d->o.in_process
                           ? j->local.data
                           : decoder_slot_view(&j->slot, (size_t)r->width * (size_t)r->height * 3);
     }
-    if (!r->status && !out->pixels) {
+    if (!r->status && !out->pixels && !j->request.words_only) {
         out->status = ST_FORMAT;
         out->width = out->height = 0;
         snprintf(out->text, sizeof out->text, "%s: decoder handed over less than it said",
@@ -328,7 +350,21 @@ enum status decoder_next(struct decoder *d, struct decoder_job *job, int timeout
     }
 }
 
-enum status decoder_submit(struct decoder *d, uint64_t ticket, const char *path, struct error *err)
+static void open_sidecars(struct job *j, const char *path)
+{
+    for (int i = 0; i < IMAGE_SIDECARS; i++) {
+        char *name = image_sidecar_name(path, i);
+        struct image_file f;
+        if (name && !image_file_open(&f, name, j->request.name, IMAGE_SIDECAR_MAX, NULL)) {
+            j->sidecar[i] = f.fd;
+            j->request.sidecar_bytes[i] = f.size;
+        }
+        mem_free(name);
+    }
+}
+
+static enum status submit(struct decoder *d, uint64_t ticket, const char *path, bool words_only,
+                          struct error *err)
 {
     int i = 0;
     struct error e = {0};
@@ -351,12 +387,15 @@ enum status decoder_submit(struct decoder *d, uint64_t ticket, const char *path,
                                           .prep = d->o.prep,
                                           .max_pixels = d->o.max_pixels,
                                           .timeout_ms = d->o.timeout_ms,
-                                          .hash = d->o.hash};
+                                          .hash = d->o.hash && !words_only,
+                                          .words_only = words_only};
     image_safe_name(j->request.name, sizeof j->request.name, path);
     j->file = (struct image_file){.fd = -1};
     enum status st = image_file_open(&j->file, path, j->request.name, IMAGE_MAX_BYTES, &e);
     if (!st && !d->o.in_process && j->slot.memfd < 0) /* decoder_done could not make a new one */
         st = decoder_slot_open(&j->slot, 0, &e);
+    if (!st)
+        open_sidecars(j, path);
     j->request.file_bytes = j->file.size;
     pthread_mutex_lock(&d->lock);
     if (st) {
@@ -374,6 +413,17 @@ enum status decoder_submit(struct decoder *d, uint64_t ticket, const char *path,
     if ((st || d->o.in_process) && write(d->wake, &one, sizeof one) < 0)
         return ST_OK; /* the counter is full: decoder_next will look anyway */
     return ST_OK;
+}
+
+enum status decoder_submit(struct decoder *d, uint64_t ticket, const char *path, struct error *err)
+{
+    return submit(d, ticket, path, false, err);
+}
+
+enum status decoder_submit_words(struct decoder *d, uint64_t ticket, const char *path,
+                                 struct error *err)
+{
+    return submit(d, ticket, path, true, err);
 }
 
 void decoder_done(struct decoder *d, struct decoder_job *job)
@@ -414,7 +464,7 @@ static enum status open_memory(struct decoder *d, struct error *err)
     for (int i = 0; d->workers && i < d->o.workers; i++)
         d->workers[i].proc.sock = -1;
     for (int i = 0; d->jobs && i < d->slots; i++)
-        d->jobs[i] = (struct job){.slot.memfd = -1, .file.fd = -1};
+        d->jobs[i] = (struct job){.slot.memfd = -1, .file.fd = -1, .sidecar = {-1, -1, -1, -1}};
     if (!d->jobs || !d->workers || !d->polls || queue_open(&d->pending, d->slots) ||
         queue_open(&d->ready, d->slots))
         return error_set(err, ST_NOMEM, "out of memory (a decoder of %d slots)", d->slots);
@@ -484,8 +534,7 @@ void decoder_close(struct decoder *d)
     for (int i = 0; d->workers && i < d->o.workers; i++)
         decoder_proc_stop(&d->workers[i].proc, false);
     for (int i = 0; d->jobs && i < d->slots; i++) {
-        if (d->jobs[i].file.fd >= 0)
-            close(d->jobs[i].file.fd);
+        close_files(&d->jobs[i]);
         decoder_slot_close(&d->jobs[i].slot);
         image_release(&d->jobs[i].local);
     }

@@ -13,9 +13,10 @@
  * that crashes or overstays fails its one file (ST_FORMAT, "decoder crashed/timed out on this
  * file") and is replaced; one that is killed from outside (SIGKILL) is replaced and its file tried
  * once more. Workers hold back the terminal's signals and end with their parent. Results come in
- * any order. What is wrong with a file is in its job; an error of decoder_next itself is ST_LIMIT,
- * ST_NOT_FOUND or ST_INTERNAL (workers cannot be started). Thread rule: one thread may submit while
- * another takes (next, done); open and close are alone. */
+ * any order. Sidecars beside a picture (words.h) are read with it. What is wrong with a file is in
+ * its job; an error of decoder_next itself is ST_LIMIT, ST_NOT_FOUND or ST_INTERNAL (workers cannot
+ * be started). Thread rule: one thread may submit while another takes (next, done); open and close
+ * are alone. */
 #ifndef EIDETIC_IMAGE_DECODER_H
 #define EIDETIC_IMAGE_DECODER_H
 
@@ -67,6 +68,9 @@ enum status decoder_open(struct decoder **d, const struct decoder_opts *o, struc
 void decoder_close(struct decoder *d);
 int decoder_slots(const struct decoder *d);
 enum status decoder_submit(struct decoder *d, uint64_t ticket, const char *path, struct error *err);
+/* The same, but only meta comes back: pixels is NULL. */
+enum status decoder_submit_words(struct decoder *d, uint64_t ticket, const char *path,
+                                 struct error *err);
 /* Waits for one result; ST_LIMIT = timeout, ST_NOT_FOUND = nothing in flight. */
 enum status decoder_next(struct decoder *d, struct decoder_job *job, int timeout_ms,
                          struct error *err);

@@ -2,8 +2,9 @@
  *
  * One SOCK_SEQPACKET pair a worker, on descriptor 3 in the worker. The worker first sends a reply
  * with serial 0 (hello). Then the parent sends requests, each with two descriptors (the opened
- * file, the slot's memfd), and the worker answers them in order. Both ends are the same binary, so
- * the structs need no packing; the parent still believes nothing that a reply says. */
+ * file, the slot's memfd) and one for each sidecar, and the worker answers them in order. Both ends
+ * are the same binary, so the structs need no packing; the parent still believes nothing that a
+ * reply says. */
 #ifndef EIDETIC_IMAGE_DECODER_INT_H
 #define EIDETIC_IMAGE_DECODER_INT_H
 
@@ -24,7 +25,8 @@ struct decoder_request {
     uint64_t file_bytes; /* as the parent saw it */
     uint64_t slot_bytes; /* the slot's size now */
     int timeout_ms;
-    bool hash;
+    uint64_t sidecar_bytes[IMAGE_SIDECARS]; /* 0 = none, and no descriptor of it */
+    bool hash, words_only;                  /* nothing is decoded */
     char name[IMAGE_NAME_CAP];
 };
 
@@ -38,10 +40,12 @@ struct decoder_reply {
     struct image_meta meta;
 };
 
-/* decoder_job.c: reads fd, hashes, decodes, prepares; fills r but for magic and serial. out is
- * zeroed on failure. */
+enum { DECODER_FDS = 2 + IMAGE_SIDECARS }; /* picture, slot, sidecars in order */
+
+/* decoder_job.c: reads the file and its sidecars, hashes, decodes, prepares; fills r but for magic
+ * and serial. fds[1] is not touched. out is zeroed on failure, and where nothing is decoded. */
 void decoder_work(struct decoder_reply *r, struct image *out, const struct decoder_request *q,
-                  int fd);
+                  const int fds[DECODER_FDS]);
 
 /* decoder_reply.c: false when the reply cannot be true; otherwise its texts are one line of UTF-8
  * each and its numbers within bounds. */
@@ -62,7 +66,10 @@ enum status decoder_proc_start(struct decoder_proc *p, const char *exe, uint64_t
                                struct error *err);
 /* Kills, reaps and closes; returns waitpid's status word, or -1. */
 int decoder_proc_stop(struct decoder_proc *p, bool gently);
-bool decoder_proc_send(struct decoder_proc *p, const struct decoder_request *q, int file, int slot);
+bool decoder_proc_send(struct decoder_proc *p, const struct decoder_request *q,
+                       const int fds[DECODER_FDS]);
+/* How many descriptors go with a request. */
+int decoder_request_fds(const struct decoder_request *q);
 /* 1 = a reply, 0 = none yet, -1 = the worker is gone or talks nonsense. */
 int decoder_proc_receive(struct decoder_proc *p, struct decoder_reply *r);
 

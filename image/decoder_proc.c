@@ -121,21 +121,33 @@ int decoder_proc_stop(struct decoder_proc *p, bool gently)
     return got > 0 ? word : -1;
 }
 
-bool decoder_proc_send(struct decoder_proc *p, const struct decoder_request *q, int file, int slot)
+int decoder_request_fds(const struct decoder_request *q)
+{
+    int n = 2;
+    for (int i = 0; i < IMAGE_SIDECARS; i++)
+        n += q->sidecar_bytes[i] != 0;
+    return n;
+}
+
+bool decoder_proc_send(struct decoder_proc *p, const struct decoder_request *q,
+                       const int fds[DECODER_FDS])
 {
     union {
         struct cmsghdr header;
-        char space[CMSG_SPACE(2 * sizeof(int))];
+        char space[CMSG_SPACE(DECODER_FDS * sizeof(int))];
     } control = {0};
-    int fds[2] = {file, slot};
+    int sent[DECODER_FDS], n = 0;
+    for (int i = 0; i < DECODER_FDS; i++)
+        if (i < 2 || q->sidecar_bytes[i - 2])
+            sent[n++] = fds[i];
     struct iovec v = {.iov_base = (void *)(uintptr_t)q, .iov_len = sizeof *q};
-    struct msghdr m = {
-        .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &control};
+    m.msg_controllen = CMSG_SPACE((size_t)n * sizeof(int));
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof fds);
-    memcpy(CMSG_DATA(c), fds, sizeof fds);
+    c->cmsg_len = CMSG_LEN((size_t)n * sizeof(int));
+    memcpy(CMSG_DATA(c), sent, (size_t)n * sizeof(int));
     return sendmsg(p->sock, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof *q;
 }
 

@@ -40,6 +40,7 @@ static void clean_meta(struct image_meta *m)
         m->has_gps = false;
     if (!m->has_gps)
         m->lat = m->lon = m->alt = 0;
+    (void)image_words_check(&m->words);
 }
 
 bool decoder_reply_check(struct decoder_reply *r, const struct decoder_request *q)
@@ -50,8 +51,8 @@ bool decoder_reply_check(struct decoder_reply *r, const struct decoder_request *
     r->has_hash = r->has_hash == 1 && q->hash;
     clean(r->text, sizeof r->text);
     clean_meta(&r->meta);
-    if (r->status)
-        return true;
+    if (r->status || q->words_only)
+        return r->status || (!r->width && !r->height);
     if (r->width < 1 || r->height < 1)
         return false;
     if (q->prep.size)

@@ -33,11 +33,11 @@ static void watch_parent(bool on)
 }
 
 /* False: the parent has gone, or sent what no parent sends. */
-static bool receive(struct decoder_request *q, int fds[2])
+static bool receive(struct decoder_request *q, int fds[DECODER_FDS])
 {
     union {
         struct cmsghdr header;
-        char space[CMSG_SPACE(2 * sizeof(int))];
+        char space[CMSG_SPACE(DECODER_FDS * sizeof(int))];
     } control = {0};
     struct iovec v = {.iov_base = q, .iov_len = sizeof *q};
     struct msghdr m = {
@@ -48,9 +48,16 @@ static bool receive(struct decoder_request *q, int fds[2])
     while (n < 0 && errno == EINTR);
     const struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     if (n != (ssize_t)sizeof *q || q->magic != DECODER_MAGIC || !c || c->cmsg_type != SCM_RIGHTS ||
-        c->cmsg_len != CMSG_LEN(2 * sizeof(int)))
+        c->cmsg_len != CMSG_LEN((size_t)decoder_request_fds(q) * sizeof(int)))
         return false;
-    memcpy(fds, CMSG_DATA(c), 2 * sizeof(int));
+    const unsigned char *from = CMSG_DATA(c);
+    for (int i = 0; i < DECODER_FDS; i++) {
+        fds[i] = -1;
+        if (i < 2 || q->sidecar_bytes[i - 2]) {
+            memcpy(&fds[i], from, sizeof(int));
+            from += sizeof(int);
+        }
+    }
     return true;
 }
 
@@ -114,7 +121,7 @@ int decoder_worker_main(int argc, char **argv)
     struct sigaction watch = {.sa_handler = look_for_parent, .sa_flags = SA_RESTART};
     uint64_t max_pixels = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
     bool testing = getenv(DECODER_TEST_ENV) != NULL;
-    int fds[2];
+    int fds[DECODER_FDS];
     sigaction(SIGALRM, &watch, NULL);
     codec_load_libraries(); /* no file can be opened later */
     r.sandboxed = decoder_sandbox_enter(max_pixels);
@@ -127,12 +134,13 @@ int decoder_worker_main(int argc, char **argv)
         watch_parent(true);
         if (testing)
             misbehave(fds[0]);
-        decoder_work(&r, &img, &q, fds[0]);
-        if (!r.status)
+        decoder_work(&r, &img, &q, fds);
+        if (!r.status && img.data)
             hand_over(&r, &img, &q, fds[1]);
         image_release(&img);
-        close(fds[0]);
-        close(fds[1]);
+        for (int i = 0; i < DECODER_FDS; i++)
+            if (fds[i] >= 0)
+                close(fds[i]);
         watch_parent(false);
         r.magic = DECODER_MAGIC;
         r.serial = q.serial;

@@ -22,32 +22,6 @@ static void *exif_realloc(void *p, ExifLong n)
     return mem_realloc(p, n ? n : 1);
 }
 
-/* Bytes of the file as one line of valid UTF-8: control characters become spaces, ends are trimmed.
- */
-static void clean_text(char *dst, size_t cap, const void *src, size_t n)
-{
-    const char *s = src;
-    size_t len = 0;
-    n = strnlen(s, n);
-    for (size_t i = 0; i < n;) {
-        char utf8[4];
-        uint32_t cp;
-        i += utf8_decode(s + i, n - i, &cp);
-        if (cp < 0x20 || (cp >= 0x7F && cp < 0xA0))
-            cp = ' ';
-        size_t k = utf8_encode(cp, utf8);
-        if (cp == ' ' && (!len || dst[len - 1] == ' '))
-            continue;
-        if (len + k >= cap)
-            break;
-        memcpy(dst + len, utf8, k);
-        len += k;
-    }
-    while (len && dst[len - 1] == ' ')
-        len--;
-    dst[len] = 0;
-}
-
 static const ExifEntry *find(const ExifData *d, ExifIfd ifd, ExifTag tag, ExifFormat format,
                              size_t bytes)
 {
@@ -60,7 +34,7 @@ static bool find_text(char *dst, size_t cap, const ExifData *d, ExifIfd ifd, Exi
     const ExifEntry *e = find(d, ifd, tag, EXIF_FORMAT_ASCII, 1);
     dst[0] = 0;
     if (e)
-        clean_text(dst, cap, e->data, e->size);
+        image_words_text(dst, cap, (const char *)e->data, e->size, false);
     return dst[0];
 }
 
@@ -132,7 +106,8 @@ static void read_camera(struct image_meta *m, const ExifData *d)
         snprintf(both, sizeof both, "%s", model[0] ? model : m->make);
     else
         snprintf(both, sizeof both, "%s %s", m->make, model);
-    clean_text(m->camera, sizeof m->camera, both, sizeof both); /* cuts between characters */
+    image_words_text(m->camera, sizeof m->camera, both, sizeof both,
+                     false); /* cuts between characters */
 }
 
 static bool rational(double *v, const ExifEntry *e, int i, ExifByteOrder order)
@@ -183,6 +158,69 @@ static void read_place(struct image_meta *m, const ExifData *d, ExifByteOrder or
         m->alt = below && below->data[0] == 1 ? -alt : alt;
 }
 
+/* What cameras write into the description by themselves. */
+static bool is_no_description(const char *text)
+{
+    static const char *const own[] = {"SONY DSC", "SAMSUNG CAMERA PICTURES", "DCIM", "default",
+                                      "untitled"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (!strncmp(text, own[i], strlen(own[i])))
+            return true;
+    return strstr(text, "DIGITAL CAMERA") != NULL;
+}
+
+static void find_description(char *dst, size_t cap, const ExifData *d)
+{
+    const ExifEntry *e = find(d, EXIF_IFD_0, EXIF_TAG_IMAGE_DESCRIPTION, EXIF_FORMAT_ASCII, 1);
+    if (e)
+        image_words_text(dst, cap, (const char *)e->data, e->size, true);
+    if (is_no_description(dst))
+        dst[0] = 0;
+}
+
+/* Windows' own tags: bytes that are UTF-16, the low one first. */
+static void find_wide(char *dst, size_t cap, const ExifData *d, ExifTag tag, bool lines)
+{
+    const ExifEntry *e = find(d, EXIF_IFD_0, tag, EXIF_FORMAT_BYTE, 2);
+    char utf8[4 * 1024];
+    size_t n = 0;
+    for (size_t i = 0; e && i + 1 < e->size && n + 4 <= sizeof utf8; i += 2) {
+        uint32_t c = e->data[i] | (uint32_t)e->data[i + 1] << 8;
+        if (c >= 0xD800 && c < 0xDC00 && i + 3 < e->size) {
+            uint32_t low = e->data[i + 2] | (uint32_t)e->data[i + 3] << 8;
+            c = low >= 0xDC00 && low < 0xE000 ? 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00)
+                                              : 0xFFFD;
+            i += 2;
+        }
+        if (!c)
+            break;
+        n += utf8_encode(c >= 0xD800 && c < 0xE000 ? 0xFFFD : c, utf8 + n);
+    }
+    image_words_text(dst, cap, utf8, n, lines);
+}
+
+static void read_words(struct image_words *w, const ExifData *d, ExifByteOrder order)
+{
+    struct image_words own = {0};
+    char list[sizeof own.description];
+    const ExifEntry *e = find(d, EXIF_IFD_0, (ExifTag)0x4746, EXIF_FORMAT_SHORT, 2);
+    int rating = e ? exif_get_short(e->data, order) : 0;
+    own.rating = within(rating, 1, 5) ? rating : 0;
+    find_description(own.description, sizeof own.description, d);
+    find_wide(own.title, sizeof own.title, d, EXIF_TAG_XP_TITLE, false);
+    if (!own.title[0])
+        find_wide(own.title, sizeof own.title, d, EXIF_TAG_XP_SUBJECT, false);
+    if (!own.description[0])
+        find_wide(own.description, sizeof own.description, d, EXIF_TAG_XP_COMMENT, true);
+    find_wide(list, sizeof list, d, EXIF_TAG_XP_KEYWORDS, false);
+    for (char *p = list; *p;) {
+        size_t n = strcspn(p, ";");
+        image_words_add(&own, p, n);
+        p += n + (p[n] == ';');
+    }
+    image_words_merge(w, &own);
+}
+
 static void read_all(struct image_meta *m, const ExifData *d)
 {
     ExifByteOrder order = exif_data_get_byte_order((ExifData *)d);
@@ -192,6 +230,7 @@ static void read_all(struct image_meta *m, const ExifData *d)
     read_date(m, d);
     read_camera(m, d);
     read_place(m, d, order);
+    read_words(&m->words, d, order);
     e = find(d, EXIF_IFD_EXIF, EXIF_TAG_USER_COMMENT, EXIF_FORMAT_UNDEFINED, 8);
     if (e)
         exif_read_parameters(m->parameters, e->data, e->size);

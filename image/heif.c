@@ -184,6 +184,26 @@ static bool heif_exif(struct codec_block *b, const struct codec_in *in)
     return b->own != NULL;
 }
 
+/* The MIME items have their type beside them, which is not among what we load: XMP is the one that
+ * holds its name. */
+static void heif_words(struct image_words *w, const struct codec_in *in)
+{
+    struct heif s;
+    heif_item_id id[8];
+    if (heif_open(&s, in, NULL))
+        return;
+    int n = s.lib.heif_image_handle_get_list_of_metadata_block_IDs(s.picture, "mime", id, 8);
+    for (int i = 0; i < n; i++) {
+        size_t size = s.lib.heif_image_handle_get_metadata_size(s.picture, id[i]);
+        uint8_t *own = size && size <= in->size ? mem_alloc(size) : NULL;
+        if (own && !s.lib.heif_image_handle_get_metadata(s.picture, id[i], own).code &&
+            memmem(own, size, "22-rdf-syntax-ns#", 17))
+            (void)xmp_read(w, own, size);
+        mem_free(own);
+    }
+    heif_close(&s);
+}
+
 static bool heic_sniff(const uint8_t *p, size_t n)
 {
     static const char *const brands[] = {"heic", "heix", "heim", "heis", "hevc",
@@ -209,6 +229,7 @@ const struct codec codec_heic = {
     .header = heif_header,
     .decode = heif_decode,
     .exif = heif_exif,
+    .words = heif_words,
     .animated = heif_animated,
     .ready = heif_ready,
     .upright = true,
@@ -220,6 +241,7 @@ const struct codec codec_avif = {
     .header = heif_header,
     .decode = heif_decode,
     .exif = heif_exif,
+    .words = heif_words,
     .animated = heif_animated,
     .ready = heif_ready,
     .upright = true,

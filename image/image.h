@@ -22,6 +22,7 @@
 #include "core/error.h"
 #include "core/mem.h"
 #include "image/parameters.h"
+#include "image/words.h"
 #include <stdint.h>
 
 struct image {
@@ -52,6 +53,7 @@ struct image_meta {
     bool has_gps;
     double lat, lon, alt;            /* degrees, metres */
     char parameters[PARAMETERS_MAX]; /* of a generated picture: image/parameters.h; else "" */
+    struct image_words words;        /* its date and place are in the fields above too */
 };
 
 /* By content, not by name. meta may be NULL. */
@@ -60,8 +62,12 @@ enum status image_load(struct image *img, const char *path, const struct image_o
 enum status image_load_memory(struct image *img, const uint8_t *data, size_t size, const char *name,
                               const struct image_opts *o, struct image_meta *meta,
                               struct error *err);
-/* Header only: format, size, EXIF. */
+/* Header only: format, size, EXIF, words. */
 enum status image_probe(struct image_meta *meta, const char *path, struct error *err);
+enum status image_probe_memory(struct image_meta *meta, const uint8_t *data, size_t size,
+                               const char *name, struct error *err);
+/* Reads the sidecars beside path, in this process; they go before what meta holds. */
+void image_sidecars_read(struct image_meta *meta, const char *path);
 bool image_name_supported(const char *path); /* by extension: worth opening at all? */
 /* Also by extension: a camera's raw file, or a JPEG such as stands beside one. */
 bool image_name_is_raw(const char *path);

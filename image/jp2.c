@@ -264,11 +264,24 @@ static bool jp2_exif(struct codec_block *b, const struct codec_in *in)
     return false;
 }
 
+static void jp2_words(struct image_words *w, const struct codec_in *in)
+{
+    static const uint8_t xmp[16] = {0xBE, 0x7A, 0xCF, 0xCB, 0x97, 0xA9, 0x42, 0xE8,
+                                    0x9C, 0x71, 0x99, 0x94, 0x91, 0xE3, 0xAF, 0xAC};
+    struct box box = {0};
+    while (!is_codestream(in->data) && box_next(&box, in->data, in->size))
+        if (!memcmp(box.type, "uuid", 4) && box.size > 16 && !memcmp(box.data, xmp, 16)) {
+            (void)xmp_read(w, box.data + 16, box.size - 16);
+            return;
+        }
+}
+
 const struct codec codec_jp2 = {
     .name = "jp2",
     .sniff = jp2_sniff,
     .header = jp2_header,
     .decode = jp2_decode,
     .exif = jp2_exif,
+    .words = jp2_words,
     .ready = jp2_ready,
 };

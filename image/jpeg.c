@@ -204,6 +204,8 @@ static enum status jpeg_header(int *w, int *h, const struct codec_in *in, struct
     return j.st;
 }
 
+enum { MAX_RESOURCES = 4 << 20 };
+
 /* The next segment before the first scan: its marker and what it holds. *at is 2 at first. */
 static bool next_segment(size_t *at, uint8_t *marker, struct codec_block *b,
                          const struct codec_in *in)
@@ -230,6 +232,43 @@ static bool jpeg_exif(struct codec_block *b, const struct codec_in *in)
         if (marker == 0xE1 && b->size >= 6 && !memcmp(b->data, "Exif\0", 5))
             return true;
     return false;
+}
+
+/* Photoshop's resources may go on from segment to segment. */
+static void jpeg_iptc(struct image_words *w, const struct codec_in *in)
+{
+    static const char name[] = "Photoshop 3.0";
+    struct codec_block b;
+    const uint8_t *records;
+    size_t n = 0, size;
+    uint8_t marker, *all = mem_alloc(in->size < MAX_RESOURCES ? in->size : MAX_RESOURCES);
+    for (size_t at = 2; all && next_segment(&at, &marker, &b, in);)
+        if (marker == 0xED && b.size > sizeof name && !memcmp(b.data, name, sizeof name) &&
+            b.size <= MAX_RESOURCES - n) {
+            memcpy(all + n, b.data + sizeof name, b.size - sizeof name);
+            n += b.size - sizeof name;
+        }
+    if (n && iptc_find(&records, &size, all, n))
+        iptc_read(w, records, size);
+    mem_free(all);
+}
+
+/* What does not fit the first segment ("extended XMP") is left out: histories, mostly. */
+static void jpeg_words(struct image_words *w, const struct codec_in *in)
+{
+    static const char name[] = "http://ns.adobe.com/xap/1.0/";
+    struct codec_block b;
+    uint8_t marker;
+    for (size_t at = 2; next_segment(&at, &marker, &b, in);)
+        if (marker == 0xE1 && b.size > sizeof name && !memcmp(b.data, name, sizeof name)) {
+            (void)xmp_read(w, b.data + sizeof name, b.size - sizeof name);
+            break;
+        }
+    for (size_t at = 2; next_segment(&at, &marker, &b, in);)
+        if (marker == 0xED) {
+            jpeg_iptc(w, in);
+            break;
+        }
 }
 
 /* A colour profile comes in up to 255 numbered pieces (ICC.1, B.4). Incomplete: none. */
@@ -289,4 +328,5 @@ const struct codec codec_jpeg = {
     .header = jpeg_header,
     .decode = jpeg_decode,
     .exif = jpeg_exif,
+    .words = jpeg_words,
 };

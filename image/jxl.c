@@ -175,6 +175,16 @@ static bool jxl_exif(struct codec_block *b, const struct codec_in *in)
     return false;
 }
 
+static void jxl_words(struct image_words *w, const struct codec_in *in)
+{
+    struct box box = {0};
+    while (in->data[0] != 0xFF && box_next(&box, in->data, in->size))
+        if (!memcmp(box.type, "xml ", 4)) {
+            (void)xmp_read(w, box.data, box.size);
+            return;
+        }
+}
+
 static bool jxl_animated(const struct codec_in *in)
 {
     struct jxl s;
@@ -190,6 +200,7 @@ const struct codec codec_jxl = {
     .header = jxl_header,
     .decode = jxl_decode,
     .exif = jxl_exif,
+    .words = jxl_words,
     .animated = jxl_animated,
     .ready = jxl_ready,
     .upright = true,

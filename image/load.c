@@ -104,11 +104,35 @@ enum status image_file_open(struct image_file *f, const char *path, const char *
     return ST_OK;
 }
 
+/* EXIF of most cameras knows no offset; XMP of the same moment may. */
+static bool tells_more(const char *date, const char *than)
+{
+    size_t n = strlen(than);
+    return strlen(date) > n && !strncmp(date, than, n);
+}
+
+void image_take_words(struct image_meta *meta, const struct image_words *w, bool sidecar)
+{
+    struct image_words all = *w;
+    image_words_merge(&all, &meta->words);
+    meta->words = all;
+    if (w->taken[0] &&
+        (!meta->taken[0] || (sidecar && w->is_taken && !tells_more(meta->taken, w->taken)) ||
+         tells_more(w->taken, meta->taken)))
+        memcpy(meta->taken, w->taken, sizeof meta->taken);
+    if (w->has_gps && (sidecar || !meta->has_gps)) {
+        meta->has_gps = true;
+        meta->lat = w->lat;
+        meta->lon = w->lon;
+    }
+}
+
 /* Size and EXIF; w and h are those of the file as stored. */
 static void fill_meta(struct image_meta *meta, const struct codec *c, const struct codec_in *in,
                       int w, int h, bool ignore_orientation)
 {
     struct codec_block exif = {0};
+    struct image_words words = {0};
     *meta = (struct image_meta){.orientation = 1};
     snprintf(meta->format, sizeof meta->format, "%s", c->name);
     meta->animated = c->animated && c->animated(in);
@@ -116,6 +140,9 @@ static void fill_meta(struct image_meta *meta, const struct codec *c, const stru
         exif_read(meta, exif.data, exif.size);
         mem_free(exif.own);
     }
+    if (c->words)
+        c->words(&words, in);
+    image_take_words(meta, &words, false);
     if (c->upright)
         meta->orientation = 1;
     if (c->parameters && !meta->parameters[0])
@@ -169,6 +196,15 @@ enum status image_load_memory(struct image *img, const uint8_t *data, size_t siz
     image_safe_name(safe, sizeof safe, name);
     *img = (struct image){0};
     return load(img, data, size, safe, o ? o : &none, meta, err);
+}
+
+enum status image_probe_memory(struct image_meta *meta, const uint8_t *data, size_t size,
+                               const char *name, struct error *err)
+{
+    static const struct image_opts none;
+    char safe[IMAGE_NAME_CAP];
+    image_safe_name(safe, sizeof safe, name);
+    return load(NULL, data, size, safe, &none, meta, err);
 }
 
 static enum status load_path(struct image *img, const char *path, const struct image_opts *o,

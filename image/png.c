@@ -223,12 +223,12 @@ static bool png_sniff(const uint8_t *p, size_t n)
     return n >= 8 && !memcmp(p, "\x89PNG\r\n\x1a\n", 8);
 }
 
-/* A chunk by its name; stop at the first one called `end`. */
+/* A chunk by its name, behind the one that *b is (NULL: the first); stop at one called `end`. */
 static bool find_chunk(struct codec_block *b, const struct codec_in *in, const char *name,
                        const char *end)
 {
     const uint8_t *d = in->data;
-    for (size_t i = 8; i + 12 <= in->size;) {
+    for (size_t i = b->data ? (size_t)(b->data - d) + b->size + 4 : 8; i + 12 <= in->size;) {
         size_t len = (size_t)d[i] << 24 | (size_t)d[i + 1] << 16 | (size_t)d[i + 2] << 8 | d[i + 3];
         if (len > in->size - i - 12)
             return false;
@@ -245,13 +245,31 @@ static bool find_chunk(struct codec_block *b, const struct codec_in *in, const c
 
 static bool png_exif(struct codec_block *b, const struct codec_in *in)
 {
+    *b = (struct codec_block){0};
     return find_chunk(b, in, "eXIf", "IEND");
 }
 
 static bool png_animated(const struct codec_in *in)
 {
-    struct codec_block b;
+    struct codec_block b = {0};
     return find_chunk(&b, in, "acTL", "IDAT");
+}
+
+/* Uncompressed, as the standard has it; before or behind the pixels. */
+static void png_words(struct image_words *w, const struct codec_in *in)
+{
+    static const char head[] = "XML:com.adobe.xmp\0"; /* and the flag that says so */
+    struct codec_block b = {0};
+    while (find_chunk(&b, in, "iTXt", "IEND")) {
+        if (b.size <= sizeof head + 3 || memcmp(b.data, head, sizeof head) != 0)
+            continue;
+        size_t at = sizeof head + 1; /* behind the method: language and translated name */
+        for (int i = 0; i < 2 && at < b.size; i++)
+            at += strnlen((const char *)b.data + at, b.size - at) + 1;
+        if (at < b.size)
+            (void)xmp_read(w, b.data + at, b.size - at);
+        return;
+    }
 }
 
 const struct codec codec_png = {
@@ -260,6 +278,7 @@ const struct codec codec_png = {
     .header = png_header,
     .decode = png_decode,
     .exif = png_exif,
+    .words = png_words,
     .parameters = png_parameters,
     .animated = png_animated,
 };

@@ -90,6 +90,18 @@ static bool raw_exif(struct codec_block *b, const struct codec_in *in)
     return !find_preview(&inner, &w, &h, in, NULL) && codec_jpeg.exif(b, &inner);
 }
 
+/* Makers without a TIFF directory keep words in the preview, if anywhere. */
+static void raw_words(struct image_words *w, const struct codec_in *in)
+{
+    struct tiff_tags t;
+    struct codec_in inner;
+    int width, height;
+    if (tiff_tags_open(&t, in->data, in->size))
+        tiff_tags_words(w, &t);
+    else if (!find_preview(&inner, &width, &height, in, NULL))
+        codec_jpeg.words(w, &inner);
+}
+
 static bool raw_sniff(const uint8_t *p, size_t n)
 {
     static const char *const canon[] = {"crx ", NULL};
@@ -109,4 +121,5 @@ const struct codec codec_raw = {
     .header = raw_header,
     .decode = raw_decode,
     .exif = raw_exif,
+    .words = raw_words,
 };

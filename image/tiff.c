@@ -414,11 +414,19 @@ static bool tiff_exif(struct codec_block *b, const struct codec_in *in)
     return tiff_tags_open(&t, in->data, in->size) && tiff_tags_exif(b, &t);
 }
 
+static void tiff_words(struct image_words *w, const struct codec_in *in)
+{
+    struct tiff_tags t;
+    if (tiff_tags_open(&t, in->data, in->size))
+        tiff_tags_words(w, &t);
+}
+
 const struct codec codec_tiff = {
     .name = "tiff",
     .sniff = tiff_sniff,
     .header = tiff_header,
     .decode = tiff_decode,
     .exif = tiff_exif,
+    .words = tiff_words,
     .ready = tiff_ready,
 };

@@ -182,7 +182,8 @@ static void add_link(struct block *b, size_t entry, unsigned tag, const uint16_t
 
 bool tiff_tags_exif(struct codec_block *b, const struct tiff_tags *t)
 {
-    static const uint16_t main_tags[] = {0x10F, 0x110, 0x112, 0x132, 0};
+    static const uint16_t main_tags[] = {0x10E,  0x10F,  0x110,  0x112,  0x132, 0x4746,
+                                         0x9C9B, 0x9C9C, 0x9C9E, 0x9C9F, 0};
     static const uint16_t exif_tags[] = {0x9003, 0x9004, 0x9010, 0x9011, 0x9012, 0xA434, 0};
     static const uint16_t gps_tags[] = {1, 2, 3, 4, 5, 6, 0};
     struct block to = {.t = t, .p = mem_zalloc(BLOCK), .at = 8};
@@ -195,4 +196,17 @@ bool tiff_tags_exif(struct codec_block *b, const struct tiff_tags *t)
     add_link(&to, links + 12, GPS_IFD, gps_tags);
     *b = (struct codec_block){to.p, to.at, to.p};
     return true;
+}
+
+void tiff_tags_words(struct image_words *w, const struct tiff_tags *t)
+{
+    struct tiff_entry e;
+    const uint8_t *records;
+    size_t size;
+    if (tiff_tags_find(&e, t, t->first, 0x2BC))
+        (void)xmp_read(w, e.data, e.size);
+    if (tiff_tags_find(&e, t, t->first, 0x83BB)) /* as longs, by many writers: bytes all the same */
+        iptc_read(w, e.data, e.size);
+    else if (tiff_tags_find(&e, t, t->first, 0x8649) && iptc_find(&records, &size, e.data, e.size))
+        iptc_read(w, records, size);
 }

@@ -40,5 +40,7 @@ bool tiff_tags_is_raw(const struct tiff_tags *t);
 /* Orientation, dates, camera, lens and place alone, as a small TIFF block of its own: the file's
  * directories may lie anywhere in a gigabyte. The caller frees b->own. */
 bool tiff_tags_exif(struct codec_block *b, const struct tiff_tags *t);
+/* XMP and IPTC of the first directory. */
+void tiff_tags_words(struct image_words *w, const struct tiff_tags *t);
 
 #endif

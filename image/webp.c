@@ -123,6 +123,13 @@ static bool webp_exif(struct codec_block *b, const struct codec_in *in)
     return find_chunk(b, in, "EXIF");
 }
 
+static void webp_words(struct image_words *w, const struct codec_in *in)
+{
+    struct codec_block b;
+    if (find_chunk(&b, in, "XMP "))
+        (void)xmp_read(w, b.data, b.size);
+}
+
 static bool webp_animated(const struct codec_in *in)
 {
     struct codec_block b;
@@ -135,5 +142,6 @@ const struct codec codec_webp = {
     .header = webp_header,
     .decode = webp_decode,
     .exif = webp_exif,
+    .words = webp_words,
     .animated = webp_animated,
 };

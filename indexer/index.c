@@ -56,7 +56,9 @@ static enum status process(struct index_run *run, struct error *err)
     size_t next = 0, in_flight = 0;
     while (!st && (next < run->work.n || in_flight) && !index_stopped(run)) {
         while (!st && next < run->work.n) {
-            st = decoder_submit(run->parts->decoder, next, run->work.item[next].path, err);
+            const struct index_item *it = &run->work.item[next];
+            st = it->image ? decoder_submit_words(run->parts->decoder, next, it->path, err)
+                           : decoder_submit(run->parts->decoder, next, it->path, err);
             if (st)
                 break;
             next++;

@@ -7,7 +7,8 @@
  *
  * What is committed stays whatever happens: batches are committed as they are embedded, so a kill
  * costs at most the batch in flight. A file that is unchanged (size and time) is not read; a file
- * whose bytes are known keeps its vector, under any name. Nothing is deleted, and a root that is
+ * whose bytes are known keeps its vector, under any name. Words (image/words.h) are read again
+ * when a sidecar beside a file has changed. Nothing is deleted, and a root that is
  * gone (unmounted) is left as it was, unless `prune` is set. Originals are only read. Thread rule:
  * one thread; the decoder's workers are other processes. */
 #ifndef EIDETIC_INDEXER_INDEXER_H
@@ -28,7 +29,8 @@ struct index_report {
     uint64_t missing;   /* files that this run found gone (kept in the catalogue) */
     uint64_t failed;    /* files that this run could not read or decode */
     uint64_t known_bad; /* files unchanged since they failed in an earlier run; not tried again */
-    uint64_t pruned;    /* file rows that --prune removed */
+    uint64_t words; /* unchanged files whose words were read again: a sidecar came, changed, went */
+    uint64_t pruned; /* file rows that --prune removed */
     uint64_t roots_gone;
     uint64_t work, done; /* files to decode, and decoded so far, for progress */
     double seconds;

@@ -5,6 +5,7 @@
 #include "db/files.h"
 #include "db/images.h"
 #include "db/vectors.h"
+#include "db/written.h"
 #include "indexer/indexer.h"
 
 /* A file that must be read: new, changed, or without a vector of this model. */
@@ -12,6 +13,8 @@ struct index_item {
     char *path;
     int64_t root, size, mtime_ns;
     uint64_t dev, ino;
+    int64_t sidecars;
+    int64_t image; /* 0, or: only the words of a file that holds this content must be read */
 };
 
 struct index_list {
@@ -81,6 +84,9 @@ enum status index_write_failed(struct index_run *run, const struct index_item *i
 /* The content's bytes are known and embedded: only the file is new. */
 enum status index_write_known(struct index_run *run, const struct index_item *it,
                               const struct decoder_job *job, int64_t image, struct error *err);
+/* Only what people wrote of the file (it->image is its content). */
+enum status index_write_reread(struct index_run *run, const struct index_item *it,
+                               const struct decoder_job *job, struct error *err);
 enum status index_write_new(struct index_run *run, const struct index_item *it,
                             const struct decoder_job *job, const float *vector, struct error *err);
 

@@ -20,7 +20,9 @@ struct scan {
     struct error *err;
 };
 
-static enum status add_work(struct scan *s, const struct walk_file *f, struct error *err)
+/* image: where only words are to be read. */
+static enum status add_work(struct scan *s, const struct walk_file *f, int64_t image,
+                            struct error *err)
 {
     struct index_list *l = &s->run->work;
     if (l->n == l->cap) {
@@ -34,7 +36,14 @@ static enum status add_work(struct scan *s, const struct walk_file *f, struct er
     char *path = mem_strdup(f->path);
     if (!path)
         return error_set(err, ST_NOMEM, "out of memory");
-    l->item[l->n++] = (struct index_item){path, s->root, f->size, f->mtime_ns, f->dev, f->ino};
+    l->item[l->n++] = (struct index_item){.path = path,
+                                          .root = s->root,
+                                          .size = f->size,
+                                          .mtime_ns = f->mtime_ns,
+                                          .dev = f->dev,
+                                          .ino = f->ino,
+                                          .sidecars = f->sidecars,
+                                          .image = image};
     return ST_OK;
 }
 
@@ -72,10 +81,12 @@ static enum status on_file(void *ctx, const struct walk_file *f, struct error *e
         row->seen = true;
     bool settled;
     enum status st = is_settled(s, f, row, &settled, err);
+    if (!st && settled && row->image && row->sidecars != f->sidecars)
+        st = add_work(s, f, row->image, err);
     if (st || (settled && row->status != DB_FILE_MISSING))
         return st;
     if (!settled)
-        return add_work(s, f, err);
+        return add_work(s, f, 0, err);
     st = index_write_begin(run, err); /* back again, as it was */
     if (!st)
         st = db_file_set_status(run->parts->db, row->id, DB_FILE_PRESENT, err);

@@ -54,6 +54,11 @@ enum status index_take(struct index_run *run, struct decoder_job *job, struct er
     enum status st = ST_OK;
     int64_t known = 0;
     run->r->done++;
+    if (it->image) {
+        st = index_write_reread(run, it, job, err);
+        decoder_done(run->parts->decoder, job);
+        return st ? st : index_write_commit(run, false, err);
+    }
     if (!job->status && in_batch(run, job->hash)) /* the same bytes twice: settle the first */
         st = index_flush(run, err);
     if (!st && !job->status)

@@ -61,6 +61,47 @@ enum status index_write_failed(struct index_run *run, const struct index_item *i
     return st;
 }
 
+static enum status write_words(struct index_run *run, const struct index_item *it,
+                               const struct image_words *w, int64_t file, struct error *err)
+{
+    struct db_written to = {.title = w->title, .description = w->description, .rating = w->rating};
+    const char **keyword = NULL;
+    for (const char *k = NULL; (k = image_words_next(w, k));)
+        to.n++;
+    if (to.n && !(keyword = mem_array(to.n, sizeof *keyword)))
+        return error_set(err, ST_NOMEM, "out of memory");
+    to.n = 0;
+    for (const char *k = NULL; (k = image_words_next(w, k));)
+        keyword[to.n++] = k;
+    to.keyword = keyword;
+    enum status st = db_written_put(run->parts->db, file, it->sidecars, &to, err);
+    mem_free(keyword);
+    return st;
+}
+
+enum status index_write_reread(struct index_run *run, const struct index_item *it,
+                               const struct decoder_job *job, struct error *err)
+{
+    struct db *db = run->parts->db;
+    struct db_file f;
+    if (job->status == ST_NOT_FOUND || job->size != it->size || job->mtime_ns != it->mtime_ns)
+        return ST_OK; /* changed since the scan: the next one sees it */
+    if (job->status) {
+        run->r->failed++;
+        index_warn(run, it->path, "keeps its old words: %.160s", job->text);
+        return ST_OK;
+    }
+    enum status st = index_write_begin(run, err);
+    if (!st)
+        st = db_file_get(db, it->path, &f, err);
+    if (!st)
+        st = write_words(run, it, &job->meta.words, f.id, err);
+    if (!st && job->meta.words.taken[0])
+        st = db_image_set_taken(db, it->image, job->meta.taken, err);
+    run->r->words += !st;
+    return st;
+}
+
 static enum status any_present(void *ctx, const char *path, bool missing)
 {
     (void)path;
@@ -72,6 +113,7 @@ enum status index_write_known(struct index_run *run, const struct index_item *it
                               const struct decoder_job *job, int64_t image, struct error *err)
 {
     bool elsewhere = false;
+    int64_t id = 0;
     struct db_file f = file_of(it, job), old;
     f.image = image;
     enum status st = db_file_get(run->parts->db, it->path, &old, NULL);
@@ -80,7 +122,11 @@ enum status index_write_known(struct index_run *run, const struct index_item *it
     if (!st)
         st = index_write_begin(run, err);
     if (!st)
-        st = db_file_put(run->parts->db, &f, NULL, err);
+        st = db_file_put(run->parts->db, &f, &id, err);
+    if (!st)
+        st = write_words(run, it, &job->meta.words, id, err);
+    if (!st && job->meta.words.taken[0])
+        st = db_image_set_taken(run->parts->db, image, job->meta.taken, err);
     if (same_name) /* touched, not changed */
         run->r->unchanged++;
     else if (elsewhere)
@@ -160,6 +206,7 @@ enum status index_write_new(struct index_run *run, const struct index_item *it,
                           .device = "cpu",
                           .v = vector};
     struct parameters p = {0};
+    int64_t id = 0;
     enum status st = parameters_parse(&p, job->meta.parameters, err);
     if (!st)
         add_parameters(&im, &p, &job->meta);
@@ -172,7 +219,9 @@ enum status index_write_new(struct index_run *run, const struct index_item *it,
         st = db_vector_put(db, run->model, &v, err);
     }
     if (!st)
-        st = db_file_put(db, &f, NULL, err);
+        st = db_file_put(db, &f, &id, err);
+    if (!st)
+        st = write_words(run, it, &job->meta.words, id, err);
     if (!st)
         run->r->embedded++;
     parameters_release(&p);

@@ -3,6 +3,7 @@
 #include "indexer/walk.h"
 #include "core/mem.h"
 #include "core/path.h"
+#include "image/words.h"
 #include "indexer/ignore.h"
 #include <dirent.h>
 #include <errno.h>
@@ -33,6 +34,7 @@ struct walk {
 struct names {
     char **name;
     size_t n, cap;
+    bool sidecars; /* one of them ends in .xmp */
 };
 
 static void names_release(struct names *l)
@@ -59,6 +61,7 @@ static enum status names_add(struct names *l, const char *name, struct error *er
     }
     if (!(l->name[l->n] = mem_strdup(name)))
         return error_set(err, ST_NOMEM, "out of memory");
+    l->sidecars |= path_has_ext(name, "xmp");
     l->n++;
     return ST_OK;
 }
@@ -116,16 +119,40 @@ static bool is_skipped(const struct walk *w, const char *path)
     return false;
 }
 
-static enum status visit_file(struct walk *w, const char *path, const struct stat *s,
-                              struct error *err)
+static int64_t mtime_of(const struct stat *s)
+{
+    return (int64_t)s->st_mtim.tv_sec * 1000000000 + s->st_mtim.tv_nsec;
+}
+
+/* l: the names in the file's folder; NULL asks the disk for each that there may be. */
+static int64_t stamp_of(const char *path, const struct names *l)
+{
+    int64_t stamp = 0;
+    struct stat s;
+    if (l && !l->sidecars)
+        return 0;
+    for (int i = 0; i < IMAGE_SIDECARS; i++) {
+        char *name = image_sidecar_name(path, i);
+        const char *base = name ? path_base(name) : NULL;
+        if (base && (!l || bsearch(&base, l->name, l->n, sizeof *l->name, compare_names)) &&
+            !stat(name, &s) && S_ISREG(s.st_mode))
+            stamp = image_sidecar_stamp(stamp, s.st_size, mtime_of(&s));
+        mem_free(name);
+    }
+    return stamp;
+}
+
+static enum status visit_file(struct walk *w, const char *path, const struct names *l,
+                              const struct stat *s, struct error *err)
 {
     if (w->o->want && !w->o->want(path))
         return ST_OK;
     struct walk_file f = {.path = path,
                           .size = s->st_size,
-                          .mtime_ns = (int64_t)s->st_mtim.tv_sec * 1000000000 + s->st_mtim.tv_nsec,
+                          .mtime_ns = mtime_of(s),
                           .dev = s->st_dev,
-                          .ino = s->st_ino};
+                          .ino = s->st_ino,
+                          .sidecars = stamp_of(path, l)};
     return w->on_file(w->ctx, &f, err);
 }
 
@@ -187,7 +214,7 @@ static enum status visit(struct walk *w, const char *dir, const struct names *l,
             st = visit_dir(w, path, err);
     } else if (S_ISREG(s.st_mode) && !ignore_matches(w->ignore, path, false) &&
                !has_first(w, dir, l, at)) {
-        st = visit_file(w, path, &s, err);
+        st = visit_file(w, path, l, &s, err);
     }
 out:
     mem_free(path);
@@ -233,7 +260,7 @@ enum status walk_tree(const char *root, const struct walk_opts *o, walk_file_fn 
     if (stat(root, &s))
         return error_errno(err, errno, "%s", root);
     if (S_ISREG(s.st_mode))
-        return visit_file(&w, root, &s, err);
+        return visit_file(&w, root, NULL, &s, err);
     if (!S_ISDIR(s.st_mode))
         return error_set(err, ST_USAGE, "%s: neither a folder nor a file", root);
     DIR *d = opendir(root); /* the root's own trouble is the caller's, not on_error's */

@@ -30,6 +30,7 @@ struct walk_file {
     const char *path; /* root joined with names; valid during the call */
     int64_t size, mtime_ns;
     uint64_t dev, ino;
+    int64_t sidecars; /* image_sidecar_stamp of those beside it; 0 = none */
 };
 
 /* A status other than ST_OK ends the walk with it. */

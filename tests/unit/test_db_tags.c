@@ -96,6 +96,9 @@ static void an_older_library_gets_its_words(void **state)
     db_close(db);
     static const char *const undo[] = {
         "DROP VIEW image_words",
+        "DROP TABLE file_keywords",
+        "DROP TABLE file_words",
+        "ALTER TABLE files DROP COLUMN sidecars",
         "DROP TABLE words",
         "DROP TRIGGER words_file_put",
         "DROP TRIGGER words_file_gone",

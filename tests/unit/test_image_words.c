@@ -1,0 +1,283 @@
+/* What people wrote of a picture: the same words from every kind of file that exiftool wrote them
+ * into, and from odd and hostile text. */
+#include "core/file.h"
+#include "core/mem.h"
+#include "core/path.h"
+#include "image/codec.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define WORDS SOURCE_DIR "/tests/golden/words"
+#define HEAD                                                                                       \
+    "<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF "                                                \
+    "xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'><rdf:Description rdf:about='' "       \
+    "xmlns:dc='http://purl.org/dc/elements/1.1/' xmlns:xmp='http://ns.adobe.com/xap/1.0/' "        \
+    "xmlns:exif='http://ns.adobe.com/exif/1.0/' "                                                  \
+    "xmlns:lr='http://ns.adobe.com/lightroom/1.0/' "                                               \
+    "xmlns:photoshop='http://ns.adobe.com/photoshop/1.0/'"
+#define TAIL "</rdf:Description></rdf:RDF></x:xmpmeta>"
+
+static bool read_text(struct image_words *w, const char *text)
+{
+    memset(w, 0, sizeof *w);
+    return xmp_read(w, (const uint8_t *)text, strlen(text));
+}
+
+static void keywords_are(const struct image_words *w, const char *wanted)
+{
+    char all[8192] = "";
+    size_t n = 0;
+    for (const char *k = NULL; (k = image_words_next(w, k));)
+        n += (size_t)snprintf(all + n, sizeof all - n, "%s|", k);
+    assert_string_equal(all, wanted);
+}
+
+static void every_format_gives_the_words_that_exiftool_wrote(void **state)
+{
+    static const char *const names[] = {"xmp.jpg",  "xmp.png",  "xmp.webp", "xmp.tif",
+                                        "xmp.heic", "xmp.avif", "xmp.jp2",  "xmp.jxl",
+                                        "xmp.dng",  "iptc.jpg", "iptc.tif", "exif.jpg"};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[512];
+        struct image_meta m;
+        struct error err;
+        snprintf(path, sizeof path, WORDS "/%s", names[i]);
+        if (!image_name_supported(path)) {
+            print_message("%s: built without its library, left out\n", names[i]);
+            continue;
+        }
+        if (image_probe(&m, path, &err))
+            fail_msg("%s", err.text);
+        assert_string_equal(m.words.title, "Am Flu\xC3\x9F");
+        assert_string_equal(m.words.description, "Fog over the river");
+        keywords_are(&m.words, "Vienna|Gro\xC3\x9Fmutter Rosa|");
+        assert_string_equal(m.taken, "2019-05-04T13:02:11+02:00");
+        assert_int_equal(m.words.rating, names[i][0] == 'i' ? 0 : 4);
+        assert_true(image_words_check(&m.words));
+    }
+}
+
+static void latin1_without_a_character_set_is_read(void **state)
+{
+    struct image_meta m;
+    (void)state;
+    assert_int_equal(image_probe(&m, WORDS "/latin1.jpg", NULL), ST_OK);
+    assert_string_equal(m.words.title, "Am Flu\xC3\x9F");
+    keywords_are(&m.words, "Gro\xC3\x9Fmutter Rosa|");
+}
+
+static void the_default_language_is_taken_wherever_it_stands(void **state)
+{
+    struct image_words w;
+    (void)state;
+    assert_true(read_text(&w, HEAD "><dc:title><rdf:Alt><rdf:li xml:lang='de'>Morgen</rdf:li>"
+                                   "<rdf:li xml:lang='x-default'>Morning &amp; <![CDATA[fog]]>"
+                                   "</rdf:li><rdf:li xml:lang='fr'>Matin</rdf:li></rdf:Alt>"
+                                   "</dc:title>" TAIL));
+    assert_string_equal(w.title, "Morning & fog");
+    assert_true(read_text(&w,
+                          HEAD "><dc:title><rdf:Alt><rdf:li xml:lang='de'>Morgen</rdf:li>"
+                               "<rdf:li xml:lang='fr'>Matin</rdf:li></rdf:Alt></dc:title>" TAIL));
+    assert_string_equal(w.title, "Morgen");
+}
+
+static void attributes_and_elements_say_the_same(void **state)
+{
+    struct image_words w;
+    (void)state;
+    assert_true(read_text(&w,
+                          HEAD " xmp:Rating='-1' photoshop:Headline='Head' "
+                               "exif:GPSLatitude='48,12.5S' exif:GPSLongitude='16,22,30E'>" TAIL));
+    assert_int_equal(w.rating, IMAGE_RATING_REJECTED);
+    assert_string_equal(w.title, "Head");
+    assert_true(w.has_gps && w.lat < -48.2083 && w.lat > -48.2084 && w.lon > 16.3749 &&
+                w.lon < 16.3751);
+    assert_true(read_text(&w, HEAD "><xmp:Rating>3</xmp:Rating><xmp:CreateDate>2001-01-01T10:00:00Z"
+                                   "</xmp:CreateDate><photoshop:DateCreated>2019-05"
+                                   "</photoshop:DateCreated>" TAIL));
+    assert_int_equal(w.rating, 3);
+    assert_string_equal(w.taken, "2019-05");
+}
+
+static void keywords_are_kept_once_and_levels_are_split(void **state)
+{
+    struct image_words w;
+    (void)state;
+    assert_true(read_text(
+        &w, HEAD "><dc:subject><rdf:Bag>\n <rdf:li> Vienna </rdf:li><rdf:li>vienna</rdf:li>"
+                 "<rdf:li/><rdf:li>a\nb</rdf:li></rdf:Bag></dc:subject><lr:hierarchicalSubject>"
+                 "<rdf:Bag><rdf:li>Places|Vienna|Prater</rdf:li></rdf:Bag>"
+                 "</lr:hierarchicalSubject>" TAIL));
+    keywords_are(&w, "Vienna|a b|Places|Prater|");
+}
+
+/* A face's region has a description of its own, which is not the picture's. */
+static void what_lies_deeper_is_not_the_pictures(void **state)
+{
+    struct image_words w;
+    (void)state;
+    assert_true(read_text(
+        &w, HEAD "><xmp:Regions><rdf:Description><dc:title>no</dc:title><xmp:Rating>5</xmp:Rating>"
+                 "</rdf:Description></xmp:Regions><dc:subject><rdf:Bag><rdf:li>"
+                 "<rdf:Description><dc:title>no</dc:title></rdf:Description></rdf:li></rdf:Bag>"
+                 "</dc:subject>" TAIL));
+    assert_string_equal(w.title, "");
+    assert_int_equal(w.rating, 0);
+    keywords_are(&w, "");
+}
+
+static void no_entity_is_expanded(void **state)
+{
+    struct image_words w;
+    (void)state;
+    assert_false(read_text(&w, "<!DOCTYPE x [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;'>]>"
+                               "<x>&b;</x>"));
+    assert_false(read_text(&w, "<!DOCTYPE x SYSTEM 'file:///etc/passwd'><x/>"));
+    assert_false(read_text(&w, "not XML"));
+    assert_false(read_text(&w, ""));
+    char deep[4096] = "";
+    for (int i = 0; i < 400; i++)
+        memcpy(deep + 3 * i, "<a>", 4);
+    assert_false(read_text(&w, deep));
+}
+
+static void what_was_read_before_an_error_stays(void **state)
+{
+    struct image_words w;
+    (void)state;
+    assert_false(read_text(&w, HEAD " xmp:Rating='2'><dc:title>cut"));
+    assert_int_equal(w.rating, 2);
+}
+
+static void long_texts_are_cut_between_characters(void **state)
+{
+    struct image_words w = {0};
+    char text[20000];
+    (void)state;
+    memset(text, 'x', sizeof text);
+    for (size_t i = 1; i + 2 < sizeof text; i += 2)
+        memcpy(text + i, "\xC3\x9F", 2);
+    image_words_text(w.title, sizeof w.title, text, sizeof text - 1, false);
+    assert_int_equal(strlen(w.title), sizeof w.title - 1);
+    assert_true(utf8_valid(w.title, strlen(w.title)));
+    for (int i = 0; i < 5000; i++) {
+        char word[16];
+        int n = snprintf(word, sizeof word, "word%d", i);
+        image_words_add(&w, word, (size_t)n);
+    }
+    assert_true(w.keywords_size <= sizeof w.keywords && w.keywords_size > sizeof w.keywords - 16);
+    assert_true(image_words_check(&w));
+    w.keywords[3] = '\n';
+    assert_false(image_words_check(&w));
+    assert_int_equal(w.keywords_size, 0);
+}
+
+static void dates_of_all_kinds_become_iso_8601(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"2019", "2019"},
+        {"2019-05", "2019-05"},
+        {"2019:05:04", "2019-05-04"},
+        {"2019-05-04T13:02", "2019-05-04T13:02:00"},
+        {"2019-05-04T13:02:11.25Z", "2019-05-04T13:02:11+00:00"},
+        {"2019:05:04 13:02:11+0530", "2019-05-04T13:02:11+05:30"},
+        {"2019-05-04T13:02:11-08:00", "2019-05-04T13:02:11-08:00"},
+        {"2019-05-04T13:02:11+99:00", "2019-05-04T13:02:11"},
+        {"0000:00:00 00:00:00", NULL},
+        {"2019-13-01", NULL},
+        {"19", NULL},
+        {"2019-05-04T", NULL},
+        {"", NULL}};
+    char out[32];
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        bool ok = image_words_date(out, pairs[i][0], strlen(pairs[i][0]));
+        assert_int_equal(ok, pairs[i][1] != NULL);
+        if (ok)
+            assert_string_equal(out, pairs[i][1]);
+    }
+}
+
+static void sidecars_have_their_names_and_go_first(void **state)
+{
+    struct image_meta m;
+    char dir[] = "/tmp/eidetic-words-XXXXXX", path[128], name[160];
+    char *text = NULL;
+    size_t n;
+    (void)state;
+    assert_null(image_sidecar_name("/p/no-extension", 2));
+    char *second = image_sidecar_name("/p.d/a.b.jpg", 2);
+    assert_string_equal(second, "/p.d/a.b.xmp");
+    mem_free(second);
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/a.jpg", dir);
+    assert_int_equal(file_read_all(&text, &n, WORDS "/exif.jpg", 1 << 20, NULL), ST_OK);
+    assert_int_equal(file_write_new(path, text, n, NULL), ST_OK);
+    mem_free(text);
+    const char *const sidecars[][2] = {
+        {"a.jpg.xmp", HEAD " xmp:Rating='1'><exif:DateTimeOriginal>2018-01-02T03:04:05"
+                           "</exif:DateTimeOriginal>" TAIL},
+        {"a.xmp", HEAD " xmp:Rating='2'><dc:title>Second</dc:title>" TAIL}};
+    for (int i = 0; i < 2; i++) {
+        snprintf(name, sizeof name, "%s/%s", dir, sidecars[i][0]);
+        assert_int_equal(file_write_new(name, sidecars[i][1], strlen(sidecars[i][1]), NULL), ST_OK);
+    }
+    assert_int_equal(image_probe(&m, path, NULL), ST_OK);
+    image_sidecars_read(&m, path);
+    assert_int_equal(m.words.rating, 1);
+    assert_string_equal(m.words.title, "Second");
+    assert_string_equal(m.words.description, "Fog over the river");
+    assert_string_equal(m.taken, "2018-01-02T03:04:05");
+    for (int i = 0; i < 2; i++) {
+        snprintf(name, sizeof name, "%s/%s", dir, sidecars[i][0]);
+        unlink(name);
+    }
+    unlink(path);
+    rmdir(dir);
+    int64_t one = image_sidecar_stamp(0, 10, 20);
+    assert_true(one != 0 && one != image_sidecar_stamp(0, 11, 20));
+    assert_true(one != image_sidecar_stamp(0, 10, 21) && one != image_sidecar_stamp(one, 10, 20));
+}
+
+static void memory_may_run_out_at_any_point(void **state)
+{
+    struct image_words w;
+    (void)state;
+    const char *text = HEAD " xmp:Rating='2'><dc:title>x</dc:title>" TAIL;
+    for (uint64_t n = 1; n < 200; n++) {
+        memset(&w, 0, sizeof w);
+        mem_fail_at(n, false);
+        bool ok = xmp_read(&w, (const uint8_t *)text, strlen(text));
+        mem_fail_at(0, false);
+        assert_true(image_words_check(&w));
+        if (ok)
+            assert_string_equal(w.title, "x");
+    }
+    assert_int_equal(w.rating, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_format_gives_the_words_that_exiftool_wrote),
+        cmocka_unit_test(latin1_without_a_character_set_is_read),
+        cmocka_unit_test(the_default_language_is_taken_wherever_it_stands),
+        cmocka_unit_test(attributes_and_elements_say_the_same),
+        cmocka_unit_test(keywords_are_kept_once_and_levels_are_split),
+        cmocka_unit_test(what_lies_deeper_is_not_the_pictures),
+        cmocka_unit_test(no_entity_is_expanded),
+        cmocka_unit_test(what_was_read_before_an_error_stays),
+        cmocka_unit_test(long_texts_are_cut_between_characters),
+        cmocka_unit_test(dates_of_all_kinds_become_iso_8601),
+        cmocka_unit_test(sidecars_have_their_names_and_go_first),
+        cmocka_unit_test(memory_may_run_out_at_any_point),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
