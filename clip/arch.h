@@ -50,6 +50,8 @@ struct clip_model {
     const char *trait;             /* metadata that a copy needs, as its value is "true", or NULL */
     /* What else than weights and preprocessing changes a vector; part of the id. */
     char recipe[128];
+    /* Another model whose image tower this one uses: closed with it; NULL for most. */
+    struct clip *image;
     int input_side; /* image() gets only this many rows and columns, from the top left; 0 = all */
     int image_batch, text_batch; /* how many the towers like at a time; 0 = 8 and 32 */
     bool int8_near_f32; /* pictures in int8 keep a median cosine of 0.999 to f32, as measured */

@@ -146,8 +146,9 @@ static enum status open_into(struct clip *c, const char *path, struct error *err
     c->arch = find_arch(&c->src);
     if (!c->arch)
         return error_set(err, ST_UNSUPPORTED,
-                         "%s: no model family that is read here (clip vit in hugging face, openai "
-                         "or open_clip form, eidetic starter)",
+                         "%s: no model family that is read here (CLIP in Hugging Face's, OpenAI's, "
+                         "OpenCLIP's or clip.cpp's form, SigLIP, multilingual DistilBERT, the "
+                         "starter)",
                          path);
     if (!(c->model.packs = packs_new()))
         return error_set(err, ST_NOMEM, "%s: out of memory", path);
@@ -182,6 +183,7 @@ void clip_close(struct clip *c)
         return;
     tokenizer_close(c->tokenizer);
     packs_free(c->model.packs);
+    clip_close(c->model.image);
     arena_release(&c->model.arena);
     clip_source_release(&c->src);
     mem_free(c->name);

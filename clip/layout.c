@@ -189,8 +189,8 @@ enum status clip_source_open(struct clip_source *s, const char *path, struct err
         goto out;
     bool openai_names = anchor(s, "visual.conv1.weight");
     const char *carried = NULL;
-    if (!openai_names)
-        anchor(s, "vision_model.embeddings.class_embedding");
+    if (!openai_names && !anchor(s, "vision_model.embeddings.class_embedding"))
+        anchor(s, "vision_model.embeddings.patch_embedding.weight"); /* siglip has no class token */
     s->openai = openai_names && has(s, "input_resolution") && has(s, "context_length") &&
                 has(s, "vocab_size");
     if (!s->openai)

@@ -43,15 +43,18 @@ static int hf_side(struct clip_config *g, const json_t *o, const char *key, int 
     return h;
 }
 
-static enum status read_hf(struct clip_preprocess *p, struct clip_config *g, const json_t *o)
+static enum status read_hf(struct clip_preprocess *p, struct clip_config *g, const json_t *o,
+                           bool crop_default)
 {
     static const enum image_filter filter[] = {IMAGE_NEAREST, IMAGE_LANCZOS, IMAGE_BILINEAR,
                                                IMAGE_BICUBIC, IMAGE_BOX};
     int want = p->prep.size;
     bool square = false, crop_square = false;
     int side = hf_side(g, o, "size", 224, &square);
+    if (!json_object_get(o, "size"))
+        square = p->prep.fit == DECODER_FIT_SQUASH;
     int crop = hf_side(g, o, "crop_size", 224, &crop_square);
-    bool crops = clip_config_bool(g, o, "do_center_crop", true);
+    bool crops = clip_config_bool(g, o, "do_center_crop", crop_default);
     p->prep.filter = filter[clip_config_int(g, o, "resample", 3, 0, 4)];
     p->rescale = (float)clip_config_real(g, o, "rescale_factor", 1.0 / 255.0, 1e-6, 1e3);
     clip_config_real3(g, o, "image_mean", p->mean);
@@ -82,12 +85,10 @@ static enum status read_hf(struct clip_preprocess *p, struct clip_config *g, con
 
 /* Newer transformers write one processor_config.json with the image processor inside; it has
  * precedence there. */
-enum status clip_preprocess_hf(struct clip_preprocess *p, const char *dir, int size,
-                               struct error *err)
+static enum status read_files(struct clip_preprocess *p, const char *dir, bool crop_default,
+                              struct error *err)
 {
     static const char *const names[] = {"processor_config.json", "preprocessor_config.json"};
-    clip_preprocess_default(p, size);
-    p->prep.crop = DECODER_CROP_FLOOR;
     enum status st = ST_OK;
     for (int i = 0; i < 2; i++) {
         char *path = path_join(dir, names[i]);
@@ -100,13 +101,31 @@ enum status clip_preprocess_hf(struct clip_preprocess *p, const char *dir, int s
         struct clip_config g = {.file = path, .err = err};
         bool found = !st && json_is_object(o);
         if (found)
-            st = read_hf(p, &g, o);
+            st = read_hf(p, &g, o, crop_default);
         json_decref(root);
         mem_free(path);
         if (st || found)
             break;
     }
     return st;
+}
+
+enum status clip_preprocess_hf(struct clip_preprocess *p, const char *dir, int size,
+                               struct error *err)
+{
+    clip_preprocess_default(p, size);
+    p->prep.crop = DECODER_CROP_FLOOR;
+    return read_files(p, dir, true, err);
+}
+
+enum status clip_preprocess_siglip(struct clip_preprocess *p, const char *dir, int size,
+                                   struct error *err)
+{
+    clip_preprocess_default(p, size);
+    p->prep.fit = DECODER_FIT_SQUASH;
+    for (int c = 0; c < 3; c++)
+        p->mean[c] = p->std[c] = 0.5f;
+    return read_files(p, dir, false, err);
 }
 
 enum status clip_preprocess_open_clip(struct clip_preprocess *p, const char *file,

@@ -23,6 +23,9 @@ void clip_preprocess_default(struct clip_preprocess *p, int size);
  * the tower wants. */
 enum status clip_preprocess_hf(struct clip_preprocess *p, const char *dir, int size,
                                struct error *err);
+/* The same with SiglipImageProcessor's defaults: squashed, 0.5 and 0.5. */
+enum status clip_preprocess_siglip(struct clip_preprocess *p, const char *dir, int size,
+                                   struct error *err);
 /* From open_clip_config.json's preprocess_cfg, which may be NULL. */
 enum status clip_preprocess_open_clip(struct clip_preprocess *p, const char *file,
                                       const json_t *cfg, int size, struct error *err);

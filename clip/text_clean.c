@@ -191,12 +191,17 @@ bool text_fix(struct utext *t)
     return true;
 }
 
-bool text_clean_open_clip(struct utext *t)
+bool text_clean_whitespace(struct utext *t)
 {
     if (!text_fix(t))
         return false;
     text_unescape(t);
     text_unescape(t);
     text_whitespace(t);
-    return unicode_lower(t, UNICODE_PYTHON);
+    return true;
+}
+
+bool text_clean_open_clip(struct utext *t)
+{
+    return text_clean_whitespace(t) && unicode_lower(t, UNICODE_PYTHON);
 }

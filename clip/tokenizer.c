@@ -61,6 +61,8 @@ void tokenizer_close(struct tokenizer *t)
     for (size_t i = 0; i < t->n_added; i++)
         added_token_release(&t->added[i]);
     mem_free(t->added);
+    if (t->rules->release)
+        t->rules->release(t);
     mem_free(t);
 }
 
@@ -99,8 +101,10 @@ enum status tokenizer_encode(const struct tokenizer *t, const char *text, size_t
 {
     struct utext c = {0};
     l->n = 0;
-    bool ok = utext_decode(&c, text, n) && token_list_push(l, t->bos) &&
-              tokenizer_encode_text(t, &c, l) && token_list_push(l, t->eos);
+    bool ok = utext_decode(&c, text, n) && (t->bos < 0 || token_list_push(l, t->bos)) &&
+              (!t->rules->prepare || t->rules->prepare(t, &c)) && tokenizer_encode_text(t, &c, l);
+    bool ended = ok && t->rules->one_eos && l->n && l->id[l->n - 1] == t->eos;
+    ok = ok && (t->eos < 0 || ended || token_list_push(l, t->eos));
     utext_release(&c);
     if (ok)
         return ST_OK;
@@ -112,11 +116,12 @@ size_t tokenizer_fit(const struct tokenizer *t, const struct token_list *l, size
                      int32_t *out)
 {
     size_t n = l->n < context ? l->n : context;
+    size_t fill = context - n, at = t->pad_left ? fill : 0;
     if (n)
-        memcpy(out, l->id, n * sizeof *out);
-    if (n < l->n && n)
-        out[n - 1] = t->eos;
-    for (size_t i = n; i < context; i++)
-        out[i] = t->pad;
+        memcpy(out + at, l->id, n * sizeof *out);
+    if (n < l->n && n && t->eos >= 0)
+        out[at + n - 1] = t->eos;
+    for (size_t i = 0; i < fill; i++)
+        out[t->pad_left ? i : n + i] = t->pad;
     return n;
 }

@@ -10,9 +10,10 @@
  * Kinds: CLIP's byte-pair encoding as transformers' CLIPTokenizer does it; the same as open_clip's
  * SimpleTokenizer (double HTML unescape, ftfy's steps except mojibake repair, whitespace clean,
  * lower); BERT's WordPiece as transformers' BertTokenizer (uncased unless the folder's
- * tokenizer_config.json says otherwise). Ids equal transformers 5.23 (tokenizers 0.23), open_clip
- * 3.3 and ftfy 6.3 on Python 3.11 for every text. Thread rule: immutable after open; encode may
- * run in several threads. */
+ * tokenizer_config.json says otherwise); SiglipTokenizer, GemmaTokenizer and
+ * Siglip2Tokenizer; XLM-R and RoBERTa as open_clip's HFTokenizer calls them. Ids equal
+ * transformers 5.23 (tokenizers 0.23), open_clip 3.3 and ftfy 6.3 on Python 3.11 for every text.
+ * Thread rule: immutable after open; encode may run in several threads. */
 #ifndef EIDETIC_CLIP_TOKENIZER_H
 #define EIDETIC_CLIP_TOKENIZER_H
 
@@ -24,6 +25,10 @@ enum tokenizer_kind {
     TOKENIZER_CLIP_HF,   /* transformers */
     TOKENIZER_CLIP_OPEN, /* open_clip / OpenAI */
     TOKENIZER_WORDPIECE, /* BERT uncased */
+    TOKENIZER_SIGLIP,    /* spiece.model */
+    TOKENIZER_XLMR,      /* open_clip over tokenizer.json, or sentencepiece.bpe.model */
+    TOKENIZER_GEMMA,     /* SigLIP 2: tokenizer.json */
+    TOKENIZER_ROBERTA,   /* open_clip over tokenizer.json, or vocab.json and merges.txt */
 };
 
 struct token_list {
@@ -34,16 +39,17 @@ void token_list_release(struct token_list *l);
 
 struct tokenizer;
 
-/* dir: a model folder with tokenizer.json, or else vocab.json + merges.txt (CLIP) or vocab.txt
- * (WordPiece); tokenizer_config.json, special_tokens_map.json and added_tokens.json count where
- * they exist. NULL = the data compiled into the program (CLIP's merges; BERT's vocabulary). */
+/* dir: a model folder with the files named above, or tokenizer.json, or else vocab.json +
+ * merges.txt (CLIP) or vocab.txt (WordPiece); tokenizer_config.json, special_tokens_map.json and
+ * added_tokens.json count where they exist. NULL = the data compiled into the program (CLIP's
+ * merges; BERT's vocabulary; none of SentencePiece's kinds). */
 enum status tokenizer_open(struct tokenizer **t, enum tokenizer_kind kind, const char *dir,
                            struct error *err);
 void tokenizer_close(struct tokenizer *t);
 const char *tokenizer_name(const struct tokenizer *t); /* "clip (open_clip rules)" */
 int tokenizer_vocab_size(const struct tokenizer *t);
-int32_t tokenizer_bos(const struct tokenizer *t); /* <|startoftext|> or [CLS] */
-int32_t tokenizer_eos(const struct tokenizer *t); /* <|endoftext|> or [SEP] */
+int32_t tokenizer_bos(const struct tokenizer *t); /* <|startoftext|> or [CLS]; -1: none is put */
+int32_t tokenizer_eos(const struct tokenizer *t); /* <|endoftext|> or [SEP]; -1: none is put */
 /* What fills up: the folder's pad token, else 49407 (CLIP, transformers); 0 (open_clip, BERT). */
 int32_t tokenizer_pad(const struct tokenizer *t);
 
@@ -53,7 +59,8 @@ enum status tokenizer_encode(const struct tokenizer *t, const char *text, size_t
 /* The piece as the reference prints it ("dog</w>", "##ing"); NULL when id is out of range. */
 const char *tokenizer_piece(const struct tokenizer *t, int32_t id);
 
-/* Cuts or pads to exactly `context` ids as the reference does (cut: last id becomes eos).
+/* Cuts or pads to exactly `context` ids as the reference does (cut: last id becomes eos; padding
+ * behind, or before where the folder of a Gemma tokenizer says so).
  * Returns the number of ids before padding, eos included. */
 size_t tokenizer_fit(const struct tokenizer *t, const struct token_list *l, size_t context,
                      int32_t *out);

@@ -91,22 +91,26 @@ static bool bpe_merge(struct bpe *b)
     return true;
 }
 
-static bool bpe_bytes(struct bpe *b, const char *s, size_t n)
+static bool bpe_room(struct bpe *b, size_t n)
 {
-    if (!n)
+    if (n <= b->sym_cap)
         return true;
-    if (n > b->sym_cap) {
-        if (n > INT32_MAX / 2)
-            return false;
-        struct symbol *sym = mem_realloc_array(b->sym, n, sizeof *sym);
-        if (!sym)
-            return false;
-        b->sym = sym;
-        b->sym_cap = n;
-    }
-    for (size_t i = 0; i < n; i++)
-        b->sym[i] = (struct symbol){b->t->byte_id[i + 1 == n][(unsigned char)s[i]], (int32_t)i - 1,
-                                    i + 1 == n ? -1 : (int32_t)i + 1};
+    struct symbol *sym = n > INT32_MAX / 2 ? NULL : mem_realloc_array(b->sym, n, sizeof *sym);
+    if (!sym)
+        return false;
+    b->sym = sym;
+    b->sym_cap = n;
+    return true;
+}
+
+static void bpe_put(struct bpe *b, size_t i, size_t n, int32_t id)
+{
+    b->sym[i] = (struct symbol){id, (int32_t)i - 1, i + 1 == n ? -1 : (int32_t)i + 1};
+}
+
+/* n > 0 symbols, put. */
+static bool bpe_run(struct bpe *b, size_t n)
+{
     b->heap_n = 0;
     for (size_t i = 0; i + 1 < n; i++)
         if (!heap_push(b, (int32_t)i))
@@ -117,6 +121,29 @@ static bool bpe_bytes(struct bpe *b, const char *s, size_t n)
         if (!token_list_push(b->out, b->sym[i].id))
             return false;
     return true;
+}
+
+static bool bpe_bytes(struct bpe *b, const char *s, size_t n)
+{
+    if (!n)
+        return true;
+    if (!bpe_room(b, n))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        bpe_put(b, i, n, b->t->byte_id[i + 1 == n][(unsigned char)s[i]]);
+    return bpe_run(b, n);
+}
+
+bool tokenizer_merge_ids(const struct tokenizer *t, const int32_t *ids, size_t n,
+                         struct token_list *l)
+{
+    struct bpe b = {.t = t, .out = l};
+    bool ok = !n || bpe_room(&b, n);
+    for (size_t i = 0; ok && i < n; i++)
+        bpe_put(&b, i, n, ids[i]);
+    ok = ok && (!n || bpe_run(&b, n));
+    bpe_release(&b);
+    return ok;
 }
 
 static bool bpe_word(struct bpe *b, const uint32_t *c, size_t n)

@@ -117,6 +117,8 @@ static enum status load_model(struct folder *f, struct error *err)
     bool bpe = f->t->rules->kind != TOKENIZER_WORDPIECE;
     const json_t *model = f->full ? json_object_get(f->full, "model") : NULL;
     enum status st = ST_OK;
+    if (f->t->rules->load_model)
+        return f->t->rules->load_model(f->t, f->dir, f->full, err);
     if (model) {
         const char *type = json_string_value(json_object_get(model, "type"));
         if (type && strcmp(type, bpe ? "BPE" : "WordPiece"))
@@ -237,8 +239,9 @@ static enum status add_named(struct folder *f, struct error *err)
         }
         if (known)
             continue;
-        enum status st =
-            bare ? tokenizer_add_token(f->t, text, false, false, false, err) : add_token(f, x, err);
+        bool strips = f->t->rules->strips;
+        enum status st = bare ? tokenizer_add_token(f->t, text, false, strips, strips, err)
+                              : add_token(f, x, err);
         if (st)
             return st;
     }
@@ -284,6 +287,8 @@ static void set_named(struct folder *f)
     t->lower = !json_is_false(lower);
     t->cjk = !json_is_false(cjk);
     t->strip = json_is_boolean(strip) ? json_is_true(strip) : t->lower;
+    if (t->rules->special)
+        t->rules->special(t, f->config, f->full);
 }
 
 enum status tokenizer_load_folder(struct tokenizer *t, const char *dir, struct error *err)

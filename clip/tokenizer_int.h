@@ -6,6 +6,9 @@
 #include "clip/tokenizer.h"
 #include "clip/unicode.h"
 
+struct json_t;
+struct spm;
+
 /* Pieces by id and ids by piece. Zeroed is empty. */
 struct vocab {
     char *text; /* all pieces, each followed by a NUL */
@@ -53,17 +56,29 @@ struct tokenizer_rules {
     enum tokenizer_kind kind;
     const char *name;
     const char *defaults[NAMED_COUNT]; /* the reference's class defaults; NULL: none */
+    bool strips;                       /* named tokens take the white space on both sides */
+    bool one_eos;                      /* a text that ends in the end token gets no other */
     /* From the data compiled in. */
     enum status (*load_embedded)(struct tokenizer *t, struct error *err);
+    /* The vocabulary of a folder, full being its tokenizer.json or NULL; without this, vocabulary
+     * and merges are read as BPE's or WordPiece's. */
+    enum status (*load_model)(struct tokenizer *t, const char *dir, const struct json_t *full,
+                              struct error *err);
+    /* The whole text, before tokens are cut out of it; may be NULL. */
+    bool (*prepare)(const struct tokenizer *t, struct utext *text);
     /* Makes a stretch of text ready for `words`; false: no memory. */
     bool (*normalize)(const struct tokenizer *t, struct utext *text);
     /* Splits normalised text and appends the ids; false: no memory. */
     bool (*words)(const struct tokenizer *t, const struct utext *text, struct token_list *l);
+    /* What tokenizer_config.json and tokenizer.json say beyond the named tokens; may be NULL. */
+    void (*special)(struct tokenizer *t, const struct json_t *config, const struct json_t *full);
     /* After the vocabulary is known: tables of its own. */
     enum status (*finish)(struct tokenizer *t, const char *name, struct error *err);
+    void (*release)(struct tokenizer *t); /* may be NULL */
 };
 extern const struct tokenizer_rules tokenizer_rules_clip_hf, tokenizer_rules_clip_open,
-    tokenizer_rules_wordpiece;
+    tokenizer_rules_wordpiece, tokenizer_rules_siglip, tokenizer_rules_xlmr, tokenizer_rules_gemma,
+    tokenizer_rules_roberta;
 extern const struct tokenizer_rules *const tokenizer_list[]; /* ended by NULL */
 
 struct tokenizer {
@@ -72,10 +87,13 @@ struct tokenizer {
     struct merges merges;
     struct added_token *added;
     size_t n_added;
-    int32_t bos, eos, pad, unk;
-    int32_t byte_id[2][256]; /* a byte's id inside a word and as its last; unk where missing */
-    bool lower, strip, cjk;  /* BertNormalizer's switches */
-    size_t max_piece;        /* bytes of the longest piece */
+    int32_t bos, eos, pad, unk; /* bos, eos: -1 where none is added */
+    int32_t byte_id[2][256];    /* a byte's id inside a word and as its last; unk where missing */
+    bool lower, strip, cjk;     /* BertNormalizer's switches */
+    size_t max_piece;           /* bytes of the longest piece */
+    bool pad_left;
+    struct spm *spm; /* of SentencePiece's kinds */
+    size_t skip;     /* SigLIP's: pieces of the unknown token's name */
 };
 
 bool token_list_push(struct token_list *l, int32_t id);
@@ -102,7 +120,13 @@ enum status tokenizer_added_finish(struct tokenizer *t, struct error *err);
 /* Cuts out added tokens, normalises what lies between and splits it. */
 bool tokenizer_encode_text(const struct tokenizer *t, struct utext *text, struct token_list *l);
 
-/* tokenizer_bpe.c: the character that stands for a byte (GPT-2's table), as UTF-8. */
+/* tokenizer_spm.c: for kinds that have no data compiled in. */
+enum status tokenizer_no_embedded(struct tokenizer *t, struct error *err);
+
+/* tokenizer_bpe.c: merges ids as the merge table says and appends what is left. */
+bool tokenizer_merge_ids(const struct tokenizer *t, const int32_t *ids, size_t n,
+                         struct token_list *l);
+/* The character that stands for a byte (GPT-2's table), as UTF-8. */
 size_t tokenizer_byte_piece(unsigned byte, bool last, char out[8]);
 
 #endif

@@ -49,7 +49,7 @@ def spread(name, shape):
         return -5.0, 0.1
     if name.endswith("running_var") or ("bn" in name or "downsample.1." in name) and name.endswith("weight"):
         return 1.0, 0.3
-    if len(shape) == 1 and ("ln" in name or "norm" in name) and name.endswith("weight"):
+    if len(shape) == 1 and ("ln" in name or "norm" in name.lower()) and name.endswith("weight"):
         return 1.0, 0.3
     if len(shape) == 1:
         return 0.0, 0.3

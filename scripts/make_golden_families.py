@@ -4,12 +4,69 @@ and sentencepiece themselves. Toy weights come from names, as in make_golden_cli
 
 usage: make_golden_families.py [OUT_DIR]        (default tests/golden/clip; needs torch, transformers, open_clip, sentencepiece)
 """
-import sys
+import json
+import os
+import shutil
+import tempfile
 
 import torch
 import torch.nn.functional as F
 
-from make_golden_clip import MEAN, STD, TEXTS, Tap, fill, mixed, normalise, oc_files, pixels, save, table16
+from make_golden_clip import MEAN, OUT, STD, TEXTS, Tap, brain, f32, fill, mixed, normalise, oc_files, pixels, save, table16, uniform
+
+WORLD = ["a dog", "ein Hund läuft am Strand, im Schnee", "海辺で走る犬", "كلب على الشاطئ 🐕", ""]
+
+
+def pieces(kind, files):
+    """A tokenizer over the folders of make_golden_spm.py."""
+    import transformers
+    with tempfile.TemporaryDirectory() as d:
+        for name, source in files.items():
+            shutil.copy(os.path.join(OUT, "..", source), os.path.join(d, name))
+        return getattr(transformers, kind).from_pretrained(d)
+
+
+def siglip(case, text, vision, tokenizer, files, dtype_of, size_config=None):
+    from transformers import SiglipConfig, SiglipModel
+    tok = pieces(tokenizer, files)
+    cfg = SiglipConfig(text_config=dict(text, vocab_size=len(tok)), vision_config=vision)
+    m = SiglipModel(cfg).eval()
+    rows = fill(m, dtype_of, case)
+    size = vision["image_size"]
+    px, tap = pixels(case + "/pixels", 3, size), Tap()
+    v, t = m.vision_model, m.text_model
+    tap.out(v.embeddings, "image.embed")
+    for i, b in enumerate(v.encoder.layers):
+        tap.out(b, f"image.block.{i}")
+    tap.into(v.head.layernorm, "image.pooled")
+    tap.out(t.embeddings, "text.embed")
+    for i, b in enumerate(t.encoder.layers):
+        tap.out(b, f"text.block.{i}")
+    tap.out(t.final_layer_norm, "text.final")
+    ids = tok(WORLD, padding="max_length", max_length=text["max_position_embeddings"], truncation=True, return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        o = m(input_ids=ids, pixel_values=normalise(px, (0.5,) * 3, (0.5,) * 3))
+    tap.got["image.pooled"] = tap.got["image.pooled"][:, 0]
+    tap.got["image.vector"], tap.got["text.vector"], tap.got["logits"] = o.image_embeds, o.text_embeds, o.logits_per_image
+    keep = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "hidden_act", "layer_norm_eps",
+            "image_size", "patch_size", "vocab_size", "max_position_embeddings", "projection_size")
+    conf = json.loads(cfg.to_json_string(use_diff=False))
+    conf = {"model_type": "siglip", **{s: {k: v for k, v in conf[s].items() if k in keep} for s in ("text_config", "vision_config")}}
+    pre = {"image_processor_type": "SiglipImageProcessor", "resample": 3, "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
+           "size": {"height": size, "width": size}}
+    save(case, {"arch": "siglip", "texts": WORLD, "image_size": size, "images": 3, "weights": "model.safetensors",
+                "files": {"config.json": conf, "preprocessor_config.json": pre}, "copies": files, "tensors": rows},
+         tap.got, tap.got["text.final"][1])
+
+
+def siglips():
+    siglip("siglip", dict(hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=3, max_position_embeddings=24),
+           dict(hidden_size=48, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, image_size=34, patch_size=8),
+           "SiglipTokenizer", {"spiece.model": "tokenizer/folder_spm/spiece.model"}, f32)
+    siglip("siglip2", dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=16,
+                           projection_size=40),
+           dict(hidden_size=40, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, image_size=32, patch_size=16),
+           "Siglip2Tokenizer", {n: f"tokenizer/folder_gemma/{n}" for n in ("tokenizer.json", "tokenizer_config.json")}, brain)
 
 
 def resnet(case, cfg, weights, files, dtype_of, openai=False, buffers=()):
@@ -48,6 +105,99 @@ def resnet(case, cfg, weights, files, dtype_of, openai=False, buffers=()):
                 "buffers": list(buffers), "tensors": rows}, tap.got, tap.got["text.final"][1])
 
 
+def hf_text(case, kind, hidden, proj, tokenizer, files):
+    """OpenCLIP with a text tower of transformers'; its tokenizer is called as open_clip's HFTokenizer calls it."""
+    import ftfy
+    import open_clip
+    import transformers
+    from open_clip.model import CustomTextCLIP
+    tok = pieces(tokenizer, files)
+    vision = dict(layers=1, width=64, patch_size=16, image_size=32, head_width=32)
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, kind)
+        cfg = transformers.XLMRobertaConfig if "xlm" in kind else transformers.RobertaConfig
+        cfg(vocab_size=len(tok), hidden_size=hidden, num_hidden_layers=2, num_attention_heads=hidden // 64, intermediate_size=96,
+            max_position_embeddings=34, pad_token_id=1, type_vocab_size=1, layer_norm_eps=1e-5).save_pretrained(path)
+        text = dict(hf_model_name=path, hf_tokenizer_name=path, hf_model_pretrained=False, hf_proj_type=proj, context_length=32)
+        m = CustomTextCLIP(embed_dim=40, vision_cfg=vision, text_cfg=text).eval()
+    rows = fill(m, table16, case)
+    t = open_clip.tokenizer.HFTokenizer.__new__(open_clip.tokenizer.HFTokenizer)
+    t.tokenizer, t.context_length, t.tokenizer_mode, t.strip_sep_token = tok, 32, "", False
+    t.clean_fn = open_clip.tokenizer.get_clean_fn("whitespace")
+    plain, config = ftfy.fix_text, ftfy.TextFixerConfig(fix_encoding=False, explain=False)
+    open_clip.tokenizer.ftfy.fix_text = lambda s: plain(s, config)
+    ids = t(WORLD)
+    open_clip.tokenizer.ftfy.fix_text = plain
+    px, tap = pixels(case + "/pixels", 3, 32), Tap()
+    tap.into(m.visual.transformer.resblocks[0], "image.embed")
+    tap.out(m.visual.transformer.resblocks[0], "image.block.0")
+    tap.out(m.text.transformer.embeddings, "text.embed")
+    for i, b in enumerate(m.text.transformer.encoder.layer):
+        tap.out(b, f"text.block.{i}")
+    with torch.no_grad():
+        x = normalise(px, MEAN, STD)
+        tap.got["image.vector"] = F.normalize(m.encode_image(x), dim=-1)
+        tap.got["text.vector"] = F.normalize(m.encode_text(ids), dim=-1)
+        tap.got["image.pooled"] = m.visual._pool(tap.got["image.block.0"])[0]
+        tap.got["logits"] = m.get_logits(x, ids)[0]
+    own = [int((row != 1).sum()) for row in ids]
+    states = tap.got["text.block.1"][1].clone()
+    states[own[1]:] = 0
+    for k in ("text.embed", "text.block.0", "text.block.1"):     # padding is not looked at
+        tap.got[k] = tap.got[k][:, :min(own)]
+    text = {k: v for k, v in text.items() if k not in ("hf_model_pretrained",)}
+    text.update(hf_model_name=kind, hf_tokenizer_name=kind)
+    conf = {"open_clip_config.json": {"model_cfg": {"embed_dim": 40, "vision_cfg": vision, "text_cfg": text},
+                                      "preprocess_cfg": {"mean": MEAN, "std": STD}}}
+    save(case, {"arch": "open_clip vit", "texts": WORLD, "image_size": 32, "images": 3, "weights": "open_clip_model.safetensors",
+                "files": conf, "copies": files, "states": own[1], "tensors": rows}, tap.got, states)
+
+
+def multilingual(case):
+    """sentence-transformers' layout, read by sentence-transformers."""
+    from safetensors.torch import save_file as save_torch
+    from sentence_transformers import SentenceTransformer
+    from transformers import DistilBertConfig, DistilBertModel
+    chars = sorted({c for t in WORLD for c in t if not c.isspace() and c != "🐕"})
+    vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + chars + ["##" + c for c in chars]
+    cfg = DistilBertConfig(vocab_size=len(vocab), dim=64, n_heads=4, n_layers=2, hidden_dim=96, max_position_embeddings=40)
+    m = DistilBertModel(cfg).eval()
+    rows = fill(m, f32, case)
+    dense = torch.from_numpy(uniform(case + "/2_Dense/linear.weight", [24, 64], 0.0, float((3 / 64) ** 0.5)))
+    keep = ("model_type", "activation", "dim", "n_heads", "n_layers", "hidden_dim", "max_position_embeddings", "vocab_size")
+    conf = {k: v for k, v in json.loads(cfg.to_json_string(use_diff=False)).items() if k in keep}
+    conf["architectures"] = ["DistilBertModel"]
+    kinds = ("Transformer", "", "0"), ("Pooling", "1_Pooling", "1"), ("Dense", "2_Dense", "2")
+    files = {"config.json": conf, "vocab.txt": "\n".join(vocab) + "\n",
+             "tokenizer_config.json": {"do_lower_case": False, "tokenizer_class": "DistilBertTokenizer", "model_max_length": 512},
+             "sentence_bert_config.json": {"max_seq_length": 24, "do_lower_case": False},
+             "modules.json": [{"idx": int(i), "name": i, "path": p, "type": f"sentence_transformers.models.{t}"} for t, p, i in kinds],
+             "1_Pooling/config.json": {"word_embedding_dimension": 64, "pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False},
+             "2_Dense/config.json": {"in_features": 64, "out_features": 24, "bias": False,
+                                     "activation_function": "torch.nn.modules.linear.Identity"}}
+    got = {}
+    with tempfile.TemporaryDirectory() as d, torch.no_grad():
+        for name, content in files.items():
+            os.makedirs(os.path.dirname(os.path.join(d, name)), exist_ok=True)
+            open(os.path.join(d, name), "w").write(content if isinstance(content, str) else json.dumps(content))
+        m.save_pretrained(d)
+        open(os.path.join(d, "config.json"), "w").write(json.dumps(conf))
+        save_torch({"linear.weight": dense}, os.path.join(d, "2_Dense", "model.safetensors"))
+        s = SentenceTransformer(d, device="cpu")
+        got["text.vector"] = torch.from_numpy(s.encode(WORLD, normalize_embeddings=True))
+        tap, b = Tap(), s[0].auto_model if hasattr(s[0], "auto_model") else s[0].model
+        tap.out(b.embeddings, "text.embed")
+        for i, layer in enumerate(b.transformer.layer):
+            tap.out(layer, f"text.block.{i}")
+        ids = s.tokenizer([WORLD[1]], truncation=True, max_length=24, return_tensors="pt")
+        b(**{k: v for k, v in ids.items() if k != "token_type_ids"})
+        states = torch.zeros(24, 64)
+        own = ids["input_ids"].shape[1]
+        states[:own] = tap.got["text.block.1"][0]
+    save(case, {"arch": "multilingual distilbert", "texts": WORLD, "weights": "model.safetensors", "files": files, "states": own,
+                "tensors": rows}, got, states)
+
+
 def resnets():
     cfg = dict(embed_dim=128, vision_cfg=dict(layers=[2, 1, 2, 1], width=4, image_size=64, head_width=32),
                text_cfg=dict(context_length=77, vocab_size=49408, width=32, heads=4, layers=1))
@@ -61,3 +211,9 @@ def resnets():
 if __name__ == "__main__":
     torch.set_num_threads(1)
     resnets()
+    siglips()
+    hf_text("open_clip_xlmr", "xlm-roberta-base", 128, "mlp", "XLMRobertaTokenizer",
+            {"sentencepiece.bpe.model": "tokenizer/folder_spm/spiece.model"})
+    hf_text("open_clip_roberta", "roberta-base", 64, "linear", "RobertaTokenizer",
+            {n: f"tokenizer/folder_roberta/{n}" for n in ("tokenizer.json", "tokenizer_config.json")})
+    multilingual("multilingual")

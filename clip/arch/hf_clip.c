@@ -14,7 +14,7 @@ static bool probe(const struct clip_source *src)
                                clip_load_has(&l, "vision_model.embeddings.patch_embedding.weight"));
 }
 
-static enum act act_of(struct clip_config *g, const json_t *o)
+static enum act act_of(struct clip_config *g, const json_t *o, const char *otherwise)
 {
     static const struct {
         const char *name;
@@ -28,7 +28,7 @@ static enum act act_of(struct clip_config *g, const json_t *o)
                  {"silu", ACT_SILU},
                  {"swish", ACT_SILU},
                  {"relu", ACT_RELU}};
-    const char *name = clip_config_text(g, o, "hidden_act", "quick_gelu");
+    const char *name = clip_config_text(g, o, "hidden_act", otherwise);
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(name, known[i].name) == 0)
             return known[i].act;
@@ -36,15 +36,15 @@ static enum act act_of(struct clip_config *g, const json_t *o)
     return ACT_NONE;
 }
 
-static void read_transformer(struct clip_config *g, const json_t *o, int width, int hidden,
-                             int heads, struct clip_transformer *t)
+void clip_hf_read_transformer(struct clip_config *g, const json_t *o,
+                              const struct clip_hf_defaults *d, struct clip_transformer *t)
 {
-    t->width = clip_config_int(g, o, "hidden_size", width, 1, CLIP_MAX_WIDTH);
-    t->hidden = clip_config_int(g, o, "intermediate_size", hidden, 1, 8 * CLIP_MAX_WIDTH);
-    t->heads = clip_config_int(g, o, "num_attention_heads", heads, 1, CLIP_MAX_WIDTH);
+    t->width = clip_config_int(g, o, "hidden_size", d->width, 1, CLIP_MAX_WIDTH);
+    t->hidden = clip_config_int(g, o, "intermediate_size", d->hidden, 1, 8 * CLIP_MAX_WIDTH);
+    t->heads = clip_config_int(g, o, "num_attention_heads", d->heads, 1, CLIP_MAX_WIDTH);
     t->layers = clip_config_int(g, o, "num_hidden_layers", 12, 1, CLIP_MAX_LAYERS);
-    t->eps = (float)clip_config_real(g, o, "layer_norm_eps", 1e-5, 0, 1);
-    t->act = act_of(g, o);
+    t->eps = (float)clip_config_real(g, o, "layer_norm_eps", d->eps, 0, 1);
+    t->act = act_of(g, o, d->act);
     if (t->width % t->heads != 0)
         clip_config_fail(g, ST_FORMAT, "hidden_size %d is not a multiple of %d heads", t->width,
                          t->heads);
@@ -71,7 +71,8 @@ static enum status read_config(struct clip_model *m, struct clip_vit *v,
     m->dim = clip_config_int(&g, src->config, "projection_dim", 512, 1, CLIP_MAX_DIM);
     m->vocab = clip_config_int(&g, text, "vocab_size", 49408, 1, CLIP_MAX_VOCAB);
     clip_hf_read_text(&g, text, &v->text);
-    read_transformer(&g, vision, 768, 3072, 12, &v->image.t);
+    clip_hf_read_transformer(
+        &g, vision, &(struct clip_hf_defaults){768, 3072, 12, 1e-5, "quick_gelu"}, &v->image.t);
     m->context = v->text.context;
     v->text.eos = clip_config_int(&g, text, "eos_token_id", 49407, 0, CLIP_MAX_VOCAB);
     v->text.pool = v->text.eos == 2 ? CLIP_POOL_ARGMAX : CLIP_POOL_EOS;
@@ -90,12 +91,13 @@ static enum status read_config(struct clip_model *m, struct clip_vit *v,
 
 void clip_hf_read_text(struct clip_config *g, const json_t *o, struct clip_vit_text *v)
 {
-    read_transformer(g, o, 512, 2048, 8, &v->t);
+    clip_hf_read_transformer(g, o, &(struct clip_hf_defaults){512, 2048, 8, 1e-5, "quick_gelu"},
+                             &v->t);
     v->t.causal = true;
     v->context = clip_config_int(g, o, "max_position_embeddings", 77, 2, CLIP_MAX_CONTEXT);
 }
 
-static void load_layers(struct clip_loader *l, struct clip_transformer *t, const char *tower)
+void clip_hf_load_layers(struct clip_loader *l, struct clip_transformer *t, const char *tower)
 {
     if (clip_transformer_init(t, l))
         return;
@@ -124,7 +126,7 @@ static void load_image(struct clip_loader *l, struct clip_vit_image *v, int dim)
     v->positions = clip_load_small(l, 2, (int64_t[]){tokens, d},
                                    "vision_model.embeddings.position_embedding.weight");
     v->ln_pre = clip_load_norm(l, d, "vision_model.pre_layrnorm"); /* sic */
-    load_layers(l, &v->t, "vision_model.");
+    clip_hf_load_layers(l, &v->t, "vision_model.");
     v->ln_post = clip_load_norm(l, d, "vision_model.post_layernorm");
     v->patches.use = TENSOR_WEIGHT_FINE;
     v->proj = clip_load_linear(l, dim, d, false, "visual_projection");
@@ -138,7 +140,7 @@ void clip_hf_load_text(struct clip_loader *l, struct clip_vit_text *v, int vocab
         clip_load_matrix(l, 2, (int64_t[]){vocab, d}, "%sembeddings.token_embedding.weight", stem);
     v->positions = clip_load_small(l, 2, (int64_t[]){v->context, d},
                                    "%sembeddings.position_embedding.weight", stem);
-    load_layers(l, &v->t, stem);
+    clip_hf_load_layers(l, &v->t, stem);
     v->ln_final = clip_load_norm(l, d, "%sfinal_layer_norm", stem);
 }
 

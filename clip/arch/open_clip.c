@@ -2,6 +2,7 @@
  * without any. Surprising: nothing in a bare state dict says which GELU it was trained with, nor
  * how wide a head is; the rules for that stand at guess_config and are repeated in clip_info's
  * note. */
+#include "clip/arch/hf_text.h"
 #include "clip/arch/resnet.h"
 #include "clip/arch/vit.h"
 #include "clip/config.h"
@@ -15,11 +16,13 @@
 struct open_clip {
     struct clip_vit vit;
     struct clip_resnet resnet; /* the image tower where its width is not 0 */
+    struct clip_hf_text hf;    /* the text tower where it is used */
 };
 
 struct open_clip_cfg {
     struct clip_vit_image *image;
     struct clip_resnet *resnet;
+    struct clip_hf_text *hf;
     struct clip_vit_text *text;
     int dim, vocab;
     bool image_scale, text_scale; /* LayerScale */
@@ -146,8 +149,8 @@ static void read_vision(struct clip_config *g, const json_t *o, bool quick, stru
 
 static void read_text(struct clip_config *g, const json_t *o, bool quick, struct open_clip_cfg *c)
 {
-    static const char *const parts[] = {"hf_model_name",  "hf_tokenizer_name", "embed_cls",
-                                        "tokenizer_mode", "tokenizer_kwargs",  NULL};
+    static const char *const parts[] = {"hf_tokenizer_name", "embed_cls", "tokenizer_mode",
+                                        "tokenizer_kwargs", NULL};
     static const struct {
         const char *name;
         enum clip_pool pool;
@@ -156,6 +159,10 @@ static void read_text(struct clip_config *g, const json_t *o, bool quick, struct
                  {"last", CLIP_POOL_LAST},
                  {"eos", CLIP_POOL_EOS}};
     struct clip_vit_text *v = c->text;
+    if (json_is_string(json_object_get(o, "hf_model_name"))) {
+        clip_hf_text_read(g, o, c->hf);
+        return;
+    }
     refuse(g, o, "text_cfg", parts);
     read_transformer(g, o, quick, &v->t, 512, &c->text_scale);
     v->t.heads = clip_config_int(g, o, "heads", 8, 1, CLIP_MAX_WIDTH);
@@ -416,6 +423,17 @@ static void describe_resnet(struct clip_model *m, const struct clip_resnet *v)
     snprintf(m->recipe + n, sizeof m->recipe - n, " resnet %d", v->heads);
 }
 
+static void describe_hf_text(struct clip_model *m, const struct clip_hf_text *t,
+                             const struct clip_source *src)
+{
+    size_t n = strlen(m->recipe);
+    m->text_layers = t->bert.t.layers;
+    m->text_width = t->bert.t.width;
+    m->tokenizer = t->tokenizer;
+    m->tokenizer_dir = src->dir;
+    snprintf(m->recipe + n, sizeof m->recipe - n, " hf text %d", t->bert.t.heads);
+}
+
 static enum status open_model(struct clip_model *m, const struct clip_source *src,
                               const struct clip_opts *o, struct error *err)
 {
@@ -426,7 +444,8 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
     memset(d, 0, sizeof *d);
     m->data = d;
     struct clip_vit *v = &d->vit;
-    struct open_clip_cfg c = {.image = &v->image, .text = &v->text, .resnet = &d->resnet};
+    struct open_clip_cfg c = {
+        .image = &v->image, .text = &v->text, .resnet = &d->resnet, .hf = &d->hf};
     c.at = clip_load_has(&l, "text.token_embedding.weight") ? "text." : "";
     enum status st = src->config ? read_config(m, src, &c, err) : guess_config(m, &l, &c, err);
     if (st)
@@ -443,17 +462,21 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
         clip_resnet_load(&l, &d->resnet, c.dim);
     else if (!o->no_image)
         load_image(&l, &c);
-    if (!o->no_text)
+    if (d->hf.used)
+        clip_hf_text_load(&l, &d->hf, c.dim, !o->no_text, &c.vocab);
+    else if (!o->no_text)
         load_text(&l, &c);
     m->dim = c.dim;
     m->vocab = c.vocab;
-    m->context = v->text.context;
+    m->context = d->hf.used ? d->hf.bert.context : v->text.context;
     m->logit_scale = expf(clip_load_number(&l, 0.0f, "logit_scale"));
     m->logit_bias = clip_load_number(&l, 0.0f, "logit_bias");
     m->tokenizer = TOKENIZER_CLIP_OPEN;
     clip_vit_describe(m, v);
     if (d->resnet.width)
         describe_resnet(m, &d->resnet);
+    if (d->hf.used)
+        describe_hf_text(m, &d->hf, src);
     return l.status;
 }
 
@@ -463,13 +486,28 @@ static enum status run_resnet(const struct clip_model *m, struct clip_run *r,
     return clip_resnet_run(r, &((const struct open_clip *)m->data)->resnet, x, y);
 }
 
+static enum status run_text(const struct clip_model *m, struct clip_run *r,
+                            const struct clip_tokens *t, struct tensor *y)
+{
+    const struct open_clip *d = m->data;
+    return d->hf.used ? clip_hf_text_run(r, &d->hf, t, y) : clip_vit_run_text(m, r, t, y);
+}
+
+static enum status run_states(const struct clip_model *m, struct clip_run *r,
+                              const struct clip_tokens *t, struct tensor *y, uint8_t *mask)
+{
+    const struct open_clip *d = m->data;
+    return d->hf.used ? clip_bert_states(r, &d->hf.bert, t, y, mask)
+                      : clip_vit_run_states(m, r, t, y, mask);
+}
+
 const struct clip_arch clip_arch_open_clip_resnet = {
     .name = "open_clip resnet",
     .probe = probe_resnet,
     .open = open_model,
     .image = run_resnet,
-    .text = clip_vit_run_text,
-    .states = clip_vit_run_states,
+    .text = run_text,
+    .states = run_states,
 };
 
 const struct clip_arch clip_arch_open_clip = {
@@ -477,6 +515,6 @@ const struct clip_arch clip_arch_open_clip = {
     .probe = probe,
     .open = open_model,
     .image = clip_vit_run_image,
-    .text = clip_vit_run_text,
-    .states = clip_vit_run_states,
+    .text = run_text,
+    .states = run_states,
 };

@@ -89,11 +89,25 @@ static inline void toy_write_files(const json_t *m, const char *dir, const struc
     json_t *o;
     json_object_foreach(json_object_get(m, "files"), name, o)
     {
-        char *path = path_join(dir, name), *dump = json_is_string(o) ? NULL : json_dumps(o, 0);
+        char *path = path_join(dir, name), *below = path_dir(path);
+        char *dump = json_is_string(o) ? NULL : json_dumps(o, 0);
         const char *text = dump ? dump : json_string_value(o);
+        assert_int_equal(file_make_dirs(below, NULL), ST_OK);
+        mem_free(below);
         assert_int_equal(file_write_atomic(path, text, strlen(text), NULL), ST_OK);
         free(dump);
         mem_free(path);
+    }
+    json_object_foreach(json_object_get(m, "copies"), name, o)
+    { /* of what lies under tests/golden */
+        char *from = mem_printf("%s/%s", TEST_DATA, json_string_value(o)), *data = NULL;
+        char *path = path_join(dir, name);
+        size_t size = 0;
+        assert_int_equal(file_read_all(&data, &size, from, (size_t)8 << 20, NULL), ST_OK);
+        assert_int_equal(file_write_atomic(path, data, size, NULL), ST_OK);
+        mem_free(data);
+        mem_free(path);
+        mem_free(from);
     }
     if (e && e->file) {
         char *path = path_join(dir, e->file);
@@ -169,10 +183,25 @@ static inline void toy_remove(char *dir)
                                         "vocab.json",
                                         "merges.txt",
                                         "tokenizer_config.json",
-                                        "LICENSE"};
+                                        "tokenizer.json",
+                                        "spiece.model",
+                                        "sentencepiece.bpe.model",
+                                        "LICENSE",
+                                        "image",
+                                        "modules.json",
+                                        "sentence_bert_config.json",
+                                        "1_Pooling/config.json",
+                                        "2_Dense/config.json",
+                                        "2_Dense/model.safetensors"};
+    static const char *const folders[] = {"1_Pooling", "2_Dense"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char *path = path_join(dir, names[i]);
         unlink(path);
+        mem_free(path);
+    }
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        char *path = path_join(dir, folders[i]);
+        rmdir(path);
         mem_free(path);
     }
     rmdir(dir);

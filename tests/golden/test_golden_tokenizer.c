@@ -1,10 +1,10 @@
 /* Ten thousand lines against transformers and open_clip: equal ids on every line, proven by hashes
  * (see scripts/make_golden_tokenizer.py for the files), and folders in the published layouts. */
-#include "clip/tokenizer.h"
 #include "core/buf.h"
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/path.h"
+#include "golden/tokenizer_corpus.h"
 #include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,49 +19,6 @@ enum { LINES = 10000, KINDS = 3 };
 static const char *const kind_names[KINDS] = {"hf", "open", "wordpiece"};
 extern const unsigned char clip_bpe_merges[];
 extern const size_t clip_bpe_merges_size;
-
-static char *read_data(const char *name, size_t *size)
-{
-    char *path = mem_printf("%s/tokenizer/%s", TEST_DATA, name), *data;
-    struct error err;
-    if (file_read_all(&data, size, path, (size_t)8 << 20, &err))
-        fail_msg("%s", err.text);
-    mem_free(path);
-    return data;
-}
-
-static size_t read_leb(const char **p)
-{
-    size_t v = 0;
-    for (unsigned shift = 0;; shift += 7) {
-        unsigned char b = (unsigned char)*(*p)++;
-        v |= (size_t)(b & 127) << shift;
-        if (b < 128)
-            return v;
-    }
-}
-
-/* The next line of the corpus; mem_free it. */
-static char *next_line(const char **p, size_t *n)
-{
-    size_t len = read_leb(p), count = read_leb(p);
-    char *line = mem_alloc(len * count + 1);
-    assert_non_null(line);
-    for (size_t i = 0; i < count; i++)
-        memcpy(line + i * len, *p, len);
-    *p += len;
-    *n = len * count;
-    return line;
-}
-
-static uint64_t hash_ids(const struct token_list *l)
-{
-    uint64_t h = 0xCBF29CE484222325u;
-    for (size_t i = 0; i < l->n; i++)
-        for (int k = 0; k < 4; k++)
-            h = (h ^ ((uint32_t)l->id[i] >> (8 * k) & 255)) * 0x100000001B3u;
-    return h;
-}
 
 static struct tokenizer *open_kind(int kind, const char *dir)
 {

@@ -33,8 +33,8 @@ static void absurd_hugging_face_configs_are_refused(void **state)
     const char *f = "config.json";
     refuse_config("hf_quick", f, ST_FORMAT, "[1, 2", "not valid json");
     refuse_config("hf_quick", f, ST_FORMAT, "[1, 2]", "not a json object");
-    refuse_config("hf_quick", f, ST_UNSUPPORTED, "{\"model_type\": \"siglip\"}",
-                  "model_type siglip is not read");
+    refuse_config("hf_quick", f, ST_UNSUPPORTED, "{\"model_type\": \"acme\"}",
+                  "model_type acme is not read");
     refuse_config("hf_quick", f, ST_FORMAT, "{\"vision_config\": 7}", "vision_config must be");
     refuse_config("hf_quick", f, ST_FORMAT, "{\"vision_config\": {\"image_size\": 0}}",
                   "image_size must be a whole number from 1");
@@ -98,8 +98,8 @@ static void parts_of_open_clip_that_are_not_read_are_named(void **state)
         {OC("\"vision_cfg\": {\"qk_norm\": true}, \"text_cfg\": {}"), "qk_norm", ST_UNSUPPORTED},
         {OC("\"vision_cfg\": {\"pool_type\": \"none\"}, \"text_cfg\": {}"), "pool_type none",
          ST_UNSUPPORTED},
-        {OC("\"vision_cfg\": {}, \"text_cfg\": {\"hf_model_name\": \"roberta-base\"}"),
-         "hf_model_name", ST_UNSUPPORTED},
+        {OC("\"vision_cfg\": {}, \"text_cfg\": {\"hf_model_name\": \"mt5-base\"}"), "mt5-base",
+         ST_UNSUPPORTED},
         {OC("\"vision_cfg\": {}, \"text_cfg\": {\"embed_cls\": true}"), "embed_cls",
          ST_UNSUPPORTED},
         {OC("\"vision_cfg\": {}, \"text_cfg\": {\"hf_tokenizer_name\": \"bert-base-uncased\"}"),

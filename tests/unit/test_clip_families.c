@@ -35,10 +35,94 @@ static void bad_resnets_are_refused(void **state)
                   "differ on the image tower");
 }
 
+#define SIGLIP(text, vision)                                                                       \
+    "{\"model_type\": \"siglip\", \"text_config\": {" text "}, \"vision_config\": {" vision "}}"
+
+static void bad_siglips_are_refused(void **state)
+{
+    (void)state;
+    const char *f = "config.json";
+    refuse_edit("siglip", (struct toy_edit){.drop = "vision_model.head.attention.in_proj_bias"},
+                ST_NOT_FOUND, "head.attention.in_proj_bias");
+    refuse_edit("siglip", (struct toy_edit){.shape_of = "vision_model.head.probe"}, ST_FORMAT,
+                "vision_model.head.probe");
+    refuse_edit("siglip", (struct toy_edit){.drop = "text_model.head.bias"}, ST_NOT_FOUND,
+                "text_model.head.bias");
+    refuse_edit("siglip", (struct toy_edit){.file = "spiece.model", .content = "x"}, ST_FORMAT,
+                "not a sentencepiece model");
+    refuse_edit("siglip2", (struct toy_edit){.file = "tokenizer.json", .content = "{}"},
+                ST_NOT_FOUND, "neither tokenizer.json nor vocab.json");
+    refuse_config("siglip", f, ST_UNSUPPORTED, "{\"model_type\": \"siglip2\"}", "naflex");
+    refuse_config("siglip", f, ST_UNSUPPORTED, "{\"model_type\": \"clip\"}",
+                  "model_type clip is not read");
+    refuse_config("siglip", f, ST_UNSUPPORTED, SIGLIP("", "\"vision_use_head\": false"),
+                  "vision_use_head");
+    refuse_config("siglip", f, ST_FORMAT, SIGLIP("\"projection_size\": 12", ""),
+                  "vectors of 768 and 12 values");
+    refuse_config("siglip", f, ST_FORMAT, SIGLIP("\"hidden_act\": 3", ""), "hidden_act");
+    refuse_config("siglip", f, ST_FORMAT, SIGLIP("", "\"patch_size\": 300"), "exceeds image_size");
+    refuse_config("siglip", f, ST_FORMAT, SIGLIP("", "\"num_attention_heads\": 7"),
+                  "not a multiple of 7 heads");
+}
+
+#define HF_TEXT(text)                                                                              \
+    "{\"model_cfg\": {\"embed_dim\": 40, \"vision_cfg\": {\"layers\": 1, \"width\": 64, "          \
+    "\"patch_size\": 16, \"image_size\": 32, \"head_width\": 32}, \"text_cfg\": {" text "}}}"
+
+static void bad_text_towers_of_transformers_are_refused(void **state)
+{
+    (void)state;
+    const char *f = "open_clip_config.json", *toy = "open_clip_xlmr";
+    refuse_edit(toy, (struct toy_edit){.drop = "text.transformer.embeddings.LayerNorm.bias"},
+                ST_NOT_FOUND, "embeddings.LayerNorm.bias");
+    refuse_edit(toy,
+                (struct toy_edit){.drop = "text.transformer.embeddings.word_embeddings.weight"},
+                ST_FORMAT, "lacks the text tower");
+    refuse_edit(toy, (struct toy_edit){.shape_of = "text.proj.2.weight"}, ST_FORMAT,
+                "text.proj.2.weight");
+    refuse_edit(toy, (struct toy_edit){.file = "sentencepiece.bpe.model", .content = ""}, ST_FORMAT,
+                "not a sentencepiece model");
+    refuse_config(toy, f, ST_FORMAT,
+                  HF_TEXT("\"hf_model_name\": \"xlm-roberta-base\", \"context_length\": 77"),
+                  "34 positions for texts of 77 tokens");
+    refuse_config(
+        toy, f, ST_UNSUPPORTED,
+        HF_TEXT("\"hf_model_name\": \"roberta-base\", \"hf_pooler_type\": \"cls_pooler\""),
+        "hf_pooler_type cls_pooler");
+    refuse_config(toy, f, ST_UNSUPPORTED,
+                  HF_TEXT("\"hf_model_name\": \"roberta-base\", \"hf_proj_type\": \"none\""),
+                  "hf_proj_type none");
+    refuse_config(toy, f, ST_UNSUPPORTED,
+                  HF_TEXT("\"hf_model_name\": \"roberta-base\", \"tokenizer_mode\": \"clips\""),
+                  "tokenizer_mode");
+    refuse_config(toy, f, ST_NOT_FOUND,
+                  HF_TEXT("\"hf_model_name\": \"roberta-base\", \"context_length\": 32"),
+                  "neither tokenizer.json nor vocab.json");
+}
+
+static void bad_multilingual_models_are_refused(void **state)
+{
+    (void)state;
+    const char *toy = "multilingual", *f = "config.json";
+    refuse_edit(toy, (struct toy_edit){0}, ST_NOT_FOUND, "as \"image\"");
+    refuse_edit(toy, (struct toy_edit){.file = "image", .content = "x"}, ST_FORMAT, "image");
+    refuse_config(toy, f, ST_UNSUPPORTED,
+                  "{\"model_type\": \"distilbert\", \"activation\": \"relu\"}", "activation relu");
+    refuse_config(toy, f, ST_FORMAT, "{\"model_type\": \"distilbert\", \"n_heads\": 7}",
+                  "not a multiple of 7 heads");
+    refuse_config(toy, "1_Pooling/config.json", ST_UNSUPPORTED,
+                  "{\"pooling_mode_mean_tokens\": false}", "only the mean of tokens");
+    refuse_config(toy, "sentence_bert_config.json", ST_FORMAT, "{\"max_seq_length\": 4000}",
+                  "max_seq_length");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_resnets_are_refused),
+        cmocka_unit_test(bad_siglips_are_refused),
+        cmocka_unit_test(bad_text_towers_of_transformers_are_refused),
+        cmocka_unit_test(bad_multilingual_models_are_refused),
     };
     return cmocka_run_group_tests_name("clip_families", tests, NULL, NULL);
 }

@@ -71,14 +71,29 @@ static void check_encode(const struct tokenizer *t, const char *text, const int3
     token_list_release(&l);
 }
 
+/* For kinds that have no data compiled in. */
+static const char *folder_of(enum tokenizer_kind kind)
+{
+    static const char *const dirs[] = {
+        [TOKENIZER_WORDPIECE] = NULL,
+        [TOKENIZER_SIGLIP] = SOURCE_DIR "/tests/golden/tokenizer/folder_spm",
+        [TOKENIZER_XLMR] = SOURCE_DIR "/tests/golden/tokenizer/folder_spm",
+        [TOKENIZER_GEMMA] = SOURCE_DIR "/tests/golden/tokenizer/folder_gemma",
+        [TOKENIZER_ROBERTA] = SOURCE_DIR "/tests/golden/tokenizer/folder_roberta"};
+    return dirs[kind];
+}
+
 static void every_kind_opens_and_brackets_its_text(void **state)
 {
     (void)state;
     for (size_t i = 0; tokenizer_list[i]; i++) {
-        struct tokenizer *t = open_or_fail(tokenizer_list[i]->kind, NULL);
+        enum tokenizer_kind kind = tokenizer_list[i]->kind;
+        struct tokenizer *t = open_or_fail(kind, folder_of(kind));
         assert_non_null(tokenizer_name(t));
-        check_encode(t, " ", (int32_t[]){tokenizer_bos(t), tokenizer_eos(t), -1});
-        assert_int_equal(tokenizer_vocab_size(t), i < 2 ? 49408 : 30522);
+        if (tokenizer_bos(t) >= 0)
+            check_encode(t, " ", (int32_t[]){tokenizer_bos(t), tokenizer_eos(t), -1});
+        if (!folder_of(kind))
+            assert_int_equal(tokenizer_vocab_size(t), i < 2 ? 49408 : 30522);
         for (int32_t id = 0; id < tokenizer_vocab_size(t); id++)
             assert_non_null(tokenizer_piece(t, id));
         assert_null(tokenizer_piece(t, -1));
@@ -264,7 +279,8 @@ static void long_lines_take_no_time(void **state)
         "!",  "\u0130",       "<|endoftext",  "[CL",           "'",
         "\n", "&notanentity", "\U0001F44D",   "thethethe"};
     for (size_t k = 0; tokenizer_list[k]; k++) {
-        struct tokenizer *t = open_or_fail(tokenizer_list[k]->kind, NULL);
+        enum tokenizer_kind kind = tokenizer_list[k]->kind;
+        struct tokenizer *t = open_or_fail(kind, folder_of(kind));
         struct token_list l = {0};
         for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
             size_t len = strlen(units[u]), n = 400000 / len;

@@ -1,0 +1,72 @@
+/* OpenCLIP's text towers out of transformers: RoBERTa and XLM-R. Surprising: the config names the
+ * tower, and nothing else; its sizes are those of the tensors, its heads 64 wide as in all of them.
+ */
+#include "clip/arch/hf_text.h"
+
+#define STEM "text.transformer."
+
+void clip_hf_text_read(struct clip_config *g, const json_t *o, struct clip_hf_text *t)
+{
+    const char *name = clip_config_text(g, o, "hf_model_name", "");
+    const char *pool = clip_config_text(g, o, "hf_pooler_type", "mean_pooler");
+    const char *proj = clip_config_text(g, o, "hf_proj_type", "mlp");
+    const char *mode = clip_config_text(g, o, "tokenizer_mode", "");
+    const json_t *kwargs = clip_config_object(g, o, "tokenizer_kwargs");
+    t->used = true;
+    t->tokenizer = strstr(name, "xlm-roberta") ? TOKENIZER_XLMR : TOKENIZER_ROBERTA;
+    t->mlp = strcmp(proj, "mlp") == 0;
+    t->bert.context = clip_config_int(g, o, "context_length", 77, 3, CLIP_MAX_CONTEXT);
+    if (!strstr(name, "roberta"))
+        clip_config_fail(g, ST_UNSUPPORTED,
+                         "the text tower %.80s is not read (roberta and "
+                         "xlm-roberta are)",
+                         name);
+    if (strcmp(pool, "mean_pooler") != 0)
+        clip_config_fail(g, ST_UNSUPPORTED, "hf_pooler_type %.80s is not read", pool);
+    if (!t->mlp && strcmp(proj, "linear") != 0)
+        clip_config_fail(g, ST_UNSUPPORTED, "hf_proj_type %.80s is not read", proj);
+    if (*mode || json_object_size(kwargs))
+        clip_config_fail(g, ST_UNSUPPORTED, "text_cfg %s is not read",
+                         *mode ? "tokenizer_mode" : "tokenizer_kwargs");
+}
+
+void clip_hf_text_load(struct clip_loader *l, struct clip_hf_text *t, int dim, bool load,
+                       int *vocab)
+{
+    struct clip_bert *b = &t->bert;
+    clip_bert_guess(l, b, STEM, CLIP_BERT_PLAIN, vocab);
+    b->t.eps = 1e-5f;
+    b->t.act = ACT_GELU;
+    b->first = 2; /* behind the padding's id, which is 1 */
+    b->pad = 1;
+    if (!b->t.layers && !l->status)
+        l->status =
+            error_set(l->err, ST_FORMAT, "%s: lacks the text tower (" STEM "*)", l->src->path);
+    if (!load || l->status)
+        return;
+    int64_t d = b->t.width, middle = (d + dim) / 2;
+    clip_bert_load(l, b, *vocab, STEM, CLIP_BERT_PLAIN);
+    if (t->mlp) {
+        t->first = clip_load_linear(l, middle, d, false, "text.proj.0");
+        t->second = clip_load_linear(l, dim, middle, false, "text.proj.2");
+    } else {
+        t->first = clip_load_linear(l, dim, d, false, "text.proj");
+    }
+}
+
+enum status clip_hf_text_run(struct clip_run *r, const struct clip_hf_text *t,
+                             const struct clip_tokens *tokens, struct tensor *y)
+{
+    int64_t n = tokens->n, middle = t->mlp ? t->first.w.dim[0] : 1;
+    struct tensor pooled = clip_run_tensor(r, 2, (int64_t[]){n, t->bert.t.width});
+    struct tensor h = clip_run_tensor(r, 2, (int64_t[]){n, middle});
+    if (r->status || clip_bert_mean(r, &t->bert, tokens, &pooled))
+        return r->status;
+    if (t->mlp) {
+        clip_linear_run(r, &h, &pooled, &t->first, ACT_GELU, NULL);
+        clip_linear_run(r, y, &h, &t->second, ACT_NONE, NULL);
+    } else {
+        clip_linear_run(r, y, &pooled, &t->first, ACT_NONE, NULL);
+    }
+    return ST_OK;
+}

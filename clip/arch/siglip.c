@@ -1,0 +1,197 @@
+/* SigLIP and SigLIP 2 of fixed size as transformers' SiglipModel computes them (Zhai et al. 2023,
+ * Tschannen et al. 2025): no class token, no causal mask, the last token's state for the text, and
+ * a learned query that asks all patches for the picture. Surprising: texts are always padded to the
+ * whole context, and the padding is seen. */
+#include "clip/arch/hf_clip.h"
+#include "core/file.h"
+#include "core/mem.h"
+#include "core/path.h"
+#include <math.h>
+
+/* vit comes first: clip_vit_run_text reads it at m->data. */
+struct siglip {
+    struct clip_vit vit;
+    struct tensor patch_bias, probe; /* [D], [1,D] */
+    struct clip_linear q, k, v, o, fc1, fc2;
+    struct clip_norm norm;
+};
+
+static const struct clip_hf_defaults defaults = {768, 3072, 12, 1e-6, "gelu_pytorch_tanh"};
+
+static bool probe(const struct clip_source *src)
+{
+    const char *type = json_string_value(json_object_get(src->config, "model_type"));
+    struct clip_loader l = {.src = src};
+    return !src->open_clip && (clip_load_has(&l, "vision_model.head.probe") ||
+                               (type && strncmp(type, "siglip", 6) == 0));
+}
+
+static enum status read_config(struct clip_model *m, struct clip_vit *v,
+                               const struct clip_source *src, struct error *err)
+{
+    struct clip_config g = {.file = src->config_path, .err = err};
+    const char *type = clip_config_text(&g, src->config, "model_type", "siglip");
+    if (strcmp(type, "siglip2") == 0)
+        return clip_config_fail(&g, ST_UNSUPPORTED,
+                                "model_type siglip2 (pictures of any shape, naflex) is not read; "
+                                "SigLIP 2 of fixed size is");
+    if (strcmp(type, "siglip") != 0)
+        return clip_config_fail(&g, ST_UNSUPPORTED, "model_type %s is not read", type);
+    const json_t *text = clip_config_object(&g, src->config, "text_config");
+    const json_t *vision = clip_config_object(&g, src->config, "vision_config");
+    clip_hf_read_transformer(&g, text, &defaults, &v->text.t);
+    clip_hf_read_transformer(&g, vision, &defaults, &v->image.t);
+    v->text.context = clip_config_int(&g, text, "max_position_embeddings", 64, 2, CLIP_MAX_CONTEXT);
+    v->text.pool = CLIP_POOL_LAST;
+    m->vocab = clip_config_int(&g, text, "vocab_size", 32000, 1, CLIP_MAX_VOCAB);
+    m->context = v->text.context;
+    m->dim = clip_config_int(&g, text, "projection_size", v->text.t.width, 1, CLIP_MAX_DIM);
+    v->image.size = clip_config_side(&g, vision, "image_size", 224, 1, CLIP_MAX_IMAGE);
+    v->image.patch = clip_config_side(&g, vision, "patch_size", 16, 1, CLIP_MAX_IMAGE);
+    if (!clip_config_bool(&g, vision, "vision_use_head", true))
+        clip_config_fail(&g, ST_UNSUPPORTED, "vision_use_head false is not read");
+    if (clip_config_int(&g, vision, "num_channels", 3, 1, 64) != 3)
+        clip_config_fail(&g, ST_UNSUPPORTED, "only three-channel pictures are read");
+    if (v->image.patch > v->image.size)
+        clip_config_fail(&g, ST_FORMAT, "patch_size %d exceeds image_size %d", v->image.patch,
+                         v->image.size);
+    if (m->dim != v->image.t.width)
+        clip_config_fail(&g, ST_FORMAT, "the towers give vectors of %d and %d values",
+                         v->image.t.width, m->dim);
+    v->image.grid = v->image.size / v->image.patch;
+    return g.status;
+}
+
+static void load_image(struct clip_loader *l, struct siglip *s)
+{
+    struct clip_vit_image *v = &s->vit.image;
+    int64_t d = v->t.width, d3 = 3 * d, p = v->patch, tokens = (int64_t)v->grid * v->grid;
+    v->patches = clip_load_matrix(l, 4, (int64_t[]){d, 3, p, p},
+                                  "vision_model.embeddings.patch_embedding.weight");
+    v->patches.use = TENSOR_WEIGHT_FINE;
+    s->patch_bias = clip_load_small(l, 1, &d, "vision_model.embeddings.patch_embedding.bias");
+    v->positions = clip_load_small(l, 2, (int64_t[]){tokens, d},
+                                   "vision_model.embeddings.position_embedding.weight");
+    clip_hf_load_layers(l, &v->t, "vision_model.");
+    v->ln_post = clip_load_norm(l, d, "vision_model.post_layernorm");
+    s->probe = clip_load_small(l, 3, (int64_t[]){1, 1, d}, "vision_model.head.probe");
+    struct tensor w =
+        clip_load_matrix(l, 2, (int64_t[]){d3, d}, "vision_model.head.attention.in_proj_weight");
+    struct tensor b = clip_load_small(l, 1, &d3, "vision_model.head.attention.in_proj_bias");
+    struct clip_linear *qkv[] = {&s->q, &s->k, &s->v};
+    for (int i = 0; i < 3; i++) {
+        qkv[i]->w = clip_tensor_rows(&w, i * d, d);
+        qkv[i]->b = clip_tensor_rows(&b, i * d, d);
+    }
+    s->o = clip_load_linear(l, d, d, true, "vision_model.head.attention.out_proj");
+    s->norm = clip_load_norm(l, d, "vision_model.head.layernorm");
+    s->fc1 = clip_load_linear(l, v->t.hidden, d, true, "vision_model.head.mlp.fc1");
+    s->fc2 = clip_load_linear(l, d, v->t.hidden, true, "vision_model.head.mlp.fc2");
+    s->fc2.w.use = TENSOR_WEIGHT_FINE;
+}
+
+static bool has_file(const char *dir, const char *name)
+{
+    char *p = path_join(dir, name);
+    bool found = p && file_exists(p);
+    mem_free(p);
+    return found;
+}
+
+static enum status open_model(struct clip_model *m, const struct clip_source *src,
+                              const struct clip_opts *o, struct error *err)
+{
+    struct clip_loader l = {.m = m, .src = src, .err = err};
+    struct siglip *s = arena_alloc(&m->arena, sizeof *s);
+    if (!src->config)
+        return error_set(err, ST_NOT_FOUND, "%s: no config.json beside the weights", src->path);
+    if (!s)
+        return error_set(err, ST_NOMEM, "%s: out of memory", src->path);
+    memset(s, 0, sizeof *s);
+    m->data = s;
+    struct clip_vit *v = &s->vit;
+    enum status st = read_config(m, v, src, err);
+    if (!st)
+        st = clip_preprocess_siglip(&m->pre, src->dir, v->image.size, err);
+    if (st)
+        return st;
+    if (!o->no_image)
+        load_image(&l, s);
+    if (!o->no_text) {
+        clip_hf_load_text(&l, &v->text, m->vocab, "text_model.");
+        v->text.t.causal = false;
+        v->text.proj = clip_load_linear(&l, m->dim, v->text.t.width, true, "text_model.head");
+    }
+    m->logit_scale = expf(clip_load_number(&l, 0.0f, "logit_scale"));
+    m->logit_bias = clip_load_number(&l, 0.0f, "logit_bias");
+    m->tokenizer = has_file(src->dir, "spiece.model") ? TOKENIZER_SIGLIP : TOKENIZER_GEMMA;
+    m->tokenizer_dir = src->dir;
+    clip_vit_describe(m, v);
+    size_t n = strlen(m->recipe);
+    snprintf(m->recipe + n, sizeof m->recipe - n, " siglip");
+    return l.status;
+}
+
+/* y [B,D]: the query asks all states x [B,T,D]. */
+static enum status attend(struct clip_run *r, const struct siglip *s, const struct tensor *x,
+                          struct tensor *y)
+{
+    const struct clip_vit_image *v = &s->vit.image;
+    int64_t b = x->dim[0], d = v->t.width;
+    struct tensor k = clip_run_tensor(r, 3, x->dim), w = clip_run_tensor(r, 3, x->dim);
+    struct tensor p = clip_run_tensor(r, 3, (int64_t[]){b, 1, d});
+    struct tensor q = clip_run_tensor(r, 3, (int64_t[]){b, 1, d});
+    struct tensor z = clip_run_tensor(r, 2, (int64_t[]){b, d});
+    struct tensor h = clip_run_tensor(r, 2, (int64_t[]){b, v->t.hidden});
+    int32_t *zero = clip_run_array(r, b, sizeof *zero);
+    if (r->status)
+        return r->status;
+    memset(zero, 0, (size_t)b * sizeof *zero);
+    struct tensor ids = tensor_view(zero, DT_I32, 1, &b);
+    struct tensor table = tensor_view(s->probe.data, DT_F32, 2, (int64_t[]){1, d});
+    struct tensor flat = tensor_view(p.data, DT_F32, 2, (int64_t[]){b, d});
+    op_embedding(r->be, &p, &table, &ids);
+    clip_linear_run(r, &q, &p, &s->q, ACT_NONE, NULL);
+    clip_linear_run(r, &k, x, &s->k, ACT_NONE, NULL);
+    clip_linear_run(r, &w, x, &s->v, ACT_NONE, NULL);
+    op_attention(r->be, &p, &q, &k, &w, &(struct attn_opts){.heads = v->t.heads});
+    clip_linear_run(r, &z, &flat, &s->o, ACT_NONE, NULL);
+    clip_run_trace(r, "pooled", -1, &z);
+    clip_norm_run(r, &flat, &z, &s->norm, v->t.eps);
+    clip_linear_run(r, &h, &flat, &s->fc1, v->t.act, NULL);
+    clip_linear_run(r, y, &h, &s->fc2, ACT_NONE, &z);
+    return ST_OK;
+}
+
+static enum status run_image(const struct clip_model *m, struct clip_run *r,
+                             const struct tensor *pixels, struct tensor *y)
+{
+    const struct siglip *s = m->data;
+    const struct clip_vit_image *v = &s->vit.image;
+    int64_t b = pixels->dim[0], g = (int64_t)v->grid * v->grid, d = v->t.width;
+    int64_t area = 3 * (int64_t)v->patch * v->patch;
+    struct tensor x = clip_run_tensor(r, 3, (int64_t[]){b, g, d});
+    size_t mark = arena_mark(r->arena);
+    struct tensor flat = clip_run_tensor(r, 3, (int64_t[]){b, g, area});
+    if (r->status)
+        return r->status;
+    op_patchify(r->be, &flat, pixels, v->patch);
+    op_linear(r->be, &x, &flat, &v->patches, &s->patch_bias, ACT_NONE, NULL);
+    op_add(r->be, &x, &x, &v->positions);
+    clip_run_trace(r, "embed", -1, &x);
+    arena_rewind(r->arena, mark);
+    if (clip_transformer_run(r, &v->t, &x, NULL))
+        return r->status;
+    arena_rewind(r->arena, mark);
+    clip_norm_run(r, &x, &x, &v->ln_post, v->t.eps);
+    return attend(r, s, &x, y);
+}
+
+const struct clip_arch clip_arch_siglip = {
+    .name = "siglip",
+    .probe = probe,
+    .open = open_model,
+    .image = run_image,
+    .text = clip_vit_run_text,
+    .states = clip_vit_run_states,
+};
