@@ -2,7 +2,7 @@
 #ifndef EIDETIC_APP_CAPTION_APP_H
 #define EIDETIC_APP_CAPTION_APP_H
 
-#include "app/app.h"
+#include "app/caption_write.h"
 #include "caption/tagger.h"
 #include "core/progress.h"
 #include "db/tags.h"
@@ -13,7 +13,8 @@ struct caption_run {
     enum caption_mode mode;
     size_t top;
     float thresh;
-    bool write_db, redo;
+    bool redo;
+    struct caption_write write;
     struct lexicon lexicon;
     struct labels labels;
     struct tagger tagger;

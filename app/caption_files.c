@@ -99,7 +99,7 @@ int caption_collect(struct app *a, struct caption_run *run, size_t first)
 /* Known to the library with the same settings: the answer is there already. */
 static bool stored_answer(struct app *a, struct caption_run *run, struct item *it)
 {
-    if (!run->write_db || run->redo || !it->image ||
+    if (!run->write.db || run->redo || !it->image ||
         db_tags_get(a->db, it->image, &it->stored, NULL))
         return false;
     if (!strcmp(it->stored.key, run->key))
@@ -194,6 +194,18 @@ static enum status write_tags(struct app *a, struct caption_run *run, const stru
     return st;
 }
 
+/* One that cannot be written costs itself, unless nothing can be written any more. */
+static int write_sidecars(struct app *a, struct caption_run *run, const struct item *it,
+                          const struct db_tags *t)
+{
+    enum status st = caption_write_sidecars(&run->write, it->path, t, &a->err);
+    if (st == ST_NOSPACE || st == ST_NOMEM)
+        return app_fail(a, APP_LIBRARY);
+    if (st)
+        warn_failed(run, it->path, a->err.text);
+    return 0;
+}
+
 static int answer_item(struct app *a, struct caption_run *run, struct item *it, const float *vector,
                        float *scores, struct tag *best, double *begun)
 {
@@ -202,7 +214,8 @@ static int answer_item(struct app *a, struct caption_run *run, struct item *it, 
         return 0;
     }
     if (it->answered) {
-        int failed = caption_print(a, it->path, &it->stored);
+        int failed =
+            write_sidecars(a, run, it, &it->stored) || caption_print(a, it->path, &it->stored);
         db_tags_release(&it->stored);
         run->same++;
         return failed;
@@ -218,10 +231,10 @@ static int answer_item(struct app *a, struct caption_run *run, struct item *it, 
     for (size_t i = 0; i < t.n; i++)
         t.tag[i] = (struct db_tag){run->lexicon.term[best[i].term].text, (double)best[i].score};
     int failed = 0;
-    if (run->write_db && write_tags(a, run, it, &t, begun))
+    if (run->write.db && write_tags(a, run, it, &t, begun))
         failed = app_fail(a, APP_LIBRARY);
     if (!failed)
-        failed = caption_print(a, it->path, &t);
+        failed = write_sidecars(a, run, it, &t) || caption_print(a, it->path, &t);
     mem_free(t.tag); /* the texts are the vocabulary's */
     return failed;
 }
@@ -235,7 +248,7 @@ static int window_answer(struct app *a, struct caption_run *run, struct window *
             return 1;
         progress_update(&run->progress, ++run->done);
     }
-    if (run->write_db && db_in_transaction(a->db) &&
+    if (run->write.db && db_in_transaction(a->db) &&
         (time_now() - *begun >= COMMIT_SECONDS || w->first + w->n == run->n_paths) &&
         db_commit(a->db, &a->err))
         return app_fail(a, APP_LIBRARY);

@@ -11,9 +11,10 @@
 enum { MEAN_OF = 4096, CHOICES_MAX = 1000 };
 
 struct caption_args {
-    const char *mode, *labels, *choices, *thresh, *write;
+    const char *mode, *labels, *choices, *thresh;
     int top;
     bool redo;
+    struct caption_write write;
 };
 
 static const struct option_def defs[] = {
@@ -26,10 +27,21 @@ static const struct option_def defs[] = {
     {"top", 't', OPT_INT, offsetof(struct caption_args, top), "N", "how many at most (10)"},
     {"thresh", 0, OPT_TEXT, offsetof(struct caption_args, thresh), "X",
      "only those that score at least X, of 0 to 1 (0.15; classify and ask: 0)"},
-    {"write", 0, OPT_TEXT, offsetof(struct caption_args, write), "db",
-     "keep the tags in the library, where search finds them"},
+    {"write", 0, OPT_TEXT, offsetof(struct caption_args, write.to), "db,xmp,txt",
+     "keep the tags: in the library, where search finds them; in photo.jpg.xmp; in photo.txt"},
     {"redo", 0, OPT_FLAG, offsetof(struct caption_args, redo), NULL,
-     "with --write db: also pictures that were tagged in the same way before"},
+     "with --write db: also pictures that were tagged in the same way before; with txt: replace "
+     "what is there"},
+    {"separator", 0, OPT_TEXT, offsetof(struct caption_args, write.separator), "S",
+     "with --write txt: what stands between tags (\", \")"},
+    {"prefix", 0, OPT_TEXT, offsetof(struct caption_args, write.prefix), "TEXT",
+     "with --write txt: what each text begins with"},
+    {"append", 0, OPT_FLAG, offsetof(struct caption_args, write.append), NULL,
+     "with --write txt: add to the texts that are there"},
+    {"underscores", 0, OPT_FLAG, offsetof(struct caption_args, write.underscores), NULL,
+     "with --write txt: sports_car in place of sports car"},
+    {"undesired-tags", 0, OPT_TEXT, offsetof(struct caption_args, write.undesired), "A,B",
+     "with --write xmp or txt: tags that are left out"},
     {0}};
 
 static int parse_args(struct app *a, const struct caption_args *args, struct caption_run *run)
@@ -53,10 +65,11 @@ static int parse_args(struct app *a, const struct caption_args *args, struct cap
         if (end == args->thresh || *end || !(run->thresh >= 0 && run->thresh <= 1))
             return app_usage(a, "--thresh is a number from 0 to 1, not \"%.40s\"", args->thresh);
     }
-    if (args->write && strcmp(args->write, "db") != 0)
-        return app_usage(a, "--write takes db, not \"%.40s\"", args->write);
-    run->write_db = args->write != NULL;
-    if (run->write_db && m != CAPTION_TAGS)
+    run->write = args->write;
+    run->write.replace = args->redo;
+    if (caption_write_parse(a, &run->write))
+        return 1;
+    if (run->write.to && m != CAPTION_TAGS)
         return app_usage(a, "--write goes with --mode tags");
     if (m == CAPTION_CLASSIFY && !args->labels)
         return app_usage(a, "--mode classify needs --labels FILE");
@@ -169,7 +182,7 @@ static int open_tagger(struct app *a, struct caption_run *run)
 /* A picture can be described without a library; tags can only be kept in one. */
 static int open_library(struct app *a, const struct caption_run *run)
 {
-    if (run->write_db)
+    if (run->write.db)
         return app_open_library(a, DB_WRITE);
     struct db_opts o = {.mode = DB_READ, .command = "caption"};
     a->library_path = app_library_path(a->library);
@@ -224,7 +237,8 @@ static int run(struct app *a, int argc, char **argv)
         run.top = run.lexicon.n;
     if (caption_files(a, &run))
         goto out;
-    if (run.write_db)
+    caption_write_report(&run.write);
+    if (run.write.db)
         log_info("%zu pictures tagged, %zu were already", run.kept, run.same);
     if (run.unknown)
         log_warn("%zu of the pictures are not in the library, so their tags are not kept; run: "
@@ -251,9 +265,16 @@ const struct command cmd_caption = {
     "--labels FILE is UTF-8, one label a line; behind it, after tabs, a facet (scene, activity,\n"
     "colour, photo, person) and a parent may stand. --write db keeps tags of pictures that are in "
     "the\n"
-    "library; a run that was stopped goes on where it was. Originals are never written.\n\n"
+    "library; a run that was stopped goes on where it was. --write xmp adds to photo.jpg.xmp what "
+    "it\n"
+    "lacks (dc:subject; dc:description where it has none) and changes nothing else in it; --write "
+    "txt\n"
+    "makes photo.txt, one line, as programs that train on pictures read it; one that is there and "
+    "says\n"
+    "something else stays unless --append or --redo is given. Originals are never written.\n\n"
     "  eidetic caption photo.jpg\n"
-    "  eidetic caption --write db ~/Pictures\n"
+    "  eidetic caption --write db,xmp ~/Pictures\n"
+    "  eidetic caption --write txt --prefix mydog --undesired-tags animal,pet training/\n"
     "  eidetic caption --mode classify --labels breeds.txt --top 3 dog.jpg\n"
     "  eidetic caption --mode ask \"where is it?\" --choices indoors,outdoors photo.jpg",
     run};

@@ -106,7 +106,7 @@ for bad in "$TMP/nothing-here" "$TMP/empty" "$TMP/latin" "$TMP/circle" "$TMP/hug
 done
 rm "$TMP/huge"
 for wrong in "--mode poetry" "--mode classify" "--mode ask --choices a,b" "--mode tags --choices a,b" "--thresh 2" \
-    "--top 0" "--write xmp" "--mode classify --labels $TMP/labels --write db" "--mode ask q --choices one"; do
+    "--top 0" "--write nowhere" "--mode classify --labels $TMP/labels --write db" "--mode ask q --choices one"; do
     # shellcheck disable=SC2086
     eidetic caption $wrong "$photos/ocean-waves.jpg"
     assert_exit 2
