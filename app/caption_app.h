@@ -3,11 +3,12 @@
 #define EIDETIC_APP_CAPTION_APP_H
 
 #include "app/caption_write.h"
+#include "caption/interrogate.h"
 #include "caption/tagger.h"
 #include "core/progress.h"
 #include "db/tags.h"
 
-enum caption_mode { CAPTION_TAGS, CAPTION_CLASSIFY, CAPTION_ASK };
+enum caption_mode { CAPTION_TAGS, CAPTION_CLASSIFY, CAPTION_ASK, CAPTION_INTERROGATE };
 
 struct caption_run {
     enum caption_mode mode;
@@ -18,6 +19,8 @@ struct caption_run {
     struct lexicon lexicon;
     struct labels labels;
     struct tagger tagger;
+    struct interrogator interrogator; /* of CAPTION_INTERROGATE, as the next */
+    enum interrogate_mode how;
     char key[DB_TAGS_KEY + 1]; /* of what makes the tags, for the library */
     /* results */
     char **path; /* absolute, in the order of the answers */
@@ -31,6 +34,14 @@ int caption_collect(struct app *a, struct caption_run *run, size_t first);
 /* All of run->path: embeds what has no stored vector, prints and writes. */
 int caption_files(struct app *a, struct caption_run *run);
 void caption_run_release(struct caption_run *run);
+
+/* caption_interrogate.c: `how` is --interrogate's value, NULL = best; opening needs the session. */
+int caption_interrogate_parse(struct app *a, const char *how, struct caption_run *run);
+int caption_interrogate_open(struct app *a, struct caption_run *run);
+/* One answer, of the picture's vector x. image: 0 where the library does not know it; scores: room
+ * for one a label. */
+int caption_interrogate(struct app *a, struct caption_run *run, const char *path, int64_t image,
+                        const float *x, float *scores);
 
 /* cmd_caption.c: one answer. caption may be NULL. */
 int caption_print(struct app *a, const char *path, const struct db_tags *t);

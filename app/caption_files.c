@@ -220,6 +220,8 @@ static int answer_item(struct app *a, struct caption_run *run, struct item *it, 
         run->same++;
         return failed;
     }
+    if (run->mode == CAPTION_INTERROGATE)
+        return caption_interrogate(a, run, it->path, it->image, vector, scores);
     struct db_tags t = {.tag = mem_array(run->top, sizeof *t.tag)};
     if (!t.tag)
         return app_no_memory(a);
@@ -313,6 +315,7 @@ void caption_run_release(struct caption_run *run)
     for (size_t i = 0; i < run->n_paths; i++)
         mem_free(run->path[i]);
     mem_free(run->path);
+    interrogator_close(&run->interrogator);
     tagger_release(&run->tagger);
     labels_close(&run->labels);
     lexicon_release(&run->lexicon);

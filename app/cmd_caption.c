@@ -11,7 +11,7 @@
 enum { MEAN_OF = 4096, CHOICES_MAX = 1000 };
 
 struct caption_args {
-    const char *mode, *labels, *choices, *thresh;
+    const char *mode, *labels, *choices, *thresh, *interrogate;
     int top;
     bool redo;
     struct caption_write write;
@@ -19,7 +19,10 @@ struct caption_args {
 
 static const struct option_def defs[] = {
     {"mode", 0, OPT_TEXT, offsetof(struct caption_args, mode), "M",
-     "tags (what is in it), classify (which of the labels it is) or ask (which of the choices)"},
+     "tags (what is in it), classify (which of the labels it is), ask (which of the choices) or "
+     "interrogate (a prompt that would make such a picture)"},
+    {"interrogate", 0, OPT_TEXT, offsetof(struct caption_args, interrogate), "HOW",
+     "with --mode interrogate: best, fast, classic or negative (best)"},
     {"labels", 0, OPT_TEXT, offsetof(struct caption_args, labels), "FILE",
      "labels of your own, one a line, in place of the built-in vocabulary"},
     {"choices", 0, OPT_TEXT, offsetof(struct caption_args, choices), "A,B,...",
@@ -46,14 +49,14 @@ static const struct option_def defs[] = {
 
 static int parse_args(struct app *a, const struct caption_args *args, struct caption_run *run)
 {
-    static const char *const modes[] = {"tags", "classify", "ask"};
+    static const char *const modes[] = {"tags", "classify", "ask", "interrogate"};
     const char *mode = args->mode ? args->mode : "tags";
     char *end;
     size_t m = 0;
-    while (m < 3 && strcmp(mode, modes[m]) != 0)
+    while (m < 4 && strcmp(mode, modes[m]) != 0)
         m++;
-    if (m == 3)
-        return app_usage(a, "--mode is tags, classify or ask, not \"%.40s\"", mode);
+    if (m == 4)
+        return app_usage(a, "--mode is tags, classify, ask or interrogate, not \"%.40s\"", mode);
     run->mode = (enum caption_mode)m;
     run->top = (size_t)args->top;
     run->redo = args->redo;
@@ -75,6 +78,10 @@ static int parse_args(struct app *a, const struct caption_args *args, struct cap
         return app_usage(a, "--mode classify needs --labels FILE");
     if (m == CAPTION_ASK && (args->labels || !args->choices))
         return app_usage(a, "--mode ask needs --choices A,B (and no --labels)");
+    if (m != CAPTION_INTERROGATE && args->interrogate)
+        return app_usage(a, "--interrogate goes with --mode interrogate");
+    if (caption_interrogate_parse(a, args->interrogate, run))
+        return 1;
     if (m != CAPTION_ASK && args->choices)
         return app_usage(a, "--choices goes with --mode ask");
     return app_want_args(a, m == CAPTION_ASK ? 2 : 1, SIZE_MAX);
@@ -169,7 +176,7 @@ static int open_tagger(struct app *a, struct caption_run *run)
 {
     float mean[CLIP_MAX_DIM];
     size_t n = 0;
-    if (a->db && a->model_row && run->mode == CAPTION_TAGS &&
+    if (a->db && a->model_row && (run->mode == CAPTION_TAGS || run->mode == CAPTION_INTERROGATE) &&
         db_vectors_mean(a->db, a->model_row, MEAN_OF, mean, &n, &a->err))
         return app_fail(a, APP_LIBRARY);
     if (tagger_init(&run->tagger, &run->lexicon, &run->labels, clip_info(a->clip)->logit_scale,
@@ -195,9 +202,9 @@ static int open_all(struct app *a, struct caption_run *run)
 {
     if (open_library(a, run) || app_open_model(a, NULL) || (a->db && app_find_model_row(a)) ||
         app_open_decoder(a, a->threads, 2 * 16 + 2 * a->threads, false, 0) || app_open_session(a) ||
-        open_labels(a, run))
+        open_labels(a, run) || open_tagger(a, run))
         return 1;
-    return open_tagger(a, run);
+    return run->mode == CAPTION_INTERROGATE ? caption_interrogate_open(a, run) : 0;
 }
 
 int caption_print(struct app *a, const char *path, const struct db_tags *t)
@@ -261,7 +268,18 @@ const struct command cmd_caption = {
     "          named too, and never scores less (animal, dog, dachshund)\n"
     "classify  which of the labels of --labels FILE: probabilities that sum to 1\n"
     "ask       which of the choices fits the picture best. The picture is compared with each;\n"
-    "          nothing is counted, read or reasoned, and \"no\" is not understood\n\n"
+    "          nothing is counted, read or reasoned, and \"no\" is not understood\n"
+    "interrogate  a prompt for generate, as clip-interrogator finds it: the library's caption of "
+    "the\n"
+    "          picture, else \"a photo of\" the label that fits best, and phrases out of 3,000 "
+    "flavors,\n"
+    "          800 artists, mediums, movements and sites; at most 77 tokens. fast: those nearest "
+    "to\n"
+    "          the picture; classic: one of each kind and three flavors; best: phrase by phrase, "
+    "each\n"
+    "          that which brings the whole nearer (slow), or the better of the former; negative: "
+    "what\n"
+    "          leads away from it, for --negative-prompt\n\n"
     "--labels FILE is UTF-8, one label a line; behind it, after tabs, a facet (scene, activity,\n"
     "colour, photo, person) and a parent may stand. --write db keeps tags of pictures that are in "
     "the\n"
@@ -276,5 +294,6 @@ const struct command cmd_caption = {
     "  eidetic caption --write db,xmp ~/Pictures\n"
     "  eidetic caption --write txt --prefix mydog --undesired-tags animal,pet training/\n"
     "  eidetic caption --mode classify --labels breeds.txt --top 3 dog.jpg\n"
+    "  eidetic caption --mode interrogate --interrogate fast photo.jpg\n"
     "  eidetic caption --mode ask \"where is it?\" --choices indoors,outdoors photo.jpg",
     run};
