@@ -2,6 +2,7 @@
 #include "app/app.h"
 #include "db/files.h"
 #include "db/vectors.h"
+#include "db/words.h"
 #include "search/search.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,14 +15,14 @@ static const struct option_def check_defs[] = {
     {"read-data", 0, OPT_FLAG, offsetof(struct check_args, read_data), NULL,
      "also read every page and vector"},
     {"repair", 0, OPT_FLAG, offsetof(struct check_args, repair), NULL,
-     "make the caches again from the database"},
+     "make the caches and the full-text table again from the database"},
     {0}};
 
 struct check {
     struct app *app;
     const struct check_args *args;
     json_t *problems;
-    int64_t n, cache_n;
+    int64_t n, cache_n, words_n;
     int64_t models[64];
     int n_models;
 };
@@ -53,6 +54,8 @@ static enum status check_all(struct check *c)
     int64_t n = 0;
     enum status st = db_check(a->db, c->args->read_data, found, c, &c->n, &a->err);
     if (!st)
+        st = db_words_check(a->db, found, c, &c->words_n, &a->err);
+    if (!st)
         st = db_models_each(a->db, collect_model, c, &a->err);
     for (int i = 0; !st && i < c->n_models; i++) {
         n = 0;
@@ -71,6 +74,10 @@ static enum status repair(struct check *c)
         st = search_maintain(a->db, c->models[i], &o, &a->err);
     if (!st && c->cache_n)
         log_info("the caches were made again from the database");
+    if (!st && c->words_n)
+        st = db_words_repair(a->db, &a->err);
+    if (!st && c->words_n)
+        log_info("the full-text table was made again");
     return st;
 }
 
@@ -84,14 +91,14 @@ static int run_check(struct app *a, int argc, char **argv)
     enum status st = check_all(&c);
     if (!st && args.repair)
         st = repair(&c);
-    bool bad = c.n || (c.cache_n && !args.repair);
+    bool bad = c.n || ((c.cache_n || c.words_n) && !args.repair);
     if (st)
         app_fail(a, APP_LIBRARY);
     else if (bad)
         a->exit = EXIT_BAD_FILE;
     if (!st && a->json)
         app_print_json(a, json_pack("{s:b s:O s:b}", "ok", !bad, "problems", c.problems, "repaired",
-                                    args.repair && c.cache_n));
+                                    args.repair && (c.cache_n || c.words_n)));
     else if (!st && !bad)
         log_info("the library is sound%s",
                  args.read_data ? "" : " (--read-data reads every vector too)");
@@ -99,7 +106,8 @@ static int run_check(struct app *a, int argc, char **argv)
         log_error("the database is damaged; the pictures are not affected: index them into a new "
                   "library");
     else if (!st)
-        log_error("a cache is damaged; eidetic check --repair makes it again");
+        log_error("%s is damaged; eidetic check --repair makes it again",
+                  c.cache_n ? "a cache" : "the full-text table");
     json_decref(c.problems);
     return a->exit;
 }

@@ -80,9 +80,6 @@ static const struct {
     {"SELECT count(*) FROM vectors v JOIN models m ON m.id = v.model "
      "WHERE length(v.vec) <> 4 * m.dim",
      "vectors of a wrong size"},
-    {"SELECT (SELECT count(*) FROM words_stale) + (SELECT count(*) FROM images LEFT JOIN words "
-     "ON words.rowid = images.id WHERE words.rowid IS NULL)",
-     "pictures that are not in the full-text table"},
 };
 
 static enum status counts(struct checking *c, struct error *err)

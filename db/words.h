@@ -29,6 +29,13 @@ struct db_expr {
 };
 enum { DB_EXPR_MOST = 256 }; /* nodes of one filter; more is ST_LIMIT */
 
+/* Does the full-text table hold what it is made of? A library opened for writing also has its index
+ * looked through (FTS5's integrity check); lengths are compared, not texts, since the order of
+ * paths within one is free. What is wrong is made right by db_words_repair, from nothing. */
+enum status db_words_check(struct db *db, void (*found)(void *ctx, const char *what), void *ctx,
+                           int64_t *problems, struct error *err);
+enum status db_words_repair(struct db *db, struct error *err);
+
 /* The pictures that fit `match`, in FTS5's syntax over the columns tags, caption and names; at most
  * `most`. The caller quotes words. */
 enum status db_words_each(struct db *db, const char *match, size_t most,

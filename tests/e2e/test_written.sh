@@ -106,6 +106,19 @@ assert_json '.embedded == 0 and .words == 23'
 eidetic info --json "$photos/xmp.jpg"
 assert_json '.title == "Am Fluß"'
 
+t "a damaged full-text table is found, and made again"
+sqlite3 "$EIDETIC_LIBRARY/library.db" 'DELETE FROM words WHERE rowid < 5'
+eidetic check
+assert_exit 4
+assert_err 'the full-text table is damaged'
+eidetic check --repair --json
+assert_exit 0
+assert_json '.repaired == true and .ok == true'
+eidetic check --read-data
+assert_exit 0
+eidetic search -f '"over the river"'
+assert_eq "$(wc -l <"$TMP/out")" 3
+
 t "a picture that is not in the library is described with its sidecar"
 cp "$words/exif.jpg" "$TMP/other.jpg"
 sidecar "$TMP/other.jpg.xmp" 3 elsewhere

@@ -74,8 +74,10 @@ static inline void add_file(struct db *db, const char *path, int64_t image)
 static inline int64_t problems(struct db *db)
 {
     int64_t n = -1;
+    int64_t words = 0;
     OK(db_check(db, true, NULL, NULL, &n, &e));
-    return n;
+    OK(db_words_check(db, NULL, NULL, &words, &e));
+    return n + words;
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -82,9 +82,29 @@ static void words_follow_tags_and_files(void **state)
     db_rollback(db);
     assert_int_equal(HITS("cafe"), 0);
     db_close(db);
-    count("DELETE FROM words"); /* by a strange hand */
-    db = open_mode(DB_READ);
-    assert_int_equal(problems(db), 1);
+    static const char *const strange_hands[] = {
+        "DELETE FROM words",
+        "UPDATE words_content SET c2 = 'x'",
+        "INSERT INTO words (rowid, names) VALUES (99, 'x')",
+        "INSERT INTO words_stale VALUES (1)",
+    };
+    for (size_t i = 0; i < sizeof strange_hands / sizeof *strange_hands; i++) {
+        count(strange_hands[i]);
+        db = open_mode(DB_READ);
+        assert_true(problems(db) > 0);
+        db_close(db);
+        db = open_mode(DB_WRITE);
+        OK(db_words_repair(db, &e));
+        assert_int_equal(problems(db), 0);
+        assert_true(HITS("photos") > 0);
+        db_close(db);
+    }
+    count(
+        "DELETE FROM words_data WHERE id > 10"); /* the index, which only a writer looks through */
+    db = open_mode(DB_WRITE);
+    assert_true(problems(db) > 0);
+    OK(db_words_repair(db, &e));
+    assert_int_equal(problems(db), 0);
     db_close(db);
 }
 
