@@ -46,7 +46,7 @@ struct command {
 extern const struct command *const commands[]; /* NULL-terminated, in the order of the help */
 extern const struct command cmd_index, cmd_search, cmd_similar, cmd_caption, cmd_info, cmd_tokenize,
     cmd_embed, cmd_stats, cmd_errors, cmd_check, cmd_forget, cmd_generate, cmd_merge, cmd_bench,
-    cmd_doctor, cmd_model;
+    cmd_doctor, cmd_model, cmd_backup, cmd_export, cmd_completion, cmd_man;
 
 struct app {
     /* common options */
@@ -69,6 +69,8 @@ struct app {
     int exit;
     volatile sig_atomic_t *stop;
     void (*stop_gently)(void); /* from now on Ctrl-C sets *stop instead of ending the process */
+    struct described
+        *describe; /* app_begin only fills this in, and the command ends (describe.h) */
 };
 
 /* Parses options (config file first, then argv), prints help where asked (then returns non-zero

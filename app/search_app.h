@@ -17,7 +17,40 @@ struct search_args {
     struct option_list tags;
 };
 
+/* Which pictures: rows of an option table whose struct begins with a struct search_args. */
+#define SEARCH_FILTER_OPTIONS(top_default)                                                         \
+    {"top",   't',                                                                                 \
+     OPT_INT, offsetof(struct search_args, top),                                                   \
+     "N",     "how many results (" top_default ")"},                                               \
+        {"min-score", 0,                                                                           \
+         OPT_TEXT,    offsetof(struct search_args, min_score),                                     \
+         "X",         "only results whose cosine is at least X"},                                  \
+        {"folder", 0,                                                                              \
+         OPT_TEXT, offsetof(struct search_args, folder),                                           \
+         "DIR",    "only pictures below DIR"},                                                     \
+        {"after",  0,                                                                              \
+         OPT_TEXT, offsetof(struct search_args, after),                                            \
+         "DATE",   "taken on DATE or later (2019, 2019-05, 2019-05-04T13:00)"},                    \
+        {"before", 0,                                                                              \
+         OPT_TEXT, offsetof(struct search_args, before),                                           \
+         "DATE",   "taken on DATE or earlier"},                                                    \
+        {"camera", 0,                                                                              \
+         OPT_TEXT, offsetof(struct search_args, camera),                                           \
+         "S",      "taken with a camera or lens whose name holds S"},                              \
+        {"tag",    0,                                                                              \
+         OPT_LIST, offsetof(struct search_args, tags),                                             \
+         "T",      "only pictures with this tag (repeatable: with all of them)"},                  \
+        {"generated",   0,                                                                         \
+         OPT_TEXT,      offsetof(struct search_args, generated),                                   \
+         "only|no|any", "generated pictures: only them, none of them, or any (any)"},              \
+    {                                                                                              \
+        "near", 0, OPT_TEXT, offsetof(struct search_args, near), "LAT,LON,KM",                     \
+            "taken at most KM kilometres from there"                                               \
+    }
+
 struct search_maker; /* search_generate.c */
+struct search_run;
+struct search_view;
 
 struct search_run {
     const struct search_args *args;
@@ -29,7 +62,16 @@ struct search_run {
     struct search *search;
     struct fits_params text_fits; /* calibrated for the model, for queries of words */
     struct search_maker *maker;   /* --or-generate, else NULL */
+    /* Takes the answer instead of search_print; NULL = print. Non-zero: it failed and said so. */
+    int (*take)(struct app *a, struct search_run *run, const struct search_view *v);
+    void *take_ctx;
 };
+
+/* search_parse.c: the options; then the query, where plain words come first and --add and
+ * --subtract follow in their order; and what was asked, as text (mem_free). */
+int search_parse_args(struct app *a, struct search_run *run);
+int search_build_query(struct app *a, struct query *q);
+char *search_text(const struct app *a);
 
 bool search_has_text(const struct query *q);
 int search_open_all(struct app *a, struct search_run *run, bool text);

@@ -188,7 +188,7 @@ static int print_answer(struct app *a, struct search_run *run, const struct sear
 {
     if (run->args->dry_run)
         return search_print_dry(a, v);
-    int failed = search_print(a, run, v);
+    int failed = run->take ? run->take(a, run, v) : search_print(a, run, v);
     if (!failed && !v->fits)
         log_info("%s%snothing in the library fits this query%s", a->about ? a->about : "",
                  a->about ? ": " : "",

@@ -1,5 +1,6 @@
 /* Opening what a command needs, with the exit code that belongs to each failure. */
 #include "app/app.h"
+#include "app/describe.h"
 #include "core/cpu.h"
 #include "core/file.h"
 #include "db/files.h"
@@ -118,6 +119,10 @@ int app_begin(struct app *a, const struct command *c, const struct option_def *o
     struct option_tables t = {common_defs, own, a, own_args};
     bool help = false;
     a->command = c;
+    if (a->describe) {
+        *a->describe = (struct described){c, common_defs, own};
+        return 1;
+    }
     enum status bad = read_config(a, &t);
     struct error why = a->err;
     a->config_model = a->model;

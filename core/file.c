@@ -234,6 +234,18 @@ static int rename_new(const char *from, const char *to)
     return 0;
 }
 
+static enum status taken_or(int errnum, const char *path, struct error *err)
+{
+    return errnum == EEXIST
+               ? error_set(err, ST_USAGE, "%.180s is there already, and is never overwritten", path)
+               : error_errno(err, errnum, "%s", path);
+}
+
+enum status file_rename_new(const char *from, const char *to, struct error *err)
+{
+    return op_fails(FILE_OP_RENAME) || rename_new(from, to) ? taken_or(errno, to, err) : ST_OK;
+}
+
 static enum status commit(struct file_out *o, int (*put)(const char *from, const char *to),
                           struct error *err)
 {
@@ -242,10 +254,7 @@ static enum status commit(struct file_out *o, int (*put)(const char *from, const
         st = error_errno(err, errno, "%s", o->path);
     o->fd = -1;
     if (!st && (op_fails(FILE_OP_RENAME) || put(o->tmp, o->path)))
-        st = errno == EEXIST
-                 ? error_set(err, ST_USAGE, "%.180s is there already, and is never overwritten",
-                             o->path)
-                 : error_errno(err, errno, "%s", o->path);
+        st = taken_or(errno, o->path, err);
     if (!st) {
         mem_free(o->tmp);
         o->tmp = NULL;

@@ -50,6 +50,12 @@ enum status file_out_commit(struct file_out *o, struct error *err);
 enum status file_out_commit_new(struct file_out *o, struct error *err);
 void file_out_abort(struct file_out *o);
 
+/* Renames to a name that must not be there yet: ST_USAGE where it is. */
+enum status file_rename_new(const char *from, const char *to, struct error *err);
+/* Copies a regular file, with its mode and times, to a name that must not be there yet. A file of
+ * the same bytes there is not copied again: ST_OK, and *same is true. */
+enum status file_copy_new(const char *from, const char *to, bool *same, struct error *err);
+
 /* Loops over short counts and EINTR. Both pass the shim. file_pread_all fails on early EOF. */
 enum status file_pread_all(int fd, void *data, size_t n, uint64_t off, const char *name,
                            struct error *err);

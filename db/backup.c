@@ -5,6 +5,7 @@
 #include "db/db_int.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,6 +29,25 @@ static enum status copy_pages(struct db *db, sqlite3 *to, const char *path,
     return rc == SQLITE_DONE ? ST_OK : sql_error(to, path, err);
 }
 
+/* A copy is only worth something if it can be read back. */
+static enum status verify(sqlite3 *h, const char *path, struct error *err)
+{
+    sqlite3_stmt *st = NULL;
+    enum status rc = ST_OK;
+    if (sqlite3_prepare_v2(h, "PRAGMA integrity_check(1)", -1, &st, NULL) != SQLITE_OK ||
+        sqlite3_step(st) != SQLITE_ROW) {
+        rc = sql_error(h, path, err);
+    } else {
+        const char *said = (const char *)sqlite3_column_text(st, 0);
+        if (!said || strcmp(said, "ok") != 0)
+            rc = error_set(err, ST_FORMAT,
+                           "%.120s: the copy is damaged, as the library may be: %.80s", path,
+                           said ? said : "?");
+    }
+    sqlite3_finalize(st);
+    return rc;
+}
+
 static enum status sync_and_rename(const char *tmp, const char *path, struct error *err)
 {
     int fd = open(tmp, O_RDONLY | O_CLOEXEC);
@@ -35,8 +55,8 @@ static enum status sync_and_rename(const char *tmp, const char *path, struct err
         return error_errno(err, errno, "%s", tmp);
     enum status rc = file_fsync(fd, tmp, err);
     close(fd);
-    if (!rc && rename(tmp, path) != 0)
-        rc = error_errno(err, errno, "%s", path);
+    if (!rc)
+        rc = file_rename_new(tmp, path, err);
     return rc ? rc : file_fsync_dir_of(path, err);
 }
 
@@ -61,6 +81,8 @@ enum status db_backup(struct db *db, const char *path,
         goto out;
     }
     rc = copy_pages(db, to, tmp, progress, ctx, err);
+    if (!rc)
+        rc = verify(to, path, err);
     sqlite3_close(to);
     to = NULL;
     if (!rc)

@@ -85,8 +85,8 @@ enum status db_check(struct db *db, bool deep, void (*found)(void *ctx, const ch
                      void *ctx, int64_t *problems, struct error *err);
 
 /* A consistent copy of the database while others go on, through a temporary file beside `path` that
- * is renamed at the end; progress may be NULL (pages done, pages in all). Refuses an existing path.
- */
+ * is read back (integrity_check: ST_FORMAT) and renamed at the end; progress may be NULL (pages
+ * done, pages in all). Refuses an existing path: ST_USAGE. */
 enum status db_backup(struct db *db, const char *path,
                       void (*progress)(void *ctx, int64_t done, int64_t total), void *ctx,
                       struct error *err);
