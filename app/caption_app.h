@@ -8,6 +8,7 @@
 #include "core/progress.h"
 #include "db/tags.h"
 
+enum { CAPTION_TOP = 10, CAPTION_MEAN_OF = 4096 }; /* tags at most; pictures that calibrate */
 enum caption_mode { CAPTION_TAGS, CAPTION_CLASSIFY, CAPTION_ASK, CAPTION_INTERROGATE };
 
 struct caption_run {
@@ -34,6 +35,11 @@ int caption_collect(struct app *a, struct caption_run *run, size_t first);
 /* All of run->path: embeds what has no stored vector, prints and writes. */
 int caption_files(struct app *a, struct caption_run *run);
 void caption_run_release(struct caption_run *run);
+
+/* caption_labels.c: the labels' vectors, from the library's file or computed into it. templates: as
+ * in labels_opts. */
+int caption_open_labels(struct app *a, const struct lexicon *v, const char *const *templates,
+                        struct labels *l);
 
 /* caption_interrogate.c: `how` is --interrogate's value, NULL = best; opening needs the session. */
 int caption_interrogate_parse(struct app *a, const char *how, struct caption_run *run);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MEAN_OF = 4096, CHOICES_MAX = 1000 };
+enum { CHOICES_MAX = 1000 };
 
 struct caption_args {
     const char *mode, *labels, *choices, *thresh, *interrogate;
@@ -121,27 +121,6 @@ static int read_vocab(struct app *a, const struct caption_args *args, struct cap
     return st ? app_fail(a, APP_FILE) : 0;
 }
 
-static void on_labels(void *ctx, size_t done, size_t n)
-{
-    struct progress *p = ctx;
-    if (!p->what) {
-        log_debug("computing the vectors of %zu labels", n);
-        progress_init(p, stderr, "reading label", n, p->on);
-    }
-    progress_update(p, done);
-}
-
-/* Small lists are read faster than a file of theirs is worth. */
-static char *cache_path(const struct app *a, const struct caption_run *run)
-{
-    char hex[17];
-    for (size_t i = 0; i < 8; i++)
-        snprintf(hex + 2 * i, 3, "%02x", run->lexicon.key[i]);
-    return a->db && run->lexicon.n > LABELS_BLOCK
-               ? mem_printf("%s/labels-%s-%s.bin", db_library(a->db), clip_info(a->clip)->id, hex)
-               : NULL;
-}
-
 /* "%s" in a question would be taken for the label's place. */
 static char *ask_template(const char *question)
 {
@@ -150,26 +129,14 @@ static char *ask_template(const char *question)
 
 static int open_labels(struct app *a, struct caption_run *run)
 {
-    struct progress p = {.on = !a->quiet};
-    char *question = run->mode == CAPTION_ASK ? ask_template(a->rest.item[0].value) : NULL;
+    if (run->mode != CAPTION_ASK)
+        return caption_open_labels(a, &run->lexicon, NULL, &run->labels);
+    char *question = ask_template(a->rest.item[0].value);
     const char *const asking[] = {"%s", "a photo, %s", question, NULL};
-    char *cache = cache_path(a, run);
-    struct labels_opts o = {.templates = question ? asking : NULL,
-                            .cache = cache,
-                            .stop = a->stop,
-                            .progress = on_labels,
-                            .ctx = &p};
-    enum status st =
-        run->mode == CAPTION_ASK && !question
-            ? error_set(&a->err, ST_NOMEM, "out of memory")
-            : labels_open(&run->labels, a->session, a->clip, &run->lexicon, &o, &a->err);
-    progress_finish(&p);
-    if (!st && !cache && run->labels.computed > 4 * LABELS_BLOCK)
-        log_info("there is no library to keep the vectors of the labels in; the next run computes "
-                 "them again");
-    mem_free(cache);
+    int failed =
+        question ? caption_open_labels(a, &run->lexicon, asking, &run->labels) : app_no_memory(a);
     mem_free(question);
-    return st ? app_fail(a, APP_MODEL) : 0;
+    return failed;
 }
 
 static int open_tagger(struct app *a, struct caption_run *run)
@@ -177,7 +144,7 @@ static int open_tagger(struct app *a, struct caption_run *run)
     float mean[CLIP_MAX_DIM];
     size_t n = 0;
     if (a->db && a->model_row && (run->mode == CAPTION_TAGS || run->mode == CAPTION_INTERROGATE) &&
-        db_vectors_mean(a->db, a->model_row, MEAN_OF, mean, &n, &a->err))
+        db_vectors_mean(a->db, a->model_row, CAPTION_MEAN_OF, mean, &n, &a->err))
         return app_fail(a, APP_LIBRARY);
     if (tagger_init(&run->tagger, &run->lexicon, &run->labels, clip_info(a->clip)->logit_scale,
                     mean, n, &a->err))
@@ -231,7 +198,7 @@ int caption_print(struct app *a, const char *path, const struct db_tags *t)
 
 static int run(struct app *a, int argc, char **argv)
 {
-    struct caption_args args = {.top = 10};
+    struct caption_args args = {.top = CAPTION_TOP};
     struct caption_run run = {0};
     if (app_begin(a, &cmd_caption, defs, &args, argc, argv) || parse_args(a, &args, &run) ||
         read_vocab(a, &args, &run) || caption_collect(a, &run, run.mode == CAPTION_ASK) ||

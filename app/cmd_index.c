@@ -1,5 +1,5 @@
 /* eidetic index: add or refresh folders. */
-#include "app/app.h"
+#include "app/index_caption.h"
 #include "core/file.h"
 #include "core/progress.h"
 #include "image/image.h"
@@ -14,7 +14,7 @@
 
 struct index_args {
     struct option_list exclude;
-    bool hidden, symlinks, prune, exact, retry;
+    bool hidden, symlinks, prune, exact, retry, caption;
     const char *max_megapixels;
     int batch;
 };
@@ -33,6 +33,8 @@ static const struct option_def defs[] = {
      "decode large JPEGs in full (slower)"},
     {"retry-failed", 0, OPT_FLAG, offsetof(struct index_args, retry), NULL,
      "try files again that failed before and have not changed"},
+    {"caption", 0, OPT_FLAG, offsetof(struct index_args, caption), NULL,
+     "also tag each new picture, as caption --write db does"},
     {"max-image-megapixels", 0, OPT_TEXT, offsetof(struct index_args, max_megapixels), "MP|none",
      "refuse larger pictures (500)"},
     {"batch-size", 'b', OPT_INT, offsetof(struct index_args, batch), "N",
@@ -168,7 +170,7 @@ static int open_library(struct app *a, char **roots)
 }
 
 static int index_folders(struct app *a, const struct index_args *args, char **roots,
-                         const char **excludes, uint64_t max_pixels)
+                         const char **excludes, uint64_t max_pixels, struct index_tagger *tagger)
 {
     int batch = args->batch ? args->batch : INDEX_BATCH;
     struct view view = {.app = a};
@@ -188,10 +190,16 @@ static int index_folders(struct app *a, const struct index_args *args, char **ro
                            .ctx = &view};
     if (batch > 4096)
         return app_usage(a, "--batch-size is at most 4096");
-    if (open_library(a, roots) || app_open_model(a, &(struct clip_opts){.no_text = true}) ||
+    if (open_library(a, roots) ||
+        app_open_model(a, &(struct clip_opts){.no_text = !args->caption}) ||
         app_open_decoder(a, a->threads, 2 * batch + 2 * a->threads, args->exact, max_pixels) ||
-        app_open_session(a))
+        app_open_session(a) ||
+        (args->caption && (app_find_model_row(a) || index_tagger_open(a, tagger))))
         return 1;
+    if (args->caption) {
+        o.embedded = index_tagger_put;
+        o.embedded_ctx = tagger;
+    }
     progress_init(&view.progress, stderr, "looking at", 0, !a->quiet);
     struct index_parts parts = {a->db, a->session, a->clip, a->decoder};
     enum status st = index_run(&parts, &o, &r, &a->err);
@@ -206,6 +214,9 @@ static int index_folders(struct app *a, const struct index_args *args, char **ro
     if (!st && (db_model_get(a->db, clip_info(a->clip)->id, &m, &a->err) ||
                 search_maintain(a->db, m.id, &so, &a->err)))
         return app_fail(a, APP_LIBRARY);
+    if (args->caption)
+        log_info("%zu pictures tagged; those that were indexed before: eidetic caption --write db",
+                 tagger->tagged);
     if (print_report(a, &r))
         return 1;
     if (r.failed)
@@ -220,6 +231,7 @@ static int run(struct app *a, int argc, char **argv)
     uint64_t max_pixels;
     char **roots = NULL;
     const char **excludes = NULL;
+    struct index_tagger tagger = {0};
     if (app_begin(a, &cmd_index, defs, &args, argc, argv) ||
         parse_megapixels(a, args.max_megapixels, &max_pixels) || collect_roots(a, &roots))
         goto out;
@@ -227,7 +239,7 @@ static int run(struct app *a, int argc, char **argv)
     for (size_t i = 0; excludes && i < args.exclude.n; i++)
         excludes[i] = args.exclude.item[i].value;
     if (excludes)
-        index_folders(a, &args, roots, excludes, max_pixels);
+        index_folders(a, &args, roots, excludes, max_pixels, &tagger);
     else if (error_set(&a->err, ST_NOMEM, "out of memory"))
         app_fail(a, APP_FILE);
 out:
@@ -235,6 +247,7 @@ out:
         mem_free(roots[i]);
     mem_free(roots);
     mem_free(excludes);
+    index_tagger_close(&tagger);
     option_list_release(&args.exclude);
     return a->exit;
 }
@@ -257,5 +270,6 @@ const struct command cmd_index = {
     "run shall have belong in ~/.config/eidetic/config, such as: follow-symlinks = true\n\n"
     "  eidetic index ~/Pictures\n"
     "  eidetic index --exclude-dir thumbnails ~/Pictures /mnt/camera\n"
+    "  eidetic index --caption ~/Pictures   tags too\n"
     "  eidetic index --json                 one JSON line at the end",
     run};

@@ -37,13 +37,20 @@ enum status tagger_init(struct tagger *t, const struct lexicon *v, const struct 
     for (size_t i = 0; i < l->n; i++)
         for (size_t j = 0; j < l->dim; j++)
             t->columns[j * l->n + i] = l->rows[i * l->dim + j] * logit_scale;
-    if (mean && n_mean) {
-        float w = (float)(TAGGER_MEAN * (double)n_mean / ((double)n_mean + TAGGER_MEAN_FEW));
-        products(t, mean, t->offset);
-        for (size_t i = 0; i < t->n; i++)
-            t->offset[i] *= w;
-    }
+    tagger_calibrate(t, mean, n_mean);
     return ST_OK;
+}
+
+void tagger_calibrate(struct tagger *t, const float *mean, size_t n_mean)
+{
+    float w = (float)(TAGGER_MEAN * (double)n_mean / ((double)n_mean + TAGGER_MEAN_FEW));
+    if (!mean || !n_mean) {
+        memset(t->offset, 0, t->n * sizeof *t->offset);
+        return;
+    }
+    products(t, mean, t->offset);
+    for (size_t i = 0; i < t->n; i++)
+        t->offset[i] *= w;
 }
 
 void tagger_release(struct tagger *t)

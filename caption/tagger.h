@@ -38,6 +38,8 @@ struct tagger {
 /* mean NULL or n_mean 0: not calibrated. The labels are copied. */
 enum status tagger_init(struct tagger *t, const struct lexicon *v, const struct labels *l,
                         float logit_scale, const float *mean, size_t n_mean, struct error *err);
+/* The mean again, of more pictures; NULL or 0: not calibrated. Not while another thread scores. */
+void tagger_calibrate(struct tagger *t, const float *mean, size_t n_mean);
 void tagger_release(struct tagger *t); /* takes a zeroed struct */
 
 /* scores: [n]; of every label, as above. */

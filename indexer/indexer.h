@@ -55,6 +55,9 @@ struct index_opts {
     void (*progress)(void *ctx, const struct index_report *r); /* may be NULL */
     void (*warn)(void *ctx, const char *sentence);             /* may be NULL */
     void *ctx;
+    /* Of every content that got a vector, in the transaction that puts it there; NULL = nothing. */
+    enum status (*embedded)(void *ctx, int64_t image, const float *vector, struct error *err);
+    void *embedded_ctx;
 };
 enum { INDEX_BATCH = 16 };
 

@@ -222,6 +222,8 @@ enum status index_write_new(struct index_run *run, const struct index_item *it,
         st = db_file_put(db, &f, &id, err);
     if (!st)
         st = write_words(run, it, &job->meta.words, id, err);
+    if (!st && run->o->embedded)
+        st = run->o->embedded(run->o->embedded_ctx, f.image, vector, err);
     if (!st)
         run->r->embedded++;
     parameters_release(&p);

@@ -33,6 +33,20 @@ assert_err "not understood"
 eidetic index --quiet "$photos"
 assert_exit 0
 
+t "index --caption tags what it embeds, and caption finds that done"
+EIDETIC_LIBRARY=$TMP/tagged eidetic index --caption --json "$photos"
+assert_exit 0
+assert_err "20 pictures tagged"
+EIDETIC_LIBRARY=$TMP/tagged eidetic search -f tag:ocean
+assert_out ocean-waves.jpg
+EIDETIC_LIBRARY=$TMP/tagged eidetic caption --write db --json "$photos"
+assert_err "0 pictures tagged, 20 were already"
+EIDETIC_LIBRARY=$TMP/tagged eidetic index --caption --json "$photos"
+assert_json '.embedded == 0'
+assert_err "0 pictures tagged"
+EIDETIC_LIBRARY=$TMP/tagged eidetic check --read-data
+assert_exit 0
+
 t "the built-in vocabulary; its vectors are computed once"
 eidetic caption --write db --json "$photos"
 assert_exit 0
