@@ -126,9 +126,8 @@ enum status app_each_model(enum status (*each)(void *ctx, const char *name, cons
 int json_set_path(json_t *object, const char *path);
 json_t *json_text(const char *s); /* a string, invalid UTF-8 replaced; NULL or "" = null */
 struct db_tags;
-/* An array of names, or of {"tag", "score"}. */
-json_t *json_tags(const struct db_tags *t, bool scores);
-json_t *json_real6(double v); /* six significant decimals are what a score has */
+json_t *json_tags(const struct db_tags *t); /* an array of {"tag", "score"} */
+json_t *json_real6(double v);               /* six significant decimals are what a score has */
 int app_print_json(struct app *a, json_t *object); /* one line on stdout; takes the reference */
 int app_check_stdout(struct app *a);               /* a full disk must not look like success */
 void print_path(FILE *out, const char *path);      /* quoted and safe for a terminal */

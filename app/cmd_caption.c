@@ -181,7 +181,7 @@ int caption_print(struct app *a, const char *path, const struct db_tags *t)
         json_set_path(o, path);
         json_object_set_new(o, "caption", json_text(t->caption));
         json_object_set_new(o, "score", json_null());
-        json_object_set_new(o, "tags", json_tags(t, true));
+        json_object_set_new(o, "tags", json_tags(t));
         return app_print_json(a, o);
     }
     print_path(stdout, path);

@@ -186,7 +186,7 @@ static json_t *to_json(const char *path, const struct facts *f)
     json_object_set_new(o, "rating",
                         f->written.rating ? json_integer(f->written.rating) : json_null());
     json_object_set_new(o, "caption", json_text(f->tags.caption));
-    json_object_set_new(o, "tags", json_tags(&f->tags, true));
+    json_object_set_new(o, "tags", json_tags(&f->tags));
     if (f->known) {
         json_object_set_new(o, "bytes", json_integer(im->bytes));
         json_object_set_new(o, "hash", hex_text(im->hash, sizeof im->hash));

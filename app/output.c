@@ -51,15 +51,12 @@ json_t *json_real6(double v)
     return isfinite(v) ? json_real(round(v * 1e6) / 1e6) : json_null();
 }
 
-json_t *json_tags(const struct db_tags *t, bool scores)
+json_t *json_tags(const struct db_tags *t)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < t->n; i++) {
-        json_t *tag = json_text(t->tag[i].tag);
-        if (scores)
-            tag = json_pack("{s:o s:o}", "tag", tag, "score", json_real6(t->tag[i].score));
-        json_array_append_new(list, tag);
-    }
+    for (size_t i = 0; i < t->n; i++)
+        json_array_append_new(list, json_pack("{s:o s:o}", "tag", json_text(t->tag[i].tag), "score",
+                                              json_real6(t->tag[i].score)));
     return list;
 }
 

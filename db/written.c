@@ -142,3 +142,17 @@ enum status db_image_set_taken(struct db *db, int64_t image, const char *taken, 
                      "tii", taken, at, image);
     return db_auto_end(db, own, rc, err);
 }
+
+enum status db_image_set_place(struct db *db, int64_t image, double lat, double lon,
+                               struct error *err)
+{
+    bool own;
+    enum status rc = db_auto_begin(db, &own, err);
+    if (rc)
+        return rc;
+    rc = sql_run(db, err,
+                 "UPDATE images SET lat = ?1, lon = ?2 WHERE id = ?3 AND (lat IS NOT ?1 OR "
+                 "lon IS NOT ?2)",
+                 "rri", lat, lon, image);
+    return db_auto_end(db, own, rc, err);
+}

@@ -36,7 +36,9 @@ enum status db_written_get(struct db *db, int64_t image, struct db_written_all *
                            struct error *err);
 void db_written_release(struct db_written_all *all); /* takes a zeroed struct */
 
-/* The date that a sidecar gives to a content. */
+/* The date and place that a sidecar gives to a content. */
 enum status db_image_set_taken(struct db *db, int64_t image, const char *taken, struct error *err);
+enum status db_image_set_place(struct db *db, int64_t image, double lat, double lon,
+                               struct error *err);
 
 #endif

@@ -79,6 +79,18 @@ static enum status write_words(struct index_run *run, const struct index_item *i
     return st;
 }
 
+/* Of a content that is there already: what a sidecar may have changed. */
+static enum status write_facts(struct index_run *run, int64_t image, const struct image_meta *m,
+                               struct error *err)
+{
+    enum status st = ST_OK;
+    if (m->words.taken[0])
+        st = db_image_set_taken(run->parts->db, image, m->taken, err);
+    if (!st && m->words.has_gps)
+        st = db_image_set_place(run->parts->db, image, m->lat, m->lon, err);
+    return st;
+}
+
 enum status index_write_reread(struct index_run *run, const struct index_item *it,
                                const struct decoder_job *job, struct error *err)
 {
@@ -96,8 +108,8 @@ enum status index_write_reread(struct index_run *run, const struct index_item *i
         st = db_file_get(db, it->path, &f, err);
     if (!st)
         st = write_words(run, it, &job->meta.words, f.id, err);
-    if (!st && job->meta.words.taken[0])
-        st = db_image_set_taken(db, it->image, job->meta.taken, err);
+    if (!st)
+        st = write_facts(run, it->image, &job->meta, err);
     run->r->words += !st;
     return st;
 }
@@ -125,8 +137,8 @@ enum status index_write_known(struct index_run *run, const struct index_item *it
         st = db_file_put(run->parts->db, &f, &id, err);
     if (!st)
         st = write_words(run, it, &job->meta.words, id, err);
-    if (!st && job->meta.words.taken[0])
-        st = db_image_set_taken(run->parts->db, image, job->meta.taken, err);
+    if (!st)
+        st = write_facts(run, image, &job->meta, err);
     if (same_name) /* touched, not changed */
         run->r->unchanged++;
     else if (elsewhere)

@@ -195,6 +195,9 @@ static enum status read_date(struct parser *p, struct db_expr *x)
         return error_set(p->err, ST_USAGE,
                          "date: takes a date such as 2019 or 2019-05..2019-07, not \"%.40s\"",
                          x->text);
+    if (x->from > x->to)
+        return error_set(p->err, ST_USAGE, "date: ends before it begins: %.40s..%.40s", x->text,
+                         dots ? dots + 2 : "");
     return ST_OK;
 }
 

@@ -17,9 +17,9 @@
 
 #include "db/words.h"
 
-/* *where: NULL = no conditions. *sentence: never empty; mem_free. Where nothing is said but
- * conditions, it is made of their words (of tags, captions and phrases not below NOT), else it is
- * "a photo", and *bare is false. ST_USAGE says what is wrong with the text. */
+/* *where: NULL = no conditions. *sentence: never empty unless the text is; mem_free. Where nothing
+ * is said but conditions, it is made of their words (of tags, captions and phrases not below NOT),
+ * else it is "a photo", and *bare is false. ST_USAGE says what is wrong with the text. */
 enum status expr_parse(const char *text, char **sentence, struct db_expr **where, bool *bare,
                        struct error *err);
 void expr_free(struct db_expr *x); /* takes NULL */

@@ -112,6 +112,22 @@ else
     echo "  (left out: root may write everywhere)"
 fi
 
+t "after kills at random moments every sidecar is whole, and the next run completes them"
+rm -f "$photos"/*.xmp "$photos"/*.txt
+for i in $(seq $((FULL ? 60 : 6))); do
+    "$EIDETIC" caption --labels "$TMP/labels" --write xmp,txt --redo --quiet "$photos" >/dev/null 2>&1 &
+    sleep "0.$((RANDOM % 40 + 10))"
+    kill -KILL $! 2>/dev/null
+    wait $! 2>/dev/null
+    for file in "$photos"/*.xmp; do
+        [ ! -e "$file" ] || assert_true grep -q '<?xpacket end="w"?>$' "$file"
+    done
+done
+caption --write xmp,txt "$photos"
+assert_exit 0
+assert_eq "$(find "$photos" -name '*.xmp' | wc -l)" 3
+assert_eq "$(cat "$photos"/*.txt | wc -l)" 3
+
 t "exiftool reads what was written"
 rm -f "$photos"/*.xmp "$photos"/*.txt
 cp "$TMP/old.xmp" "$photos/ocean-waves.jpg.xmp"

@@ -14,6 +14,7 @@ sidecar() {
     {
         printf '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
         printf '<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="%s" ' "$rating"
+        printf 'xmlns:exif="http://ns.adobe.com/exif/1.0/" %s ' "${FACTS:-}"
         printf 'xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:subject><rdf:Bag>'
         for word in "$@"; do printf '<rdf:li>%s</rdf:li>' "$word"; done
         printf '</rdf:Bag></dc:subject></rdf:Description></rdf:RDF></x:xmpmeta>\n'
@@ -69,6 +70,13 @@ eidetic index --json "$photos"
 assert_json '.embedded == 0 and .words == 2'
 eidetic search -f 'tag:barcelona'
 assert_exit 1
+FACTS='exif:GPSLatitude="41,23.7N" exif:GPSLongitude="2,9.7E" exif:DateTimeOriginal="2018-01-02T03:04:05+01:00"' \
+    sidecar "$photos/casa-mila.jpg.xmp" 5 Gaudí Passeig
+eidetic index --json "$photos"
+eidetic info --json "$photos/casa-mila.jpg"
+assert_json '.taken == "2018-01-02T03:04:05+01:00" and .gps.lat > 41.394 and .gps.lon < 2.162'
+eidetic search -f date:2018-01-02
+assert_out casa-mila.jpg
 eidetic search -f 'tag:passeig'
 assert_out casa-mila.jpg
 eidetic info --json "$photos/ocean-waves.jpg"

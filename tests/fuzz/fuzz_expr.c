@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct db_expr *where = NULL;
     bool bare;
     if (text && !expr_parse(text, &sentence, &where, &bare, NULL)) {
-        if (!sentence || !*sentence || (where && nodes(where) > size + 1))
+        if (!sentence || (*text && !*sentence) || (where && nodes(where) > size + 1))
             __builtin_trap();
         expr_free(where);
         mem_free(sentence);
