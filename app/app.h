@@ -115,6 +115,8 @@ char *app_library_path(const char *option);
 char *app_config_path(void);
 /* Absolute; "~" and "~/" are the home, for where no shell saw them (--library=~/x, the config). */
 char *app_user_path(const char *typed);
+/* Where models of the user's own go: $EIDETIC_MODELS, else the data folder. */
+char *app_models_folder(void);
 /* A folder or file for a --model value: a path, or a name in one of the model folders. ST_NOT_FOUND
  * lists the names there are. */
 enum status app_find_model(const char *name, char **path, struct error *err);

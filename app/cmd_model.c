@@ -1,4 +1,4 @@
-/* eidetic model list|info|convert|quantize: weight files, and what they are. */
+/* eidetic model: its verbs, and what info, convert and quantize do. */
 #include "app/app.h"
 #include "app/model_app.h"
 #include "nn/weights.h"
@@ -7,50 +7,23 @@
 #include <string.h>
 
 struct model_args {
-    const char *type;
-    bool tensors;
+    const char *type, *base_url, *sha256;
+    bool tensors, no_speed;
 };
 
-static const struct option_def defs[] = {{"type", 0, OPT_TEXT, offsetof(struct model_args, type),
-                                          "T", "convert, quantize: f32, f16, bf16, i8 or q8_0"},
-                                         {"tensors", 0, OPT_FLAG,
-                                          offsetof(struct model_args, tensors), NULL,
-                                          "info: also every tensor's name, type and shape"},
-                                         {0}};
-
-static enum status list_one(void *ctx, const char *name, const char *path)
-{
-    struct app *a = ctx;
-    struct clip *clip = NULL;
-    struct error err;
-    struct clip_opts o = {.no_image = true, .no_text = true};
-    enum status st = clip_open(&clip, path, &o, &err);
-    if (a->json) {
-        json_t *j = json_pack("{s:o}", "name", json_text(name));
-        json_set_path(j, path);
-        if (st)
-            json_object_set_new(j, "error", json_text(err.text));
-        else
-            json_object_set_new(j, "arch", json_text(clip_info(clip)->arch));
-        app_print_json(a, j);
-    } else {
-        struct buf b;
-        buf_init(&b, 1 << 16);
-        buf_text_safe(&b, name);
-        printf("%-24s %s\n", b.data ? b.data : "?",
-               st ? "(not a CLIP model)" : clip_info(clip)->arch);
-        buf_release(&b);
-    }
-    clip_close(clip);
-    return a->exit ? ST_IO : ST_OK;
-}
-
-static int model_list(struct app *a)
-{
-    if (app_each_model(list_one, a, &a->err) && !a->exit)
-        return app_fail(a, APP_MODEL);
-    return app_check_stdout(a);
-}
+static const struct option_def defs[] = {
+    {"type", 0, OPT_TEXT, offsetof(struct model_args, type), "T",
+     "convert, quantize: f32, f16, bf16, i8 or q8_0"},
+    {"tensors", 0, OPT_FLAG, offsetof(struct model_args, tensors), NULL,
+     "info: also every tensor's name, type and shape"},
+    {"no-speed", 0, OPT_FLAG, offsetof(struct model_args, no_speed), NULL,
+     "list: without measuring pictures a second"},
+    {"base-url", 0, OPT_TEXT, offsetof(struct model_args, base_url), "URL",
+     "pull: where names are looked up "
+     "(https://huggingface.co)"},
+    {"sha256", 0, OPT_TEXT, offsetof(struct model_args, sha256), "HEX",
+     "pull: what the file at the address must have"},
+    {0}};
 
 static int add_cosines(struct app *a, json_t *o)
 {
@@ -190,12 +163,16 @@ static int model_convert(struct app *a, const struct model_args *args, const cha
 
 static int run(struct app *a, int argc, char **argv)
 {
-    struct model_args args = {0};
+    struct model_args args = {.base_url = "https://huggingface.co"};
     if (app_begin(a, &cmd_model, defs, &args, argc, argv))
         return a->exit;
     const char *verb = a->rest.n ? a->rest.item[0].value : "";
     if (!strcmp(verb, "list"))
-        model_list(a);
+        model_list(a, !args.no_speed);
+    else if (!strcmp(verb, "pull"))
+        model_pull(a, args.base_url, args.sha256);
+    else if (!strcmp(verb, "verify"))
+        model_verify(a);
     else if (!strcmp(verb, "info"))
         model_info(a, &args);
     else if (!strcmp(verb, "convert"))
@@ -203,19 +180,27 @@ static int run(struct app *a, int argc, char **argv)
     else if (!strcmp(verb, "quantize"))
         model_convert(a, &args, "i8");
     else
-        app_usage(a, "model needs list, info, convert or quantize (see eidetic model --help)");
+        app_usage(
+            a,
+            "model needs list, info, pull, verify, convert or quantize (see eidetic model --help)");
     return a->exit;
 }
 
 const struct command cmd_model = {
-    "model", "list, describe, convert and quantize models",
-    "usage: eidetic model list\n"
+    "model", "list, describe, fetch, check, convert and quantize models",
+    "usage: eidetic model list [--no-speed]\n"
     "       eidetic model info [NAME|PATH] [--tensors]\n"
+    "       eidetic model pull OWNER/NAME|URL [--base-url URL] [--sha256 HEX]\n"
+    "       eidetic model verify [NAME|PATH]\n"
     "       eidetic model convert SOURCE DEST --type f32|f16|bf16|i8|q8_0\n"
     "       eidetic model quantize SOURCE DEST [--type i8|q8_0]\n\n"
-    "Hugging Face, OpenCLIP and OpenAI CLIP models in their released layouts (.safetensors, .pt, "
-    ".bin), found\n"
-    "out from the files. A converted model keeps its source's id, so its vectors stay usable.\n\n"
+    "CLIP, SigLIP and multilingual models in their released layouts (.safetensors, .pt, .bin, "
+    ".gguf), found\n"
+    "out from the files. A converted model keeps its source's id, so its vectors stay usable.\n"
+    "pull says how much it will fetch, goes on where it was cut off, and checks each file's "
+    "SHA-256 where the\n"
+    "server gives one; verify checks the files again, and that every weight is a finite number.\n\n"
+    "  eidetic model pull google/siglip-base-patch16-224\n"
     "  eidetic model info ~/models/clip-vit-base-patch32\n"
     "  eidetic model quantize ~/models/clip-vit-base-patch32 ~/models/clip-b32-i8",
     run};

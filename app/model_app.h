@@ -16,4 +16,11 @@ int app_measure_precisions(struct app *a, struct precision_cosine out[PREC_COUNT
 enum status model_convert_all(const char *in, const char *out, enum dtype to,
                               struct convert_stats *stats, struct error *err);
 
+/* The verbs with files of their own; each returns a->exit. */
+#define MODEL_SUMS "SHA256SUMS" /* of a pulled model's folder, as sha256sum writes it */
+int model_list(struct app *a, bool speed);
+int model_pull(struct app *a, const char *base, const char *sha256);
+int model_verify(struct app *a);
+enum status model_hash_file(const char *path, char hex[65], struct error *err); /* SHA-256 */
+
 #endif

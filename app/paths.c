@@ -75,6 +75,13 @@ static enum status model_folders(char *folder[MODEL_FOLDERS], struct error *err)
     return ST_OK;
 }
 
+char *app_models_folder(void)
+{
+    const char *env = getenv("EIDETIC_MODELS");
+    return env && env[0] ? path_absolute(env)
+                         : xdg("XDG_DATA_HOME", ".local/share", "eidetic/models");
+}
+
 static void free_folders(char *folder[MODEL_FOLDERS])
 {
     for (int i = 0; i < MODEL_FOLDERS; i++)

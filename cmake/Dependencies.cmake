@@ -7,6 +7,7 @@ pkg_check_modules(IMAGE REQUIRED IMPORTED_TARGET libpng libwebp libwebpdemux lib
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
 pkg_check_modules(SECCOMP IMPORTED_TARGET libseccomp)
 if(SECCOMP_FOUND)
   add_library(eidetic_seccomp INTERFACE)
