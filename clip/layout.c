@@ -187,7 +187,8 @@ enum status clip_source_open(struct clip_source *s, const char *path, struct err
         st = weights_open(&s->weights, file, err);
     if (st)
         goto out;
-    bool openai_names = anchor(s, "visual.conv1.weight");
+    bool openai_names =
+        anchor(s, "visual.conv1.weight") || anchor(s, "visual.trunk.patch_embed.proj.weight");
     const char *carried = NULL;
     if (!openai_names && !anchor(s, "vision_model.embeddings.class_embedding"))
         anchor(s, "vision_model.embeddings.patch_embedding.weight"); /* siglip has no class token */

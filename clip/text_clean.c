@@ -205,3 +205,24 @@ bool text_clean_open_clip(struct utext *t)
 {
     return text_clean_whitespace(t) && unicode_lower(t, UNICODE_PYTHON);
 }
+
+bool text_clean_canonicalize(struct utext *t)
+{
+    if (!text_fix(t))
+        return false;
+    text_unescape(t);
+    text_unescape(t);
+    size_t n = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        uint32_t c = t->c[i] == '_' ? ' ' : t->c[i];
+        bool punct = (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') ||
+                     (c >= '{' && c <= '~');
+        if (!punct)
+            t->c[n++] = c;
+    }
+    t->n = n;
+    if (!unicode_lower(t, UNICODE_PYTHON))
+        return false;
+    text_whitespace(t);
+    return true;
+}

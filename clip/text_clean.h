@@ -14,10 +14,11 @@
 #include "clip/unicode.h"
 
 bool text_clean_open_clip(struct utext *t);
-bool text_clean_whitespace(struct utext *t); /* the same without lower case: for HF tokenizers */
-bool text_fix(struct utext *t);              /* ftfy.fix_text */
-void text_unescape(struct utext *t);         /* html.unescape; a text never grows by it */
-void text_unescape_strict(struct utext *t);  /* ftfy's unescape_html: closed by ';', all-caps too */
-void text_whitespace(struct utext *t);       /* " ".join(text.split()) */
+bool text_clean_canonicalize(struct utext *t); /* and no ASCII punctuation: SigLIP's */
+bool text_clean_whitespace(struct utext *t);   /* the same without lower case: for HF tokenizers */
+bool text_fix(struct utext *t);                /* ftfy.fix_text */
+void text_unescape(struct utext *t);           /* html.unescape; a text never grows by it */
+void text_unescape_strict(struct utext *t); /* ftfy's unescape_html: closed by ';', all-caps too */
+void text_whitespace(struct utext *t);      /* " ".join(text.split()) */
 
 #endif

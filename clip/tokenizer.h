@@ -28,7 +28,10 @@ enum tokenizer_kind {
     TOKENIZER_SIGLIP,    /* spiece.model */
     TOKENIZER_XLMR,      /* open_clip over tokenizer.json, or sentencepiece.bpe.model */
     TOKENIZER_GEMMA,     /* SigLIP 2: tokenizer.json */
-    TOKENIZER_ROBERTA,   /* open_clip over tokenizer.json, or vocab.json and merges.txt */
+    /* open_clip's SigLIP: the texts canonicalized, over tokenizer.json */
+    TOKENIZER_T5_CLEAN,
+    TOKENIZER_GEMMA_CLEAN,
+    TOKENIZER_ROBERTA, /* open_clip over tokenizer.json, or vocab.json and merges.txt */
 };
 
 struct token_list {

@@ -78,7 +78,7 @@ struct tokenizer_rules {
 };
 extern const struct tokenizer_rules tokenizer_rules_clip_hf, tokenizer_rules_clip_open,
     tokenizer_rules_wordpiece, tokenizer_rules_siglip, tokenizer_rules_xlmr, tokenizer_rules_gemma,
-    tokenizer_rules_roberta;
+    tokenizer_rules_roberta, tokenizer_rules_t5_clean, tokenizer_rules_gemma_clean;
 extern const struct tokenizer_rules *const tokenizer_list[]; /* ended by NULL */
 
 struct tokenizer {

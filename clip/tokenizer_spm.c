@@ -349,3 +349,38 @@ const struct tokenizer_rules tokenizer_rules_xlmr = {
     .finish = unigram_finish,
     .release = release,
 };
+
+static bool t5_prepare(const struct tokenizer *t, struct utext *text)
+{
+    (void)t;
+    return text_clean_canonicalize(text);
+}
+
+static enum status t5_load(struct tokenizer *t, const char *dir, const json_t *full,
+                           struct error *err)
+{
+    return full ? unigram_load(t, dir, full, err)
+                : error_set(err, ST_NOT_FOUND, "%s: no tokenizer.json", dir);
+}
+
+static enum status t5_finish(struct tokenizer *t, const char *name, struct error *err)
+{
+    if (t->eos < 0 || t->unk < 0 || t->pad < 0)
+        return error_set(err, ST_FORMAT, "%s: the tokenizer lacks </s>, <unk> or padding", name);
+    t->bos = -1;
+    t->spm->unk = t->unk;
+    return ST_OK;
+}
+
+const struct tokenizer_rules tokenizer_rules_t5_clean = {
+    .kind = TOKENIZER_T5_CLEAN,
+    .name = "t5 (open_clip rules)",
+    .defaults = {[NAMED_EOS] = "</s>", [NAMED_UNK] = "<unk>", [NAMED_PAD] = "<pad>"},
+    .load_embedded = tokenizer_no_embedded,
+    .load_model = t5_load,
+    .prepare = t5_prepare,
+    .normalize = unigram_normalize,
+    .words = unigram_words,
+    .finish = t5_finish,
+    .release = release,
+};

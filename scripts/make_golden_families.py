@@ -153,6 +153,54 @@ def hf_text(case, kind, hidden, proj, tokenizer, files):
                 "files": conf, "copies": files, "states": own[1], "tensors": rows}, tap.got, states)
 
 
+def open_clip_siglip(case, name, tokenizer, files, hf_name, act):
+    """OpenCLIP's SigLIP: timm's tower, shrunk, under the name that says its activation."""
+    import ftfy
+    import open_clip
+    import timm
+    from open_clip.model import CustomTextCLIP
+    tok = pieces(tokenizer, files)
+    make = timm.create_model
+
+    def small(_name, **kw):
+        return timm.models.vision_transformer.VisionTransformer(
+            img_size=32, patch_size=8, embed_dim=128, depth=2, num_heads=2, mlp_ratio=1.5, class_token=False, global_pool="map",
+            act_layer=act, num_classes=kw.get("num_classes", 0))
+    timm.create_model = small
+    text = dict(context_length=20, vocab_size=len(tok), hf_tokenizer_name=hf_name, tokenizer_kwargs={"clean": "canonicalize"}, width=48,
+                heads=3, layers=2, no_causal_mask=True, proj_bias=True, pool_type="last", norm_kwargs={"eps": 1e-6})
+    vision = dict(image_size=32, timm_model_name=name, timm_model_pretrained=False, timm_pool="map", timm_proj="none")
+    m = CustomTextCLIP(embed_dim=128, vision_cfg=vision, text_cfg=text, init_logit_bias=-10.0).eval()
+    timm.create_model = make
+    rows = fill(m, f32, case)
+    t = open_clip.tokenizer.HFTokenizer.__new__(open_clip.tokenizer.HFTokenizer)
+    t.tokenizer, t.context_length, t.tokenizer_mode, t.strip_sep_token = tok, 20, "", False
+    t.clean_fn = open_clip.tokenizer.get_clean_fn("canonicalize")
+    plain, config = ftfy.fix_text, ftfy.TextFixerConfig(fix_encoding=False, explain=False)
+    open_clip.tokenizer.ftfy.fix_text = lambda s: plain(s, config)
+    ids = t(WORLD)
+    open_clip.tokenizer.ftfy.fix_text = plain
+    px, tap, v = pixels(case + "/pixels", 3, 32), Tap(), m.visual.trunk
+    tap.into(v.blocks[0], "image.embed")
+    for i, b in enumerate(v.blocks):
+        tap.out(b, f"image.block.{i}")
+    tap.into(v.attn_pool.norm, "image.pooled")
+    tap.into(m.text.transformer.resblocks[0], "text.embed")
+    for i, b in enumerate(m.text.transformer.resblocks):
+        tap.out(b, f"text.block.{i}")
+    tap.out(m.text.ln_final, "text.final")
+    with torch.no_grad():
+        x = normalise(px, (0.5,) * 3, (0.5,) * 3)
+        tap.got["image.vector"] = F.normalize(m.encode_image(x), dim=-1)
+        tap.got["text.vector"] = F.normalize(m.encode_text(ids), dim=-1)
+        tap.got["logits"] = m.get_logits(x, ids)[0]
+    tap.got["image.pooled"] = tap.got["image.pooled"][:, 0]
+    conf = {"open_clip_config.json": {"model_cfg": {"embed_dim": 128, "vision_cfg": vision, "text_cfg": text, "custom_text": True},
+                                      "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3, "resize_mode": "squash"}}}
+    save(case, {"arch": "open_clip vit", "texts": WORLD, "image_size": 32, "images": 3, "weights": "open_clip_model.safetensors",
+                "files": conf, "copies": files, "tensors": rows}, tap.got, tap.got["text.final"][1])
+
+
 def multilingual(case):
     """sentence-transformers' layout, read by sentence-transformers."""
     from safetensors.torch import save_file as save_torch
@@ -217,3 +265,8 @@ if __name__ == "__main__":
     hf_text("open_clip_roberta", "roberta-base", 64, "linear", "RobertaTokenizer",
             {n: f"tokenizer/folder_roberta/{n}" for n in ("tokenizer.json", "tokenizer_config.json")})
     multilingual("multilingual")
+    both = ("tokenizer.json", "tokenizer_config.json")
+    open_clip_siglip("open_clip_siglip", "vit_base_patch16_siglip_224", "T5Tokenizer", {n: f"tokenizer/folder_t5/{n}" for n in both},
+                     "timm/ViT-B-16-SigLIP", "gelu")
+    open_clip_siglip("open_clip_siglip2", "vit_so400m_patch16_siglip_256", "Siglip2Tokenizer",
+                     {n: f"tokenizer/folder_gemma/{n}" for n in both}, "timm/ViT-B-16-SigLIP2", "gelu_tanh")

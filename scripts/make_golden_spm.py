@@ -5,9 +5,10 @@ usage: make_golden_spm.py [OUT]      (default tests/golden/tokenizer; needs tran
 
 folder_spm/      spiece.model, linked as sentencepiece.bpe.model: a unigram model of 1,500 pieces trained on corpus.bin, with sentencepiece's own nmt_nfkc rules
 folder_gemma/    tokenizer.json, tokenizer_config.json: 900 merges with byte fallback, as Siglip2Tokenizer saves them
-hashes_spm.bin   for every 4th line of corpus.bin four FNV-1a 64 hashes of its ids, as in hashes.bin: SiglipTokenizer,
-                 XLMRobertaTokenizer (both over spiece.model), Siglip2Tokenizer, RobertaTokenizer; XLM-R and
-                 RoBERTa behind open_clip's cleaning, with ftfy's mojibake repair off
+hashes_spm.bin   for every 4th line of corpus.bin six FNV-1a 64 hashes of its ids, as in hashes.bin: SiglipTokenizer,
+                 XLMRobertaTokenizer (both over spiece.model), Siglip2Tokenizer, RobertaTokenizer, T5Tokenizer,
+                 Siglip2Tokenizer; XLM-R and the last three behind open_clip's cleaning of each, with ftfy's mojibake repair off
+folder_t5/       tokenizer.json: the pieces of spiece.model without its rules
 folder_roberta/  tokenizer.json: 500 merges over bytes
 fuzz_spm         three small models as seeds, in tests/fuzz/corpus
 """
@@ -101,6 +102,20 @@ def train_gemma(lines):
     return Siglip2Tokenizer.from_pretrained(folder)
 
 
+def make_t5(path):
+    """The unigram model as T5Tokenizer takes it, without rules."""
+    import sentencepiece as spm
+    from transformers import T5Tokenizer
+    s = spm.SentencePieceProcessor()
+    s.Load(path)
+    vocab = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)] + [(s.id_to_piece(i), round(s.get_score(i), 5)) for i in range(3, len(s))]
+    folder = os.path.join(OUT, "folder_t5")
+    T5Tokenizer(vocab=vocab, extra_ids=0, additional_special_tokens=[], pad_token="</s>").save_pretrained(folder)
+    full = json.load(open(folder + "/tokenizer.json"))
+    json.dump(full, open(folder + "/tokenizer.json", "w"), ensure_ascii=False, separators=(",", ":"))
+    return T5Tokenizer.from_pretrained(folder)
+
+
 def train_roberta(lines):
     from tokenizers import ByteLevelBPETokenizer
     from transformers import RobertaTokenizer
@@ -131,11 +146,14 @@ def main():
             open(os.path.join(d, name), "wb").write(open(path, "rb").read())
         kinds = {"siglip": SiglipTokenizer.from_pretrained(d), "xlmr": XLMRobertaTokenizer.from_pretrained(d), "gemma": gemma}
     kinds["roberta"] = train_roberta(lines)
+    kinds["t5"], kinds["gemma canonicalized"] = make_t5(path), gemma
     print({k: len(t) for k, t in kinds.items()})
     with open(os.path.join(OUT, "hashes_spm.bin"), "wb") as f:
         for line in lines[::STEP]:
             for name, t in kinds.items():
-                text = oc._clean_whitespace(line) if name in ("xlmr", "roberta") else line
+                clean = {"xlmr": oc._clean_whitespace, "roberta": oc._clean_whitespace, "t5": oc._clean_canonicalize,
+                         "gemma canonicalized": oc._clean_canonicalize}.get(name, str)
+                text = clean(line)
                 f.write(fnv(t(text)["input_ids"]).to_bytes(8, "little"))
 
 

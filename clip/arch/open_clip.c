@@ -1,34 +1,10 @@
 /* OpenAI's and OpenCLIP's names (visual.transformer.resblocks...), with OpenCLIP's config or
  * without any. Surprising: nothing in a bare state dict says which GELU it was trained with, nor
- * how wide a head is; the rules for that stand at guess_config and are repeated in clip_info's
+ * how wide a head is; the rules for that stand in open_clip_guess.c and are repeated in clip_info's
  * note. */
-#include "clip/arch/hf_text.h"
-#include "clip/arch/resnet.h"
-#include "clip/arch/vit.h"
+#include "clip/arch/open_clip.h"
 #include "clip/config.h"
-#include "core/path.h"
 #include <math.h>
-#include <strings.h>
-
-#define QUICK_TRAIT "eidetic.quick_gelu"
-
-/* vit comes first: clip_vit_run_text reads it at m->data. */
-struct open_clip {
-    struct clip_vit vit;
-    struct clip_resnet resnet; /* the image tower where its width is not 0 */
-    struct clip_hf_text hf;    /* the text tower where it is used */
-};
-
-struct open_clip_cfg {
-    struct clip_vit_image *image;
-    struct clip_resnet *resnet;
-    struct clip_hf_text *hf;
-    struct clip_vit_text *text;
-    int dim, vocab;
-    bool image_scale, text_scale; /* LayerScale */
-    bool text_proj_bias, text_proj_none;
-    const char *at; /* "text." when the text tower is a module of its own */
-};
 
 static bool probe(const struct clip_source *src)
 {
@@ -36,7 +12,7 @@ static bool probe(const struct clip_source *src)
     return src->open_clip || clip_load_has(&l, "visual.conv1.weight");
 }
 
-static bool probe_resnet(const struct clip_source *src)
+bool clip_open_clip_is_resnet(const struct clip_source *src)
 {
     struct clip_loader l = {.src = src};
     return clip_load_has(&l, "visual.layer1.0.conv1.weight");
@@ -93,18 +69,6 @@ static void read_transformer(struct clip_config *g, const json_t *o, bool quick,
     refuse(g, o, "attention", parts);
 }
 
-static void check_resnet(struct clip_config *g, const struct clip_resnet *v)
-{
-    if (v->width % 2)
-        clip_config_fail(g, ST_FORMAT, "width %d of a resnet is odd", v->width);
-    else if (v->size % 32)
-        clip_config_fail(g, ST_FORMAT, "image_size %d of a resnet is not a multiple of 32",
-                         v->size);
-    else if (v->heads < 1 || v->width * 32 % v->heads)
-        clip_config_fail(g, ST_FORMAT, "%d channels of a resnet do not split into %d heads",
-                         v->width * 32, v->heads);
-}
-
 static void read_resnet(struct clip_config *g, const json_t *o, struct clip_resnet *v)
 {
     const json_t *layers = json_object_get(o, "layers");
@@ -120,13 +84,49 @@ static void read_resnet(struct clip_config *g, const json_t *o, struct clip_resn
     v->width = clip_config_int(g, o, "width", 64, 2, CLIP_MAX_WIDTH / 32);
     v->size = clip_config_side(g, o, "image_size", 224, 32, CLIP_MAX_IMAGE);
     v->heads = v->width * 32 / clip_config_int(g, o, "head_width", 64, 1, CLIP_MAX_WIDTH);
-    check_resnet(g, v);
+    clip_open_clip_check_resnet(g, v);
+}
+
+/* timm's vit_<size>_patch<n>_siglip_<side>, with OpenCLIP's words for their pooling. */
+static bool is_timm_siglip(const json_t *o)
+{
+    const char *name = json_string_value(json_object_get(o, "timm_model_name"));
+    return name && strncmp(name, "vit_", 4) == 0 && strstr(name, "_siglip_") &&
+           !strstr(name, "_gap_");
+}
+
+static void read_siglip(struct clip_config *g, const json_t *o, struct open_clip_cfg *c)
+{
+    static const char *const tanh_names[] = {"patch32_siglip", "large_patch16_siglip_512",
+                                             "so400m_patch16", "giantopt"};
+    const char *name = clip_config_text(g, o, "timm_model_name", "");
+    const char *pool = clip_config_text(g, o, "timm_pool", "map");
+    const char *proj = clip_config_text(g, o, "timm_proj", "none");
+    struct clip_vit_image *v = &c->siglip->vit;
+    v->size = clip_config_side(g, o, "image_size", 224, 1, CLIP_MAX_IMAGE);
+    v->t.act = ACT_GELU;
+    for (size_t i = 0; i < sizeof tanh_names / sizeof *tanh_names; i++)
+        if (strstr(name, tanh_names[i]))
+            v->t.act = ACT_GELU_TANH;
+    if (strcmp(pool, "map") != 0 || strcmp(proj, "none") != 0)
+        clip_config_fail(g, ST_UNSUPPORTED, "timm_pool %.40s with timm_proj %.40s is not read",
+                         pool, proj);
+    else if (!g->status && !clip_siglip_guess_timm(c->loader, c->siglip))
+        clip_config_fail(g, ST_FORMAT, "lacks the image tower (visual.trunk.*)");
+    else if (v->patch > v->size)
+        clip_config_fail(g, ST_FORMAT, "patch_size %d exceeds image_size %d", v->patch, v->size);
+    else
+        v->grid = v->size / v->patch;
 }
 
 static void read_vision(struct clip_config *g, const json_t *o, bool quick, struct open_clip_cfg *c)
 {
     static const char *const parts[] = {"timm_model_name", "attentional_pool", NULL};
     struct clip_vit_image *v = c->image;
+    if (is_timm_siglip(o)) {
+        read_siglip(g, o, c);
+        return;
+    }
     refuse(g, o, "vision_cfg", parts);
     if (json_is_array(json_object_get(o, "layers"))) {
         read_resnet(g, o, c->resnet);
@@ -147,10 +147,23 @@ static void read_vision(struct clip_config *g, const json_t *o, bool quick, stru
     v->norm_after_pool = clip_config_bool(g, o, "final_ln_after_pool", false);
 }
 
+/* SigLIP's texts are canonicalized, for the tokenizer that lies in the folder. */
+static void read_tokenizer(struct clip_config *g, const json_t *o, struct open_clip_cfg *c)
+{
+    const char *name = clip_config_text(g, o, "hf_tokenizer_name", "");
+    const json_t *kwargs = clip_config_object(g, o, "tokenizer_kwargs");
+    const char *clean = clip_config_text(g, kwargs, "clean", "");
+    if (!*name && !kwargs)
+        return;
+    if (!*name || strcmp(clean, "canonicalize") != 0 || json_object_size(kwargs) != 1)
+        clip_config_fail(g, ST_UNSUPPORTED,
+                         "text_cfg hf_tokenizer_name is read with clean \"canonicalize\" only");
+    c->tokenizer = strstr(name, "SigLIP2") ? TOKENIZER_GEMMA_CLEAN : TOKENIZER_T5_CLEAN;
+}
+
 static void read_text(struct clip_config *g, const json_t *o, bool quick, struct open_clip_cfg *c)
 {
-    static const char *const parts[] = {"hf_tokenizer_name", "embed_cls", "tokenizer_mode",
-                                        "tokenizer_kwargs", NULL};
+    static const char *const parts[] = {"embed_cls", "tokenizer_mode", NULL};
     static const struct {
         const char *name;
         enum clip_pool pool;
@@ -164,6 +177,7 @@ static void read_text(struct clip_config *g, const json_t *o, bool quick, struct
         return;
     }
     refuse(g, o, "text_cfg", parts);
+    read_tokenizer(g, o, c);
     read_transformer(g, o, quick, &v->t, 512, &c->text_scale);
     v->t.heads = clip_config_int(g, o, "heads", 8, 1, CLIP_MAX_WIDTH);
     if (v->t.width % v->t.heads != 0)
@@ -206,143 +220,10 @@ static enum status read_config(struct clip_model *m, const struct clip_source *s
     const json_t *pre = clip_config_object(&g, src->config, "preprocess_cfg");
     if (g.status)
         return g.status;
-    int size = c->resnet->width ? c->resnet->size : c->image->size;
+    int size = c->resnet->width         ? c->resnet->size
+               : c->siglip->vit.t.width ? c->siglip->vit.size
+                                        : c->image->size;
     return clip_preprocess_open_clip(&m->pre, src->config_path, pre, size, err);
-}
-
-static int64_t dim_of(const struct clip_loader *l, const char *name, int i)
-{
-    char full[256];
-    snprintf(full, sizeof full, "%s%s", l->src->prefix, name);
-    const struct tensor *t = weights_find(l->src->weights, full);
-    return t && i < t->ndim ? t->dim[i] : 0;
-}
-
-static void guess_transformer(const struct clip_loader *l, struct clip_transformer *t,
-                              const char *stem, int64_t width)
-{
-    char name[128];
-    snprintf(name, sizeof name, "%sresblocks.0.mlp.c_fc.weight", stem);
-    t->width = width > 0 && width <= CLIP_MAX_WIDTH ? (int)width : 0;
-    int64_t hidden = dim_of(l, name, 0);
-    t->hidden = hidden > 0 && hidden <= 8 * CLIP_MAX_WIDTH ? (int)hidden : 0;
-    while (t->layers < CLIP_MAX_LAYERS &&
-           clip_load_has(l, "%sresblocks.%d.ln_1.weight", stem, t->layers))
-        t->layers++;
-    t->eps = 1e-5f;
-}
-
-static bool name_says(const char *path, const char *word)
-{
-    const char *base = path_base(path);
-    for (size_t n = strlen(word); strlen(base) >= n; base++)
-        if (strncasecmp(base, word, n) == 0)
-            return true;
-    return false;
-}
-
-static bool names_say_quick(const struct clip_source *src)
-{
-    const char *file = weights_path(src->weights); /* the path may be its folder */
-    return name_says(src->path, "quickgelu") || name_says(src->path, "openai") ||
-           name_says(file, "quickgelu") || name_says(file, "openai");
-}
-
-static enum status guess_vit(const struct clip_loader *l, struct open_clip_cfg *c,
-                             struct error *err)
-{
-    struct clip_vit_image *v = c->image;
-    int64_t tokens = dim_of(l, "visual.positional_embedding", 0), dim = dim_of(l, "visual.proj", 1);
-    int64_t patch = dim_of(l, "visual.conv1.weight", 3);
-    guess_transformer(l, &v->t, "visual.transformer.", dim_of(l, "visual.conv1.weight", 0));
-    if (tokens < 2 || tokens > (1 << 20) || patch < 1 || patch > CLIP_MAX_IMAGE || dim < 1 ||
-        dim > CLIP_MAX_DIM || !v->t.width || !v->t.hidden || !v->t.layers)
-        return error_set(err, ST_FORMAT, "%s: not the tensors of a clip vit", l->src->path);
-    int grid = (int)lround(sqrt((double)(tokens - 1)));
-    v->patch = (int)patch;
-    if ((int64_t)grid * grid != tokens - 1 || grid * patch > CLIP_MAX_IMAGE)
-        return error_set(err, ST_FORMAT, "%s: %lld positions are no square picture", l->src->path,
-                         (long long)tokens);
-    v->size = grid * v->patch;
-    int head = v->t.width == 1280 ? 80 : v->t.width == 1408 ? 88 : v->t.width == 1664 ? 104 : 64;
-    v->t.heads = v->t.width % head == 0 ? v->t.width / head : 1;
-    c->dim = (int)dim;
-    return ST_OK;
-}
-
-/* Heads are 64 wide in all of OpenAI's. */
-static enum status guess_resnet(const struct clip_loader *l, struct open_clip_cfg *c,
-                                struct error *err)
-{
-    struct clip_resnet *v = c->resnet;
-    struct clip_config g = {.file = l->src->path, .err = err};
-    int64_t width = dim_of(l, "visual.layer1.0.conv1.weight", 0);
-    int64_t places = dim_of(l, "visual.attnpool.positional_embedding", 0) - 1;
-    int64_t dim = dim_of(l, "visual.attnpool.c_proj.weight", 0);
-    for (int s = 0; s < CLIP_RESNET_STAGES; s++)
-        while (v->layers[s] < CLIP_MAX_LAYERS &&
-               clip_load_has(l, "visual.layer%d.%d.conv1.weight", s + 1, v->layers[s]))
-            v->layers[s]++;
-    int side = places > 0 && places <= CLIP_MAX_IMAGE ? (int)lround(sqrt((double)places)) : 0;
-    if (width < 2 || width > CLIP_MAX_WIDTH / 32 || dim < 1 || dim > CLIP_MAX_DIM || !side ||
-        side > CLIP_MAX_IMAGE / 32 || (int64_t)side * side != places || !v->layers[0] ||
-        !v->layers[1] || !v->layers[2] || !v->layers[3])
-        return error_set(err, ST_FORMAT, "%s: not the tensors of a clip resnet", l->src->path);
-    v->width = (int)width;
-    v->size = side * 32;
-    v->heads = v->width * 32 / 64;
-    c->dim = (int)dim;
-    check_resnet(&g, v);
-    return g.status;
-}
-
-/* A bare state dict. Sizes come from shapes. Heads are 64 wide but in the image towers of ViT-H, g
- * and G, whose widths nothing else has. QuickGELU when the file is OpenAI's own (its three buffers)
- * or its name says "quickgelu" or "openai"; else GELU, which all of OpenCLIP's own trainings but a
- * few use. */
-static enum status guess_config(struct clip_model *m, const struct clip_loader *l,
-                                struct open_clip_cfg *c, struct error *err)
-{
-    struct clip_vit_image *v = c->image;
-    struct clip_vit_text *t = c->text;
-    const char *path = l->src->path;
-    char name[64];
-    bool carried = weights_meta(l->src->weights, QUICK_TRAIT) != NULL;
-    bool named = carried || names_say_quick(l->src);
-    bool quick = l->src->openai || named;
-    enum status st = probe_resnet(l->src) ? guess_resnet(l, c, err) : guess_vit(l, c, err);
-    if (st)
-        return st;
-    snprintf(name, sizeof name, "%sln_final.weight", c->at);
-    int64_t width = dim_of(l, name, 0);
-    snprintf(name, sizeof name, "%stransformer.", c->at);
-    guess_transformer(l, &t->t, name, width);
-    snprintf(name, sizeof name, "%spositional_embedding", c->at);
-    int64_t context = dim_of(l, name, 0);
-    snprintf(name, sizeof name, "%stoken_embedding.weight", c->at);
-    int64_t vocab = dim_of(l, name, 0);
-    if (context < 2 || context > CLIP_MAX_CONTEXT || vocab < 1 || vocab > CLIP_MAX_VOCAB ||
-        !t->t.width || !t->t.hidden || !t->t.layers)
-        return error_set(err, ST_FORMAT, "%s: not the tensors of a clip text tower", path);
-    t->t.heads = t->t.width % 64 == 0 ? t->t.width / 64 : 1;
-    v->t.act = t->t.act = quick ? ACT_QUICK_GELU : ACT_GELU;
-    t->t.causal = true;
-    t->pool = CLIP_POOL_ARGMAX;
-    t->context = (int)context;
-    c->vocab = (int)vocab;
-    c->image_scale = clip_load_has(l, "visual.transformer.resblocks.0.ls_1.gamma");
-    c->text_scale = clip_load_has(l, "%stransformer.resblocks.0.ls_1.gamma", c->at);
-    c->text_proj_bias = clip_load_has(l, "%stext_projection.bias", c->at);
-    c->text_proj_none = !c->text_proj_bias && !clip_load_has(l, "%stext_projection", c->at);
-    m->trait = named && !l->src->openai ? QUICK_TRAIT : NULL;
-    m->note = l->src->openai
-                  ? "no config: sizes from shapes, quick_gelu as in all of openai's files"
-              : carried ? "no config: sizes from shapes, quick_gelu by the file's metadata"
-              : named   ? "no config: sizes from shapes, quick_gelu by the file's name"
-                      : "no config: sizes from shapes, gelu (a .json beside the file, or quickgelu "
-                        "in its name, says otherwise)";
-    return clip_preprocess_open_clip(&m->pre, path, NULL,
-                                     c->resnet->width ? c->resnet->size : v->size, err);
 }
 
 static void load_layers(struct clip_loader *l, struct clip_transformer *t, bool scaled,
@@ -412,6 +293,12 @@ static void load_text(struct clip_loader *l, struct open_clip_cfg *c)
         v->proj.w = clip_load_turned(l, d, c->dim, "%stext_projection", c->at);
 }
 
+static void add_recipe(struct clip_model *m, const char *word)
+{
+    size_t n = strlen(m->recipe);
+    snprintf(m->recipe + n, sizeof m->recipe - n, "%s", word);
+}
+
 static void describe_resnet(struct clip_model *m, const struct clip_resnet *v)
 {
     size_t n = strlen(m->recipe);
@@ -444,22 +331,34 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
     memset(d, 0, sizeof *d);
     m->data = d;
     struct clip_vit *v = &d->vit;
-    struct open_clip_cfg c = {
-        .image = &v->image, .text = &v->text, .resnet = &d->resnet, .hf = &d->hf};
+    struct open_clip_cfg c = {.image = &v->image,
+                              .text = &v->text,
+                              .resnet = &d->resnet,
+                              .hf = &d->hf,
+                              .siglip = &d->siglip,
+                              .loader = &l,
+                              .tokenizer = TOKENIZER_CLIP_OPEN};
     c.at = clip_load_has(&l, "text.token_embedding.weight") ? "text." : "";
-    enum status st = src->config ? read_config(m, src, &c, err) : guess_config(m, &l, &c, err);
+    enum status st =
+        src->config ? read_config(m, src, &c, err) : clip_open_clip_guess(m, &l, &c, err);
     if (st)
         return st;
-    if (probe_resnet(src) != (d->resnet.width > 0))
+    if (clip_open_clip_is_resnet(src) != (d->resnet.width > 0))
         return error_set(err, ST_FORMAT, "%s: the config and the tensors differ on the image tower",
                          src->path);
-    if (!d->resnet.width && v->image.patch > v->image.size)
+    bool vit = !d->resnet.width && !d->siglip.vit.t.width;
+    if (d->siglip.vit.t.width && d->siglip.vit.t.width != c.dim)
+        return error_set(err, ST_FORMAT, "%s: an image tower of %d values for vectors of %d",
+                         src->path, d->siglip.vit.t.width, c.dim);
+    if (vit && v->image.patch > v->image.size)
         return error_set(err, ST_FORMAT, "%s: patch_size %d exceeds image_size %d", src->path,
                          v->image.patch, v->image.size);
-    if (!d->resnet.width)
+    if (vit)
         v->image.grid = v->image.size / v->image.patch;
     if (!o->no_image && d->resnet.width)
         clip_resnet_load(&l, &d->resnet, c.dim);
+    else if (!o->no_image && !vit)
+        clip_siglip_load_timm(&l, &d->siglip);
     else if (!o->no_image)
         load_image(&l, &c);
     if (d->hf.used)
@@ -471,8 +370,13 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
     m->context = d->hf.used ? d->hf.bert.context : v->text.context;
     m->logit_scale = expf(clip_load_number(&l, 0.0f, "logit_scale"));
     m->logit_bias = clip_load_number(&l, 0.0f, "logit_bias");
-    m->tokenizer = TOKENIZER_CLIP_OPEN;
+    m->tokenizer = c.tokenizer;
+    m->tokenizer_dir = c.tokenizer == TOKENIZER_CLIP_OPEN ? NULL : src->dir;
+    if (d->siglip.vit.t.width)
+        v->image = d->siglip.vit;
     clip_vit_describe(m, v);
+    if (d->siglip.vit.t.width)
+        add_recipe(m, " siglip");
     if (d->resnet.width)
         describe_resnet(m, &d->resnet);
     if (d->hf.used)
@@ -503,18 +407,26 @@ static enum status run_states(const struct clip_model *m, struct clip_run *r,
 
 const struct clip_arch clip_arch_open_clip_resnet = {
     .name = "open_clip resnet",
-    .probe = probe_resnet,
+    .probe = clip_open_clip_is_resnet,
     .open = open_model,
     .image = run_resnet,
     .text = run_text,
     .states = run_states,
 };
 
+static enum status run_vit(const struct clip_model *m, struct clip_run *r, const struct tensor *x,
+                           struct tensor *y)
+{
+    const struct open_clip *d = m->data;
+    return d->siglip.vit.t.width ? clip_siglip_run_image(r, &d->siglip, x, y)
+                                 : clip_vit_run_image(m, r, x, y);
+}
+
 const struct clip_arch clip_arch_open_clip = {
     .name = "open_clip vit",
     .probe = probe,
     .open = open_model,
-    .image = clip_vit_run_image,
+    .image = run_vit,
     .text = run_text,
     .states = run_states,
 };

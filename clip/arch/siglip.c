@@ -2,18 +2,17 @@
  * Tschannen et al. 2025): no class token, no causal mask, the last token's state for the text, and
  * a learned query that asks all patches for the picture. Surprising: texts are always padded to the
  * whole context, and the padding is seen. */
+#include "clip/arch/siglip.h"
 #include "clip/arch/hf_clip.h"
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include <math.h>
 
-/* vit comes first: clip_vit_run_text reads it at m->data. */
+/* vit comes first: clip_vit_run_text reads it at m->data; its image half stays empty. */
 struct siglip {
     struct clip_vit vit;
-    struct tensor patch_bias, probe; /* [D], [1,D] */
-    struct clip_linear q, k, v, o, fc1, fc2;
-    struct clip_norm norm;
+    struct clip_siglip_image image;
 };
 
 static const struct clip_hf_defaults defaults = {768, 3072, 12, 1e-6, "gelu_pytorch_tanh"};
@@ -62,9 +61,9 @@ static enum status read_config(struct clip_model *m, struct clip_vit *v,
     return g.status;
 }
 
-static void load_image(struct clip_loader *l, struct siglip *s)
+static void load_image(struct clip_loader *l, struct clip_siglip_image *s)
 {
-    struct clip_vit_image *v = &s->vit.image;
+    struct clip_vit_image *v = &s->vit;
     int64_t d = v->t.width, d3 = 3 * d, p = v->patch, tokens = (int64_t)v->grid * v->grid;
     v->patches = clip_load_matrix(l, 4, (int64_t[]){d, 3, p, p},
                                   "vision_model.embeddings.patch_embedding.weight");
@@ -115,8 +114,9 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
         st = clip_preprocess_siglip(&m->pre, src->dir, v->image.size, err);
     if (st)
         return st;
+    s->image.vit = v->image;
     if (!o->no_image)
-        load_image(&l, s);
+        load_image(&l, &s->image);
     if (!o->no_text) {
         clip_hf_load_text(&l, &v->text, m->vocab, "text_model.");
         v->text.t.causal = false;
@@ -132,59 +132,10 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
     return l.status;
 }
 
-/* y [B,D]: the query asks all states x [B,T,D]. */
-static enum status attend(struct clip_run *r, const struct siglip *s, const struct tensor *x,
-                          struct tensor *y)
+static enum status run_image(const struct clip_model *m, struct clip_run *r, const struct tensor *x,
+                             struct tensor *y)
 {
-    const struct clip_vit_image *v = &s->vit.image;
-    int64_t b = x->dim[0], d = v->t.width;
-    struct tensor k = clip_run_tensor(r, 3, x->dim), w = clip_run_tensor(r, 3, x->dim);
-    struct tensor p = clip_run_tensor(r, 3, (int64_t[]){b, 1, d});
-    struct tensor q = clip_run_tensor(r, 3, (int64_t[]){b, 1, d});
-    struct tensor z = clip_run_tensor(r, 2, (int64_t[]){b, d});
-    struct tensor h = clip_run_tensor(r, 2, (int64_t[]){b, v->t.hidden});
-    int32_t *zero = clip_run_array(r, b, sizeof *zero);
-    if (r->status)
-        return r->status;
-    memset(zero, 0, (size_t)b * sizeof *zero);
-    struct tensor ids = tensor_view(zero, DT_I32, 1, &b);
-    struct tensor table = tensor_view(s->probe.data, DT_F32, 2, (int64_t[]){1, d});
-    struct tensor flat = tensor_view(p.data, DT_F32, 2, (int64_t[]){b, d});
-    op_embedding(r->be, &p, &table, &ids);
-    clip_linear_run(r, &q, &p, &s->q, ACT_NONE, NULL);
-    clip_linear_run(r, &k, x, &s->k, ACT_NONE, NULL);
-    clip_linear_run(r, &w, x, &s->v, ACT_NONE, NULL);
-    op_attention(r->be, &p, &q, &k, &w, &(struct attn_opts){.heads = v->t.heads});
-    clip_linear_run(r, &z, &flat, &s->o, ACT_NONE, NULL);
-    clip_run_trace(r, "pooled", -1, &z);
-    clip_norm_run(r, &flat, &z, &s->norm, v->t.eps);
-    clip_linear_run(r, &h, &flat, &s->fc1, v->t.act, NULL);
-    clip_linear_run(r, y, &h, &s->fc2, ACT_NONE, &z);
-    return ST_OK;
-}
-
-static enum status run_image(const struct clip_model *m, struct clip_run *r,
-                             const struct tensor *pixels, struct tensor *y)
-{
-    const struct siglip *s = m->data;
-    const struct clip_vit_image *v = &s->vit.image;
-    int64_t b = pixels->dim[0], g = (int64_t)v->grid * v->grid, d = v->t.width;
-    int64_t area = 3 * (int64_t)v->patch * v->patch;
-    struct tensor x = clip_run_tensor(r, 3, (int64_t[]){b, g, d});
-    size_t mark = arena_mark(r->arena);
-    struct tensor flat = clip_run_tensor(r, 3, (int64_t[]){b, g, area});
-    if (r->status)
-        return r->status;
-    op_patchify(r->be, &flat, pixels, v->patch);
-    op_linear(r->be, &x, &flat, &v->patches, &s->patch_bias, ACT_NONE, NULL);
-    op_add(r->be, &x, &x, &v->positions);
-    clip_run_trace(r, "embed", -1, &x);
-    arena_rewind(r->arena, mark);
-    if (clip_transformer_run(r, &v->t, &x, NULL))
-        return r->status;
-    arena_rewind(r->arena, mark);
-    clip_norm_run(r, &x, &x, &v->ln_post, v->t.eps);
-    return attend(r, s, &x, y);
+    return clip_siglip_run_image(r, &((const struct siglip *)m->data)->image, x, y);
 }
 
 const struct clip_arch clip_arch_siglip = {

@@ -10,9 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LINES = 10000, STEP = 4, KINDS = 4 };
-static const enum tokenizer_kind kinds[KINDS] = {TOKENIZER_SIGLIP, TOKENIZER_XLMR, TOKENIZER_GEMMA,
-                                                 TOKENIZER_ROBERTA};
+enum { LINES = 10000, STEP = 4, KINDS = 6 };
+static const enum tokenizer_kind kinds[KINDS] = {TOKENIZER_SIGLIP,   TOKENIZER_XLMR,
+                                                 TOKENIZER_GEMMA,    TOKENIZER_ROBERTA,
+                                                 TOKENIZER_T5_CLEAN, TOKENIZER_GEMMA_CLEAN};
 
 static struct tokenizer *open_kind(enum tokenizer_kind kind, const char *dir)
 {
@@ -91,6 +92,13 @@ static void roberta_s_ids_equal_open_clip(void **state)
 {
     (void)state;
     check_corpus(3, TEST_DATA "/tokenizer/folder_roberta");
+}
+
+static void ids_of_open_clip_s_siglip_equal_it(void **state)
+{
+    (void)state;
+    check_corpus(4, TEST_DATA "/tokenizer/folder_t5");
+    check_corpus(5, TEST_DATA "/tokenizer/folder_gemma");
 }
 
 static void xlm_r_s_ids_equal_open_clip(void **state)
@@ -300,6 +308,7 @@ int main(void)
         cmocka_unit_test(gemma_s_ids_equal_transformers),
         cmocka_unit_test(xlm_r_s_ids_equal_open_clip),
         cmocka_unit_test(roberta_s_ids_equal_open_clip),
+        cmocka_unit_test(ids_of_open_clip_s_siglip_equal_it),
         cmocka_unit_test(a_tokenizer_json_gives_the_same_ids),
         cmocka_unit_test(damaged_models_are_refused),
         cmocka_unit_test(hostile_rules_stay_in_their_file),

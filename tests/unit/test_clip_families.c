@@ -65,6 +65,34 @@ static void bad_siglips_are_refused(void **state)
                   "not a multiple of 7 heads");
 }
 
+static void bad_siglips_of_open_clip_are_refused(void **state)
+{
+    (void)state;
+    const char *toy = "open_clip_siglip", *f = "open_clip_config.json";
+    refuse_edit(toy, (struct toy_edit){.drop = "visual.trunk.attn_pool.latent"}, ST_NOT_FOUND,
+                "attn_pool.latent");
+    refuse_edit(toy, (struct toy_edit){.drop = "visual.trunk.blocks.0.attn.qkv.weight"}, ST_FORMAT,
+                "lacks the image tower");
+    refuse_edit(toy, (struct toy_edit){.shape_of = "visual.trunk.pos_embed"}, ST_FORMAT,
+                "visual.trunk.pos_embed");
+    refuse_config(toy, f, ST_UNSUPPORTED,
+                  "{\"vision_cfg\": {\"timm_model_name\": \"vit_base_patch16_siglip_224\", "
+                  "\"timm_pool\": \"avg\"}, \"text_cfg\": {}}",
+                  "timm_pool avg");
+    refuse_config(toy, f, ST_UNSUPPORTED,
+                  "{\"vision_cfg\": {\"timm_model_name\": \"eva02_base_patch16_clip_224\"}, "
+                  "\"text_cfg\": {}}",
+                  "eva02_base_patch16_clip_224");
+    refuse_config(toy, f, ST_FORMAT,
+                  "{\"embed_dim\": 64, \"vision_cfg\": {\"image_size\": 32, \"timm_model_name\": "
+                  "\"vit_base_patch16_siglip_224\"}, \"text_cfg\": {}}",
+                  "128 values for vectors of 64");
+    refuse_config(toy, f, ST_UNSUPPORTED,
+                  "{\"vision_cfg\": {\"image_size\": 32, \"timm_model_name\": "
+                  "\"vit_base_patch16_siglip_224\"}, \"text_cfg\": {\"hf_tokenizer_name\": \"x\"}}",
+                  "canonicalize");
+}
+
 #define HF_TEXT(text)                                                                              \
     "{\"model_cfg\": {\"embed_dim\": 40, \"vision_cfg\": {\"layers\": 1, \"width\": 64, "          \
     "\"patch_size\": 16, \"image_size\": 32, \"head_width\": 32}, \"text_cfg\": {" text "}}}"
@@ -121,6 +149,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_resnets_are_refused),
         cmocka_unit_test(bad_siglips_are_refused),
+        cmocka_unit_test(bad_siglips_of_open_clip_are_refused),
         cmocka_unit_test(bad_text_towers_of_transformers_are_refused),
         cmocka_unit_test(bad_multilingual_models_are_refused),
     };

@@ -78,6 +78,8 @@ static const char *folder_of(enum tokenizer_kind kind)
         [TOKENIZER_WORDPIECE] = NULL,
         [TOKENIZER_SIGLIP] = SOURCE_DIR "/tests/golden/tokenizer/folder_spm",
         [TOKENIZER_XLMR] = SOURCE_DIR "/tests/golden/tokenizer/folder_spm",
+        [TOKENIZER_T5_CLEAN] = SOURCE_DIR "/tests/golden/tokenizer/folder_t5",
+        [TOKENIZER_GEMMA_CLEAN] = SOURCE_DIR "/tests/golden/tokenizer/folder_gemma",
         [TOKENIZER_GEMMA] = SOURCE_DIR "/tests/golden/tokenizer/folder_gemma",
         [TOKENIZER_ROBERTA] = SOURCE_DIR "/tests/golden/tokenizer/folder_roberta"};
     return dirs[kind];
