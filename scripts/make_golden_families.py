@@ -201,6 +201,44 @@ def open_clip_siglip(case, name, tokenizer, files, hf_name, act):
                 "files": conf, "copies": files, "tensors": rows}, tap.got, tap.got["text.final"][1])
 
 
+def eva(case):
+    """OpenCLIP's EVA02, its timm tower shrunk."""
+    import open_clip
+    import timm
+    from open_clip.model import CustomTextCLIP
+    make = timm.create_model
+
+    def small(_name, **kw):
+        return timm.models.eva.Eva(img_size=32, patch_size=8, embed_dim=128, depth=2, num_heads=2, qkv_fused=False, mlp_ratio=1.5,
+                                   swiglu_mlp=True, scale_mlp=True, scale_attn_inner=True, use_rot_pos_emb=True, ref_feat_shape=(16, 16),
+                                   global_pool="token", num_classes=kw["num_classes"])
+    timm.create_model = small
+    text = dict(context_length=77, vocab_size=49408, width=32, heads=2, layers=1)
+    vision = dict(image_size=32, timm_model_name="eva02_base_patch16_clip_224", timm_model_pretrained=False, timm_pool="token",
+                  timm_proj=None)
+    m = CustomTextCLIP(embed_dim=40, vision_cfg=vision, text_cfg=text).eval()
+    timm.create_model = make
+    rows = fill(m, table16, case)
+    px, tap, v = pixels(case + "/pixels", 3, 32), Tap(), m.visual.trunk
+    tap.into(v.blocks[0], "image.embed")
+    for i, b in enumerate(v.blocks):
+        tap.out(b, f"image.block.{i}")
+    tap.into(v.head, "image.pooled")
+    tap.into(m.text.transformer.resblocks[0], "text.embed")
+    tap.out(m.text.transformer.resblocks[0], "text.block.0")
+    tap.out(m.text.ln_final, "text.final")
+    ids = open_clip.get_tokenizer("ViT-B-32")(TEXTS)
+    with torch.no_grad():
+        x = normalise(px, MEAN, STD)
+        tap.got["image.vector"] = F.normalize(m.encode_image(x), dim=-1)
+        tap.got["text.vector"] = F.normalize(m.encode_text(ids), dim=-1)
+        tap.got["logits"] = m.get_logits(x, ids)[0]
+    conf = {"open_clip_config.json": {"model_cfg": {"embed_dim": 40, "vision_cfg": vision, "text_cfg": text, "custom_text": True},
+                                      "preprocess_cfg": {"mean": MEAN, "std": STD}}}
+    save(case, {"arch": "open_clip vit", "texts": TEXTS, "image_size": 32, "images": 3, "weights": "open_clip_model.safetensors",
+                "files": conf, "tensors": rows}, tap.got, tap.got["text.final"][1])
+
+
 def multilingual(case):
     """sentence-transformers' layout, read by sentence-transformers."""
     from safetensors.torch import save_file as save_torch
@@ -265,6 +303,7 @@ if __name__ == "__main__":
     hf_text("open_clip_roberta", "roberta-base", 64, "linear", "RobertaTokenizer",
             {n: f"tokenizer/folder_roberta/{n}" for n in ("tokenizer.json", "tokenizer_config.json")})
     multilingual("multilingual")
+    eva("open_clip_eva02")
     both = ("tokenizer.json", "tokenizer_config.json")
     open_clip_siglip("open_clip_siglip", "vit_base_patch16_siglip_224", "T5Tokenizer", {n: f"tokenizer/folder_t5/{n}" for n in both},
                      "timm/ViT-B-16-SigLIP", "gelu")

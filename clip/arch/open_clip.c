@@ -95,6 +95,30 @@ static bool is_timm_siglip(const json_t *o)
            !strstr(name, "_gap_");
 }
 
+static bool is_eva(const json_t *o)
+{
+    const char *name = json_string_value(json_object_get(o, "timm_model_name"));
+    return name && (strncmp(name, "eva02_base_patch16_clip_", 24) == 0 ||
+                    strncmp(name, "eva02_large_patch14_clip_", 25) == 0);
+}
+
+static void read_eva(struct clip_config *g, const json_t *o, struct open_clip_cfg *c)
+{
+    const char *pool = clip_config_text(g, o, "timm_pool", "");
+    const char *proj = clip_config_text(g, o, "timm_proj", "");
+    struct clip_eva *v = c->eva;
+    v->size = clip_config_side(g, o, "image_size", 224, 1, CLIP_MAX_IMAGE);
+    if (strcmp(pool, "token") != 0 || *proj)
+        clip_config_fail(g, ST_UNSUPPORTED, "timm_pool %.40s with timm_proj %.40s is not read",
+                         pool, proj);
+    else if (!g->status && !clip_eva_guess(c->loader, v))
+        clip_config_fail(g, ST_FORMAT, "lacks the image tower (visual.trunk.*)");
+    else if (v->patch > v->size)
+        clip_config_fail(g, ST_FORMAT, "patch_size %d exceeds image_size %d", v->patch, v->size);
+    else
+        v->grid = v->size / v->patch;
+}
+
 static void read_siglip(struct clip_config *g, const json_t *o, struct open_clip_cfg *c)
 {
     static const char *const tanh_names[] = {"patch32_siglip", "large_patch16_siglip_512",
@@ -125,6 +149,10 @@ static void read_vision(struct clip_config *g, const json_t *o, bool quick, stru
     struct clip_vit_image *v = c->image;
     if (is_timm_siglip(o)) {
         read_siglip(g, o, c);
+        return;
+    }
+    if (is_eva(o)) {
+        read_eva(g, o, c);
         return;
     }
     refuse(g, o, "vision_cfg", parts);
@@ -222,6 +250,7 @@ static enum status read_config(struct clip_model *m, const struct clip_source *s
         return g.status;
     int size = c->resnet->width         ? c->resnet->size
                : c->siglip->vit.t.width ? c->siglip->vit.size
+               : c->eva->width          ? c->eva->size
                                         : c->image->size;
     return clip_preprocess_open_clip(&m->pre, src->config_path, pre, size, err);
 }
@@ -299,6 +328,19 @@ static void add_recipe(struct clip_model *m, const char *word)
     snprintf(m->recipe + n, sizeof m->recipe - n, "%s", word);
 }
 
+static void eva_sizes(struct clip_vit_image *v, const struct clip_eva *e)
+{
+    v->size = e->size;
+    v->patch = e->patch;
+    v->grid = e->grid;
+    v->t = (struct clip_transformer){.width = e->width,
+                                     .heads = e->heads,
+                                     .layers = e->layers,
+                                     .hidden = 2 * e->hidden + 3 * e->width,
+                                     .eps = e->eps,
+                                     .act = ACT_SILU};
+}
+
 static void describe_resnet(struct clip_model *m, const struct clip_resnet *v)
 {
     size_t n = strlen(m->recipe);
@@ -336,6 +378,7 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
                               .resnet = &d->resnet,
                               .hf = &d->hf,
                               .siglip = &d->siglip,
+                              .eva = &d->eva,
                               .loader = &l,
                               .tokenizer = TOKENIZER_CLIP_OPEN};
     c.at = clip_load_has(&l, "text.token_embedding.weight") ? "text." : "";
@@ -346,7 +389,7 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
     if (clip_open_clip_is_resnet(src) != (d->resnet.width > 0))
         return error_set(err, ST_FORMAT, "%s: the config and the tensors differ on the image tower",
                          src->path);
-    bool vit = !d->resnet.width && !d->siglip.vit.t.width;
+    bool vit = !d->resnet.width && !d->siglip.vit.t.width && !d->eva.width;
     if (d->siglip.vit.t.width && d->siglip.vit.t.width != c.dim)
         return error_set(err, ST_FORMAT, "%s: an image tower of %d values for vectors of %d",
                          src->path, d->siglip.vit.t.width, c.dim);
@@ -357,6 +400,8 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
         v->image.grid = v->image.size / v->image.patch;
     if (!o->no_image && d->resnet.width)
         clip_resnet_load(&l, &d->resnet, c.dim);
+    else if (!o->no_image && d->eva.width)
+        clip_eva_load(&l, &d->eva, c.dim);
     else if (!o->no_image && !vit)
         clip_siglip_load_timm(&l, &d->siglip);
     else if (!o->no_image)
@@ -374,9 +419,13 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
     m->tokenizer_dir = c.tokenizer == TOKENIZER_CLIP_OPEN ? NULL : src->dir;
     if (d->siglip.vit.t.width)
         v->image = d->siglip.vit;
+    if (d->eva.width)
+        eva_sizes(&v->image, &d->eva);
     clip_vit_describe(m, v);
     if (d->siglip.vit.t.width)
         add_recipe(m, " siglip");
+    if (d->eva.width)
+        add_recipe(m, " eva02");
     if (d->resnet.width)
         describe_resnet(m, &d->resnet);
     if (d->hf.used)
@@ -418,6 +467,8 @@ static enum status run_vit(const struct clip_model *m, struct clip_run *r, const
                            struct tensor *y)
 {
     const struct open_clip *d = m->data;
+    if (d->eva.width)
+        return clip_eva_run(r, &d->eva, x, y);
     return d->siglip.vit.t.width ? clip_siglip_run_image(r, &d->siglip, x, y)
                                  : clip_vit_run_image(m, r, x, y);
 }

@@ -7,6 +7,7 @@
 #ifndef EIDETIC_CLIP_ARCH_OPEN_CLIP_H
 #define EIDETIC_CLIP_ARCH_OPEN_CLIP_H
 
+#include "clip/arch/eva.h"
 #include "clip/arch/hf_text.h"
 #include "clip/arch/resnet.h"
 #include "clip/arch/siglip.h"
@@ -17,6 +18,7 @@ struct open_clip {
     struct clip_vit vit;
     struct clip_resnet resnet;       /* the image tower where its width is not 0 */
     struct clip_siglip_image siglip; /* the image tower where its width is not 0 */
+    struct clip_eva eva;             /* the same */
     struct clip_hf_text hf;          /* the text tower where it is used */
 };
 
@@ -24,6 +26,7 @@ struct open_clip_cfg {
     struct clip_vit_image *image;
     struct clip_resnet *resnet;
     struct clip_siglip_image *siglip;
+    struct clip_eva *eva;
     struct clip_hf_text *hf;
     enum tokenizer_kind tokenizer;
     const struct clip_loader *loader;

@@ -45,6 +45,12 @@ static void siglip_of_open_clip_over_timm_s_tower(void **state)
     run_toy("open_clip_siglip2", false, "open_clip folder");
 }
 
+static void eva02_of_open_clip_over_timm_s_tower(void **state)
+{
+    (void)state;
+    run_toy("open_clip_eva02", false, "open_clip folder");
+}
+
 /* The dense layer's file, and the toy hf_quick as the image tower, by a link. */
 static char *make_multilingual(char **image)
 {
@@ -109,6 +115,7 @@ int main(void)
         cmocka_unit_test(open_clip_with_xlm_r_in_german_japanese_and_arabic),
         cmocka_unit_test(open_clip_with_roberta_and_a_linear_projection),
         cmocka_unit_test(siglip_of_open_clip_over_timm_s_tower),
+        cmocka_unit_test(eva02_of_open_clip_over_timm_s_tower),
         cmocka_unit_test(multilingual_sentences_beside_another_model_s_pictures),
     };
     return cmocka_run_group_tests_name("golden_families", tests, NULL, NULL);

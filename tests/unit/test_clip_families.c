@@ -80,9 +80,9 @@ static void bad_siglips_of_open_clip_are_refused(void **state)
                   "\"timm_pool\": \"avg\"}, \"text_cfg\": {}}",
                   "timm_pool avg");
     refuse_config(toy, f, ST_UNSUPPORTED,
-                  "{\"vision_cfg\": {\"timm_model_name\": \"eva02_base_patch16_clip_224\"}, "
+                  "{\"vision_cfg\": {\"timm_model_name\": \"fastvit_mci2\"}, "
                   "\"text_cfg\": {}}",
-                  "eva02_base_patch16_clip_224");
+                  "fastvit_mci2");
     refuse_config(toy, f, ST_FORMAT,
                   "{\"embed_dim\": 64, \"vision_cfg\": {\"image_size\": 32, \"timm_model_name\": "
                   "\"vit_base_patch16_siglip_224\"}, \"text_cfg\": {}}",
@@ -91,6 +91,26 @@ static void bad_siglips_of_open_clip_are_refused(void **state)
                   "{\"vision_cfg\": {\"image_size\": 32, \"timm_model_name\": "
                   "\"vit_base_patch16_siglip_224\"}, \"text_cfg\": {\"hf_tokenizer_name\": \"x\"}}",
                   "canonicalize");
+}
+
+static void bad_evas_are_refused(void **state)
+{
+    (void)state;
+    const char *toy = "open_clip_eva02", *f = "open_clip_config.json";
+    refuse_edit(toy, (struct toy_edit){.drop = "visual.trunk.blocks.1.mlp.fc1_x.bias"},
+                ST_NOT_FOUND, "blocks.1.mlp.fc1_x.bias");
+    refuse_edit(toy, (struct toy_edit){.shape_of = "visual.trunk.head.weight"}, ST_FORMAT,
+                "visual.trunk.head.weight");
+    refuse_edit(toy, (struct toy_edit){.drop = "visual.trunk.blocks.0.mlp.fc1_g.weight"}, ST_FORMAT,
+                "lacks the image tower");
+    refuse_config(toy, f, ST_UNSUPPORTED,
+                  "{\"vision_cfg\": {\"timm_model_name\": \"eva02_base_patch16_clip_224\", "
+                  "\"timm_pool\": \"avg\"}, \"text_cfg\": {}}",
+                  "timm_pool avg");
+    refuse_config(toy, f, ST_FORMAT,
+                  "{\"vision_cfg\": {\"image_size\": 4, \"timm_pool\": \"token\", "
+                  "\"timm_model_name\": \"eva02_base_patch16_clip_224\"}, \"text_cfg\": {}}",
+                  "patch_size 8 exceeds image_size 4");
 }
 
 #define HF_TEXT(text)                                                                              \
@@ -150,6 +170,7 @@ int main(void)
         cmocka_unit_test(bad_resnets_are_refused),
         cmocka_unit_test(bad_siglips_are_refused),
         cmocka_unit_test(bad_siglips_of_open_clip_are_refused),
+        cmocka_unit_test(bad_evas_are_refused),
         cmocka_unit_test(bad_text_towers_of_transformers_are_refused),
         cmocka_unit_test(bad_multilingual_models_are_refused),
     };
