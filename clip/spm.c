@@ -42,6 +42,9 @@ enum status spm_add(struct spm *s, struct vocab *v, const char *piece, size_t n,
     s->type[s->n++] = (uint8_t)type;
     if (n > s->longest)
         s->longest = n;
+    uint32_t *reach = &s->reach[(unsigned char)*piece];
+    if (n > *reach)
+        *reach = (uint32_t)n;
     return ST_OK;
 }
 

@@ -32,6 +32,7 @@ struct spm {
     double *score; /* [n] by id */
     uint8_t *type;
     size_t n, cap, longest; /* longest: bytes of the longest piece that is looked for */
+    uint32_t reach[256];    /* the same of those that begin with a byte */
     int32_t unk;
     double least, most; /* of the scores of normal pieces */
     bool hf;

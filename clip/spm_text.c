@@ -183,7 +183,8 @@ static void offer(const struct spm *s, struct node *to, double sum, int32_t id, 
 static void offer_pieces(const struct spm *s, const struct vocab *v, const char *text, size_t n,
                          size_t at, struct node *node)
 {
-    size_t most = n - at < s->longest ? n - at : s->longest, one = char_length(text + at, n - at);
+    size_t reach = s->reach[(unsigned char)text[at]];
+    size_t most = n - at < reach ? n - at : reach, one = char_length(text + at, n - at);
     bool single = false;
     for (size_t k = one; k <= most; k += char_length(text + at + k, n - at - k)) {
         int32_t id = vocab_find(v, text + at, k);
