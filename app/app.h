@@ -46,7 +46,7 @@ struct command {
 extern const struct command *const commands[]; /* NULL-terminated, in the order of the help */
 extern const struct command cmd_index, cmd_search, cmd_similar, cmd_caption, cmd_info, cmd_tokenize,
     cmd_embed, cmd_stats, cmd_errors, cmd_check, cmd_forget, cmd_generate, cmd_merge, cmd_bench,
-    cmd_doctor, cmd_model, cmd_backup, cmd_export, cmd_completion, cmd_man;
+    cmd_doctor, cmd_model, cmd_backup, cmd_export, cmd_duplicates, cmd_completion, cmd_man;
 
 struct app {
     /* common options */
@@ -132,6 +132,8 @@ json_t *json_tags(const struct db_tags *t); /* an array of {"tag", "score"} */
 json_t *json_real6(double v);               /* six significant decimals are what a score has */
 int app_print_json(struct app *a, json_t *object); /* one line on stdout; takes the reference */
 int app_check_stdout(struct app *a);               /* a full disk must not look like success */
-void print_path(FILE *out, const char *path);      /* quoted and safe for a terminal */
+/* One line, or ended by a NUL; on a terminal nothing that could move the cursor. */
+void print_plain_path(const char *path, bool null);
+void print_path(FILE *out, const char *path); /* quoted and safe for a terminal */
 
 #endif

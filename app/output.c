@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 /* s with every invalid byte as U+FFFD, so that JSON can hold it. */
 static char *to_utf8(const char *s)
@@ -90,4 +91,23 @@ void print_path(FILE *out, const char *path)
     buf_path_quoted(&b, path);
     fputs(b.data ? b.data : "\"?\"", out);
     buf_release(&b);
+}
+
+void print_plain_path(const char *path, bool null)
+{
+    if (null) {
+        fputs(path, stdout);
+        putchar(0);
+        return;
+    }
+    if (isatty(STDOUT_FILENO)) { /* a person reads it: nothing that could move the cursor */
+        struct buf b;
+        buf_init(&b, 1 << 20);
+        buf_text_safe(&b, path);
+        fputs(b.data ? b.data : "?", stdout);
+        buf_release(&b);
+    } else {
+        fputs(path, stdout);
+    }
+    putchar('\n');
 }

@@ -6,27 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
-
-/* Also a query, which is one line too. */
-static void print_plain_path(const char *path, bool null)
-{
-    if (null) {
-        fputs(path, stdout);
-        putchar(0);
-        return;
-    }
-    if (isatty(STDOUT_FILENO)) { /* a person reads it: nothing that could move the cursor */
-        struct buf b;
-        buf_init(&b, 1 << 20);
-        buf_text_safe(&b, path);
-        fputs(b.data ? b.data : "?", stdout);
-        buf_release(&b);
-    } else {
-        fputs(path, stdout);
-    }
-    putchar('\n');
-}
 
 /* Keywords that people wrote go before tags that were computed, each word once. */
 static json_t *json_all_tags(const struct db_written_all *w, const struct db_tags *t)

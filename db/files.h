@@ -88,6 +88,12 @@ enum status db_files_mark_missing(struct db *db, const struct db_file_table *t,
                                   const char *const *keep, size_t n_keep, int64_t *marked,
                                   struct error *err);
 
+/* The present files at or below folder (NULL = anywhere) of each content that at least two of them
+ * hold: by content, then path. */
+enum status db_copies_each(struct db *db, const char *folder,
+                           enum status (*each)(void *ctx, int64_t image, const char *path),
+                           void *ctx, struct error *err);
+
 struct db_error {
     const char *path; /* file or folder */
     enum status code;
