@@ -134,8 +134,8 @@ int app_begin(struct app *a, const struct command *c, const struct option_def *o
         return 1;
     }
     a->err = why;
-    if (bad)
-        return app_fail(a, APP_USAGE);
+    if (bad) /* what cannot be read is no wrong word in it */
+        return app_fail(a, bad == ST_IO ? APP_FILE : APP_USAGE);
     if (a->precision && strcmp(a->precision, "auto") != 0 && precision_parse(a->precision) < 0)
         return app_usage(a, "--precision is f32, bf16, int8 or auto, not \"%.40s\"", a->precision);
     if (!a->threads)

@@ -18,13 +18,14 @@ static atomic_uint op_mask;
 static atomic_int op_errno;
 static atomic_bool op_persistent;
 
-void file_fail_at(uint64_t n, unsigned mask, int errnum, bool persistent)
+uint64_t file_fail_at(uint64_t n, unsigned mask, int errnum, bool persistent)
 {
-    atomic_store(&op_calls, 0);
+    uint64_t made = atomic_exchange(&op_calls, 0);
     atomic_store(&op_mask, mask);
     atomic_store(&op_errno, errnum);
     atomic_store(&op_persistent, persistent);
     atomic_store(&op_fail_at, n);
+    return made;
 }
 
 static bool op_fails(enum file_op op)

@@ -66,9 +66,12 @@ enum status file_fsync_dir_of(const char *path, struct error *err);
 enum status file_make_dirs(const char *path, struct error *err); /* mkdir -p, 0755 */
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
+/* On NFS, SMB, FUSE (which may be sshfs), 9p and the like: others may write there unseen. */
+bool file_on_network(const char *path);
 
 enum file_op { FILE_OP_READ = 1, FILE_OP_WRITE = 2, FILE_OP_FSYNC = 4, FILE_OP_RENAME = 8 };
 /* Test hook: the n-th call of the kinds in mask fails with errnum; 0 switches it off. */
-void file_fail_at(uint64_t n, unsigned mask, int errnum, bool persistent);
+/* Returns how many calls of the kinds were made since the last call, where it was not off. */
+uint64_t file_fail_at(uint64_t n, unsigned mask, int errnum, bool persistent);
 
 #endif

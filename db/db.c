@@ -8,34 +8,7 @@
 #include <ctype.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
-
-/* WAL's shared memory works only between processes of one machine. FUSE may be sshfs or a local
- * file system; the rollback journal is right for both. */
-static bool is_network(const char *folder)
-{
-    static const unsigned long kinds[] = {
-        0x6969,     /* NFS */
-        0x517B,     /* SMB */
-        0xFF534D42, /* CIFS */
-        0xFE534D42, /* SMB2 */
-        0x65735546, /* FUSE */
-        0x01021997, /* 9p */
-        0x5346414F, /* AFS */
-        0x73757245, /* Coda */
-        0x00C36400, /* Ceph */
-        0x7461636F, /* OCFS2 */
-        0x01161970, /* GFS2 */
-    };
-    struct statfs fs;
-    if (statfs(folder, &fs) != 0)
-        return false;
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (((unsigned long)fs.f_type & 0xFFFFFFFFUL) == kinds[i])
-            return true;
-    return false;
-}
 
 /* "file:" URI of a path of any bytes. */
 static char *immutable_uri(const char *path)
@@ -152,8 +125,9 @@ static enum status open_writer(struct db *db, const struct db_opts *o, struct er
     /* 2 kB vectors fill 4 kB pages badly. Without effect on a database that has tables. */
     if (version == 0 && (rc = sql_exec(db, "PRAGMA page_size = 16384", err)))
         return rc;
+    /* WAL's shared memory works only between processes of one machine. */
     const char *want =
-        is_network(db->library) ? "PRAGMA journal_mode = DELETE" : "PRAGMA journal_mode = WAL";
+        file_on_network(db->library) ? "PRAGMA journal_mode = DELETE" : "PRAGMA journal_mode = WAL";
     if ((rc = journal(db, want, err)) || (rc = db_migrate(db, err)))
         return rc;
     db->writable = true;

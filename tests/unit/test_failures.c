@@ -1,0 +1,284 @@
+/* The n-th allocation, read, write, sync, rename or call of SQLite fails, once or from then on, in
+ * index, search and check over three pictures and a toy model: the command ends by itself with a
+ * code that says so, the library stays sound, and the next run makes it whole. A spread of n; with
+ * EIDETIC_TEST_FULL every n until none fires. */
+#include "app/app.h"
+#include "core/file.h"
+#include "core/rng.h"
+#include "db/vectors.h"
+#include "image/image.h"
+#include "search/search.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#undef TEST_DATA
+#define TEST_DATA SOURCE_DIR "/tests/golden"
+#include "golden/clip_toy.h"
+#include "unit/faults.h"
+
+enum { PICTURES = 3, SPREAD = 6 };
+
+static struct {
+    char base[64], photos[96], library[96], query[112];
+    char *model;
+    int out, err; /* the real ones, while a command's go nowhere */
+    bool full;
+    uint64_t runs, fired;
+} at;
+
+static volatile sig_atomic_t never;
+
+static void nothing(void)
+{
+}
+
+static int command(const struct command *c, const char *const *words)
+{
+    char *argv[12] = {0};
+    struct app a = {.stop = &never, .stop_gently = nothing};
+    int argc = 0;
+    for (; words[argc]; argc++)
+        argv[argc] = (char *)(uintptr_t)words[argc];
+    fflush(stdout);
+    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    dup2(nowhere, 1);
+    dup2(nowhere, 2);
+    close(nowhere);
+    int code = c->run(&a, argc, argv);
+    app_close(&a);
+    fflush(stdout);
+    clearerr(stdout);
+    dup2(at.out, 1);
+    dup2(at.err, 2);
+    return code;
+}
+
+static int run_index(void)
+{
+    return command(&cmd_index, (const char *const[]){"index", "--model", at.model, "--threads", "1",
+                                                     "--quiet", at.photos, NULL});
+}
+static int run_search(void)
+{
+    return command(&cmd_search, (const char *const[]){"search", "--json", "--threads", "1",
+                                                      "--quiet", at.query, NULL});
+}
+static int run_check(void)
+{
+    return command(&cmd_check,
+                   (const char *const[]){"check", "--read-data", "--repair", "--quiet", NULL});
+}
+
+static void remove_all(const char *folder)
+{
+    char text[320];
+    snprintf(text, sizeof text, "rm -rf '%s'", folder);
+    assert_int_equal(system(text), 0);
+}
+
+static void remove_caches(void)
+{
+    char text[320];
+    snprintf(text, sizeof text, "rm -f '%s'/vectors-* '%s'/faiss-*", at.library, at.library);
+    assert_int_equal(system(text), 0);
+}
+
+static int open_files(void)
+{
+    int n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    while (d && readdir(d))
+        n++;
+    if (d)
+        closedir(d);
+    return n;
+}
+
+static void say_problem(void *ctx, const char *what)
+{
+    (void)ctx;
+    fprintf(stderr, "%s\n", what);
+}
+
+static enum status check_model(void *ctx, const struct db_model *m)
+{
+    struct db *db = ctx;
+    struct error e;
+    int64_t n = 0;
+    assert_int_equal(search_check(db, m->id, true, say_problem, NULL, &n, &e), ST_OK);
+    assert_int_equal(n, 0);
+    return ST_OK;
+}
+
+/* What is in the library is sound, and its caches hold exactly that. */
+static void check_library(struct db_stats *s)
+{
+    struct db *db = NULL;
+    struct error e;
+    int64_t n = 0;
+    *s = (struct db_stats){0};
+    enum status st = db_open(&db, at.library, &(struct db_opts){.mode = DB_READ}, &e);
+    if (st == ST_NOT_FOUND)
+        return; /* it failed before there was one */
+    if (st)
+        fail_msg("the library cannot be opened: %s", e.text);
+    assert_int_equal(db_check(db, true, say_problem, NULL, &n, &e), ST_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(db_models_each(db, check_model, db, &e), ST_OK);
+    assert_int_equal(db_stats(db, s, &e), ST_OK);
+    db_close(db);
+}
+
+struct scenario {
+    const char *name;
+    int (*run)(void);
+    void (*prepare)(void);
+};
+
+static void without_library(void)
+{
+    remove_all(at.library);
+}
+
+/* A new library has no tables until its first migration is through. */
+static bool is_said(int code)
+{
+    return code == EXIT_DONE || code == EXIT_UNREADABLE || code == EXIT_BAD_FILE ||
+           code == EXIT_DISK || code == EXIT_INTERNAL || code == EXIT_LOCKED;
+}
+
+/* False: the n-th call was never made. */
+static bool fail_one(const struct scenario *s, enum fault kind, uint64_t n, bool persistent)
+{
+    struct db_stats stats;
+    s->prepare();
+    int before = open_files();
+    faults_arm(kind, n, persistent);
+    int code = s->run();
+    bool fired = faults_disarm() >= n;
+    at.runs++;
+    at.fired += fired;
+    if (!fired && code != EXIT_DONE)
+        fail_msg("%s fails with %d although nothing failed", s->name, code);
+    if (!is_said(code))
+        fail_msg("%s ends with %d (%s, call %llu%s)", s->name, code, fault_names[kind],
+                 (unsigned long long)n, persistent ? " and later" : "");
+    if (open_files() != before)
+        fail_msg("%s left a file open (%s, call %llu)", s->name, fault_names[kind],
+                 (unsigned long long)n);
+    check_library(&stats);
+    if (s->run == run_index) {
+        if ((code = run_index()))
+            fail_msg("the next index fails with %d (%s, call %llu%s)", code, fault_names[kind],
+                     (unsigned long long)n, persistent ? " and later" : "");
+        check_library(&stats);
+        assert_int_equal(stats.images_present, PICTURES);
+        assert_int_equal(stats.vectors, PICTURES);
+    }
+    return fired;
+}
+
+static uint64_t count_calls(const struct scenario *s, enum fault kind)
+{
+    s->prepare();
+    faults_arm(kind, UINT64_MAX, false);
+    assert_int_equal(s->run(), EXIT_DONE);
+    return faults_disarm();
+}
+
+static void fail_all(const struct scenario *s)
+{
+    for (int kind = 0; kind < FAULT_KINDS; kind++) {
+        uint64_t calls = count_calls(s, (enum fault)kind);
+        uint64_t step = at.full || calls <= SPREAD ? 1 : (calls + SPREAD - 1) / SPREAD;
+        for (int persistent = 0; persistent < 2; persistent++)
+            for (uint64_t n = 1 + (uint64_t)kind % step; n <= calls; n += step)
+                fail_one(s, (enum fault)kind, n, persistent);
+        printf("  %-8s %-13s %llu calls, every %lluth failed\n", s->name, fault_names[kind],
+               (unsigned long long)calls, (unsigned long long)step);
+    }
+}
+
+static void index_survives(void **state)
+{
+    (void)state;
+    fail_all(&(struct scenario){"index", run_index, without_library});
+}
+
+static void search_survives(void **state)
+{
+    (void)state;
+    without_library();
+    assert_int_equal(run_index(), EXIT_DONE);
+    fail_all(&(struct scenario){"search", run_search, nothing});
+    remove_caches(); /* which a search makes again where it can */
+    fail_all(&(struct scenario){"search", run_search, remove_caches});
+}
+
+static void check_survives(void **state)
+{
+    (void)state;
+    without_library();
+    assert_int_equal(run_index(), EXIT_DONE);
+    fail_all(&(struct scenario){"check", run_check, remove_caches});
+}
+
+static int begin(void **state)
+{
+    (void)state;
+    const char *full = getenv("EIDETIC_TEST_FULL");
+    at.full = full && !strcmp(full, "1");
+    at.out = dup(1);
+    at.err = dup(2);
+    snprintf(at.base, sizeof at.base, "/dev/shm/eidetic-failures-XXXXXX");
+    if (!mkdtemp(at.base)) {
+        snprintf(at.base, sizeof at.base, "/tmp/eidetic-failures-XXXXXX");
+        assert_non_null(mkdtemp(at.base));
+    }
+    snprintf(at.photos, sizeof at.photos, "%s/photos", at.base);
+    snprintf(at.library, sizeof at.library, "%s/library", at.base);
+    snprintf(at.query, sizeof at.query, "%s/0.png", at.photos);
+    setenv("EIDETIC_LIBRARY", at.library, 1);
+    setenv("XDG_CONFIG_HOME", at.base, 1);
+    assert_int_equal(mkdir(at.photos, 0755), 0);
+    for (int i = 0; i < PICTURES; i++) {
+        struct image img;
+        char path[128];
+        struct rng r = {.state = (uint64_t)i};
+        assert_int_equal(image_alloc(&img, 40, 30, NULL), ST_OK);
+        for (int k = 0; k < 40 * 30 * 3; k++)
+            img.data[k] = (uint8_t)(128 + 40 * rng_normal(&r));
+        snprintf(path, sizeof path, "%s/%d.png", at.photos, i);
+        assert_int_equal(image_write_png(path, &img, NULL, NULL), ST_OK);
+        image_release(&img);
+    }
+    char *made = toy_make("hf_quick", "-failures", NULL, NULL);
+    at.model = path_absolute(made);
+    mem_free(made);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    printf("%llu runs, in %llu of them something failed\n", (unsigned long long)at.runs,
+           (unsigned long long)at.fired);
+    remove_all(at.base);
+    remove_all(at.model);
+    mem_free(at.model);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(index_survives),
+        cmocka_unit_test(search_survives),
+        cmocka_unit_test(check_survives),
+    };
+    if (argc > 1 && !strcmp(argv[1], DECODER_WORKER_ARG))
+        return decoder_worker_main(argc, argv);
+    faults_init();
+    return cmocka_run_group_tests(tests, begin, end);
+}
