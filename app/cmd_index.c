@@ -1,13 +1,16 @@
 /* eidetic index: add or refresh folders. */
 #include "app/index_caption.h"
+#include "app/index_watch.h"
 #include "core/file.h"
 #include "core/progress.h"
 #include "image/image.h"
 #include "indexer/indexer.h"
 #include "search/search.h"
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,7 +18,7 @@
 struct index_args {
     struct option_list exclude;
     bool hidden, symlinks, prune, exact, retry, caption;
-    const char *max_megapixels;
+    const char *max_megapixels, *watch, *shard;
     int batch;
 };
 
@@ -29,6 +32,10 @@ static const struct option_def defs[] = {
      "also what symbolic links point to (loops are noticed)"},
     {"prune", 0, OPT_FLAG, offsetof(struct index_args, prune), NULL,
      "forget files that are gone, and roots that are gone"},
+    {"watch", 0, OPT_OPTIONAL, offsetof(struct index_args, watch), "SECONDS",
+     "go on until Ctrl-C, and index what changes; network drives are looked at every SECONDS (60)"},
+    {"shard", 0, OPT_TEXT, offsetof(struct index_args, shard), "I/N",
+     "only the I-th of N parts of the files, always the same ones"},
     {"exact", 0, OPT_FLAG, offsetof(struct index_args, exact), NULL,
      "decode large JPEGs in full (slower)"},
     {"retry-failed", 0, OPT_FLAG, offsetof(struct index_args, retry), NULL,
@@ -111,6 +118,18 @@ static int print_report(struct app *a, const struct index_report *r)
     return 0;
 }
 
+/* "2/4": the second of four. */
+static int parse_shard(struct app *a, const char *text, struct index_opts *o)
+{
+    char tail;
+    if (!text)
+        return 0;
+    if (sscanf(text, "%9u/%9u%c", &o->shard, &o->shards, &tail) != 2 ||
+        !isdigit((unsigned char)text[0]) || !o->shard || o->shard > o->shards)
+        return app_usage(a, "--shard is I/N, such as 1/4 to 4/4, not \"%.40s\"", text);
+    return 0;
+}
+
 static void warn_left_out(const char *arg)
 {
     struct buf b;
@@ -169,12 +188,44 @@ static int open_library(struct app *a, char **roots)
     return app_open_library(a, *roots ? DB_CREATE : DB_WRITE);
 }
 
+static bool has_news(const struct index_report *r)
+{
+    return r->embedded || r->moved || r->copies || r->missing || r->failed || r->words || r->pruned;
+}
+
+/* quiet: what finds nothing new says nothing. */
+static int index_once(struct app *a, struct index_opts *o, bool quiet)
+{
+    struct view *view = o->ctx;
+    struct index_report r = {0};
+    *view = (struct view){.app = a};
+    progress_init(&view->progress, stderr, "looking at", 0, !a->quiet && !quiet);
+    struct index_parts parts = {a->db, a->session, a->clip, a->decoder};
+    enum status st = index_run(&parts, o, &r, &a->err);
+    progress_finish(&view->progress);
+    if (st && st != ST_INTERRUPTED)
+        return app_fail(a, APP_LIBRARY);
+    struct error kept = a->err;
+    struct db_model m;
+    if (remember_model(a))
+        return 1;
+    struct search_opts so = {.threads = a->threads, .progress = on_step};
+    if (!st && (db_model_get(a->db, clip_info(a->clip)->id, &m, &a->err) ||
+                search_maintain(a->db, m.id, &so, &a->err)))
+        return app_fail(a, APP_LIBRARY);
+    if ((!quiet || has_news(&r)) && print_report(a, &r))
+        return 1;
+    if (r.failed)
+        a->exit = EXIT_UNREADABLE;
+    a->err = kept;
+    return st ? app_fail(a, APP_LIBRARY) : 0;
+}
+
 static int index_folders(struct app *a, const struct index_args *args, char **roots,
                          const char **excludes, uint64_t max_pixels, struct index_tagger *tagger)
 {
     int batch = args->batch ? args->batch : INDEX_BATCH;
     struct view view = {.app = a};
-    struct index_report r = {0};
     struct index_opts o = {.roots = (const char *const *)roots,
                            .n_roots = a->rest.n,
                            .walk = {.exclude_dirs = args->exclude.n ? excludes : NULL,
@@ -188,41 +239,30 @@ static int index_folders(struct app *a, const struct index_args *args, char **ro
                            .progress = on_progress,
                            .warn = on_warn,
                            .ctx = &view};
+    struct watch *watch = NULL;
     if (batch > 4096)
         return app_usage(a, "--batch-size is at most 4096");
-    if (open_library(a, roots) ||
-        app_open_model(a, &(struct clip_opts){.no_text = !args->caption}) ||
-        app_open_decoder(a, a->threads, 2 * batch + 2 * a->threads, args->exact, max_pixels) ||
-        app_open_session(a) ||
-        (args->caption && (app_find_model_row(a) || index_tagger_open(a, tagger))))
+    if (parse_shard(a, args->shard, &o) ||
+        (args->watch && index_watch_open(a, args->watch, &o, &watch)))
         return 1;
     if (args->caption) {
         o.embedded = index_tagger_put;
         o.embedded_ctx = tagger;
     }
-    progress_init(&view.progress, stderr, "looking at", 0, !a->quiet);
-    struct index_parts parts = {a->db, a->session, a->clip, a->decoder};
-    enum status st = index_run(&parts, &o, &r, &a->err);
-    progress_finish(&view.progress);
-    if (st && st != ST_INTERRUPTED)
-        return app_fail(a, APP_LIBRARY);
-    struct error kept = a->err;
-    struct db_model m;
-    if (remember_model(a))
-        return 1;
-    struct search_opts so = {.threads = a->threads, .progress = on_step};
-    if (!st && (db_model_get(a->db, clip_info(a->clip)->id, &m, &a->err) ||
-                search_maintain(a->db, m.id, &so, &a->err)))
-        return app_fail(a, APP_LIBRARY);
-    if (args->caption)
+    int failed =
+        open_library(a, roots) ||
+        app_open_model(a, &(struct clip_opts){.no_text = !args->caption}) ||
+        app_open_decoder(a, a->threads, 2 * batch + 2 * a->threads, args->exact, max_pixels) ||
+        app_open_session(a) ||
+        (args->caption && (app_find_model_row(a) || index_tagger_open(a, tagger))) ||
+        index_once(a, &o, false);
+    if (!failed && args->caption)
         log_info("%zu pictures tagged; those that were indexed before: eidetic caption --write db",
                  tagger->tagged);
-    if (print_report(a, &r))
-        return 1;
-    if (r.failed)
-        a->exit = EXIT_UNREADABLE;
-    a->err = kept;
-    return st ? app_fail(a, APP_LIBRARY) : 0;
+    while (!failed && watch)
+        failed = index_watch_next(a, watch) || index_once(a, &o, true);
+    watch_close(watch);
+    return failed;
 }
 
 static int run(struct app *a, int argc, char **argv)
@@ -271,5 +311,7 @@ const struct command cmd_index = {
     "  eidetic index ~/Pictures\n"
     "  eidetic index --exclude-dir thumbnails ~/Pictures /mnt/camera\n"
     "  eidetic index --caption ~/Pictures   tags too\n"
-    "  eidetic index --json                 one JSON line at the end",
+    "  eidetic index --watch                go on, and index what changes\n"
+    "  eidetic index --json                 one JSON line at the end (with --watch one for each "
+    "change)",
     run};

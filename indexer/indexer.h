@@ -46,11 +46,12 @@ struct index_parts {
 struct index_opts {
     const char *const *roots; /* absolute; none = every known root */
     size_t n_roots;
-    struct walk_opts walk; /* want is set by index_run */
-    int batch_size;        /* 0 = INDEX_BATCH */
-    bool exact;            /* pixels come from full decodes: recorded beside the vector */
-    bool prune;            /* forget what is missing, vanished roots too */
-    bool retry_failed;     /* try files again that failed before and have not changed */
+    struct walk_opts walk;  /* want is set by index_run */
+    int batch_size;         /* 0 = INDEX_BATCH */
+    bool exact;             /* pixels come from full decodes: recorded beside the vector */
+    bool prune;             /* forget what is missing, vanished roots too */
+    unsigned shard, shards; /* only the shard-th of so many parts, from 1 on; 0 = all */
+    bool retry_failed;      /* try files again that failed before and have not changed */
     const volatile sig_atomic_t *stop; /* set by a signal handler; NULL = never */
     void (*progress)(void *ctx, const struct index_report *r); /* may be NULL */
     void (*warn)(void *ctx, const char *sentence);             /* may be NULL */

@@ -7,10 +7,12 @@
 #include "indexer/indexer_int.h"
 #include <string.h>
 #include <sys/stat.h>
+#include <xxhash.h>
 
 struct scan {
     struct index_run *run;
     struct db_file_table table;
+    const char *path; /* of the root */
     int64_t root;
     uint64_t files;
     char **keep; /* folders that could not be read: what is below them stays as it was */
@@ -67,6 +69,16 @@ static enum status is_settled(struct scan *s, const struct walk_file *f,
     return st;
 }
 
+/* By the path below the root, so that a drive has the same shards wherever it is mounted. */
+static bool in_shard(const struct scan *s, const char *path)
+{
+    const struct index_opts *o = s->run->o;
+    const char *below = path + strlen(s->path);
+    while (*below == '/')
+        below++;
+    return !o->shards || XXH3_64bits(below, strlen(below)) % o->shards == o->shard - 1;
+}
+
 static enum status on_file(void *ctx, const struct walk_file *f, struct error *err)
 {
     struct scan *s = ctx;
@@ -74,11 +86,13 @@ static enum status on_file(void *ctx, const struct walk_file *f, struct error *e
     if (index_stopped(run))
         return error_set(err, ST_INTERRUPTED, "interrupted");
     s->files++;
-    if (++run->r->scanned % 256 == 0)
-        index_report_progress(run);
     struct db_file_row *row = db_file_table_find(&s->table, f->path);
     if (row)
         row->seen = true;
+    if (!in_shard(s, f->path))
+        return ST_OK;
+    if (++run->r->scanned % 256 == 0)
+        index_report_progress(run);
     bool settled;
     enum status st = is_settled(s, f, row, &settled, err);
     if (!st && settled && row->image && row->sidecars != f->sidecars)
@@ -214,8 +228,8 @@ static void leave_to_others(struct scan *s, const char *const *inside)
 
 static enum status scan_root(struct index_run *run, size_t i, struct error *err)
 {
-    struct scan s = {.run = run, .err = err};
     const char *root = run->roots.root[i].path, **inside = NULL;
+    struct scan s = {.run = run, .err = err, .path = root};
     struct walk_opts walk = run->o->walk;
     struct stat sb;
     enum status st = index_roots_inside(&run->roots, i, &inside, err);

@@ -233,6 +233,8 @@ static enum status visit_dir(struct walk *w, const char *dir, struct error *err)
     }
     if (w->o->stopped && w->o->stopped(w->ctx))
         return error_set(err, ST_INTERRUPTED, "interrupted");
+    if (w->o->on_dir)
+        w->o->on_dir(w->o->dir_ctx, dir);
     st = names_read(&l, dir, &e);
     bool pushed = !st && !(st = ignore_push(&w->ignore, dir, &e));
     w->depth++;

@@ -20,8 +20,10 @@ struct walk_opts {
     bool (*want)(const char *path);      /* NULL = every regular file */
     bool (*is_second)(const char *name); /* such a file is left out where one with the same stem */
     bool (*is_first)(
-        const char *name);      /* lies in its folder: a raw file beside its JPEG; or NULL */
-    const char *const *skip;    /* paths left out, NULL-terminated; NULL = none */
+        const char *name);   /* lies in its folder: a raw file beside its JPEG; or NULL */
+    const char *const *skip; /* paths left out, NULL-terminated; NULL = none */
+    void (*on_dir)(void *dir_ctx, const char *dir); /* before a folder is read; NULL = not asked */
+    void *dir_ctx;
     bool (*stopped)(void *ctx); /* asked in each folder; true ends with ST_INTERRUPTED */
 };
 extern const char *const walk_default_excludes[];
