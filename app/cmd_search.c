@@ -7,10 +7,12 @@
 #include <string.h>
 
 /* The first ones are for queries of several terms or lines, which `similar` does not have. */
-enum { SEARCH_ONLY = 6 };
+enum { SEARCH_ONLY = 7 };
 static const struct option_def defs[] = {
     {"add", 'a', OPT_PAIR, 0, "Q", "add a sentence or picture to the query (repeatable)"},
     {"subtract", 's', OPT_PAIR, 0, "Q", "take one away (repeatable)"},
+    {"interactive", 'i', OPT_FLAG, offsetof(struct search_args, interactive), NULL,
+     "answers while you type; Enter prints the chosen path"},
     {"batch", 0, OPT_TEXT, offsetof(struct search_args, batch), "FILE",
      "answer one query a line of FILE (- is standard input)"},
     {"or-generate", 0, OPT_OPTIONAL, offsetof(struct search_args, or_generate), "N",
@@ -50,7 +52,11 @@ static int run_search(struct app *a, int argc, char **argv)
     struct search_args args = {.top = 10};
     struct search_run run = {.args = &args};
     if (!app_begin(a, &cmd_search, defs, &args, argc, argv) && !search_parse_args(a, &run)) {
-        if (args.batch)
+        if (args.interactive && (args.batch || args.or_generate || a->json))
+            app_usage(a, "--interactive does not go with --batch, --or-generate or --json");
+        else if (args.interactive)
+            search_live(a, &run);
+        else if (args.batch)
             search_batch(a, &run);
         else
             search_once(a, &run);
@@ -103,6 +109,7 @@ const struct command cmd_search = {
     "  eidetic search 'a beach (tag:dog OR tag:cat) NOT path:2018'\n"
     "  eidetic search '\"lake garda\" date:2019..2021' --explain\n"
     "  eidetic search \"a fox in the snow\" --or-generate --checkpoint ~/sd/v1-5.safetensors\n"
+    "  eidetic search -i                              answers while you type\n"
     "  eidetic search cat -f -0 | xargs -0 cp -t /tmp/cats\n"
     "  eidetic search --batch questions.txt --json --folder ~/Pictures/family\n\n"
     "--batch answers in the order of the lines and passes over empty ones. A table begins with "

@@ -13,40 +13,38 @@ struct search_args {
     int top;
     bool files, null, strict, explain, dry_run;
     const char *min_score, *folder, *after, *before, *camera, *near, *batch, *generated;
+    const char *date;
+    bool dedup, interactive;
     const char *or_generate, *checkpoint; /* or_generate: NULL, "" or a number */
     struct option_list tags;
 };
 
 /* Which pictures: rows of an option table whose struct begins with a struct search_args. */
-#define SEARCH_FILTER_OPTIONS(top_default)                                                         \
-    {"top",   't',                                                                                 \
-     OPT_INT, offsetof(struct search_args, top),                                                   \
-     "N",     "how many results (" top_default ")"},                                               \
-        {"min-score", 0,                                                                           \
-         OPT_TEXT,    offsetof(struct search_args, min_score),                                     \
-         "X",         "only results whose cosine is at least X"},                                  \
-        {"folder", 0,                                                                              \
-         OPT_TEXT, offsetof(struct search_args, folder),                                           \
-         "DIR",    "only pictures below DIR"},                                                     \
-        {"after",  0,                                                                              \
-         OPT_TEXT, offsetof(struct search_args, after),                                            \
-         "DATE",   "taken on DATE or later (2019, 2019-05, 2019-05-04T13:00)"},                    \
-        {"before", 0,                                                                              \
-         OPT_TEXT, offsetof(struct search_args, before),                                           \
-         "DATE",   "taken on DATE or earlier"},                                                    \
-        {"camera", 0,                                                                              \
-         OPT_TEXT, offsetof(struct search_args, camera),                                           \
-         "S",      "taken with a camera or lens whose name holds S"},                              \
-        {"tag",    0,                                                                              \
-         OPT_LIST, offsetof(struct search_args, tags),                                             \
-         "T",      "only pictures with this tag (repeatable: with all of them)"},                  \
-        {"generated",   0,                                                                         \
-         OPT_TEXT,      offsetof(struct search_args, generated),                                   \
-         "only|no|any", "generated pictures: only them, none of them, or any (any)"},              \
-    {                                                                                              \
-        "near", 0, OPT_TEXT, offsetof(struct search_args, near), "LAT,LON,KM",                     \
-            "taken at most KM kilometres from there"                                               \
-    }
+/* clang-format off */
+#define SEARCH_FILTER_OPTIONS(top_default) \
+    {"top", 't', OPT_INT, offsetof(struct search_args, top), "N", \
+     "how many results (" top_default ")"}, \
+    {"min-score", 0, OPT_TEXT, offsetof(struct search_args, min_score), "X", \
+     "only results whose cosine is at least X"}, \
+    {"folder", 0, OPT_TEXT, offsetof(struct search_args, folder), "DIR", \
+     "only pictures below DIR"}, \
+    {"date", 0, OPT_TEXT, offsetof(struct search_args, date), "WHEN", \
+     "taken then: 2019, \"july 2019\", \"last summer\", yesterday, \"3 weeks ago\""}, \
+    {"after", 0, OPT_TEXT, offsetof(struct search_args, after), "WHEN", \
+     "taken then or later"}, \
+    {"before", 0, OPT_TEXT, offsetof(struct search_args, before), "WHEN", \
+     "taken then or earlier"}, \
+    {"camera", 0, OPT_TEXT, offsetof(struct search_args, camera), "S", \
+     "taken with a camera or lens whose name holds S"}, \
+    {"near", 0, OPT_TEXT, offsetof(struct search_args, near), "LAT,LON,KM", \
+     "taken at most KM kilometres from there"}, \
+    {"tag", 0, OPT_LIST, offsetof(struct search_args, tags), "T", \
+     "only pictures with this tag (repeatable: with all of them)"}, \
+    {"generated", 0, OPT_TEXT, offsetof(struct search_args, generated), "only|no|any", \
+     "generated pictures: only them, none of them, or any (any)"}, \
+    {"dedup", 0, OPT_FLAG, offsetof(struct search_args, dedup), NULL, \
+     "of results that are nearly alike, only the best"}
+/* clang-format on */
 
 struct search_maker; /* search_generate.c */
 struct search_run;
@@ -72,6 +70,9 @@ struct search_run {
 int search_parse_args(struct app *a, struct search_run *run);
 int search_build_query(struct app *a, struct query *q);
 char *search_text(const struct app *a);
+
+/* search_live.c */
+int search_live(struct app *a, struct search_run *run);
 
 bool search_has_text(const struct query *q);
 int search_open_all(struct app *a, struct search_run *run, bool text);

@@ -16,6 +16,28 @@ static int parse_near(struct app *a, const char *text, struct db_filter *f)
     return 0;
 }
 
+/* --date is both ends at once. */
+static int parse_dates(struct app *a, const struct search_args *args, struct db_filter *f)
+{
+    const char *after = args->after ? args->after : args->date;
+    const char *before = args->before ? args->before : args->date, *bad = NULL;
+    int64_t now = db_wall_clock(), other;
+    if (args->date && (args->after || args->before))
+        return app_usage(a, "--date does not go with --after or --before");
+    f->has_after = after != NULL;
+    f->has_before = before != NULL;
+    if (after && !db_parse_when(after, now, &f->after, &other))
+        bad = after;
+    else if (before && !db_parse_when(before, now, &other, &f->before))
+        bad = before;
+    if (!bad)
+        return 0;
+    return app_usage(a,
+                     "\"%.40s\" is not a date such as 2019, 2019-05-04, \"july 2019\" or \"last "
+                     "summer\"",
+                     bad);
+}
+
 static int parse_filter(struct app *a, struct search_run *run)
 {
     const struct search_args *args = run->args;
@@ -31,14 +53,8 @@ static int parse_filter(struct app *a, struct search_run *run)
     f->also = run->tags;
     f->folder = run->folder;
     f->camera = args->camera;
-    f->has_after = args->after != NULL;
-    f->has_before = args->before != NULL;
-    if (args->after && !db_parse_time(args->after, false, &f->after))
-        return app_usage(a, "--after is a date such as 2019 or 2019-05-04, not \"%.40s\"",
-                         args->after);
-    if (args->before && !db_parse_time(args->before, true, &f->before))
-        return app_usage(a, "--before is a date such as 2019 or 2019-05-04, not \"%.40s\"",
-                         args->before);
+    if (parse_dates(a, args, f))
+        return 1;
     const char *g = args->generated ? args->generated : "any";
     f->generated = !strcmp(g, "only") ? DB_GENERATED_ONLY
                    : !strcmp(g, "no") ? DB_GENERATED_NO

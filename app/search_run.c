@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define DEDUP_COSINE 0.92F /* as duplicates' default for near ones */
+enum { DEDUP_DEEPEST = 4096 };
+
 bool search_has_text(const struct query *q)
 {
     for (size_t i = 0; i < q->n; i++)
@@ -126,15 +129,15 @@ static const char *words_alone(const struct query *q)
                : NULL;
 }
 
-/* The hits in their order, and whether one fits by itself. */
-static int rank_hits(struct app *a, struct search_run *run, const struct query *q,
-                     const float *vector, const struct db_filter *filter, struct search_result *r,
-                     struct search_view *v)
+/* The k best in their order, and whether one fits by itself. *all: there are no more. */
+static int rank_deep(struct app *a, struct search_run *run, const struct query *q,
+                     const float *vector, const struct db_filter *filter, size_t k,
+                     struct search_result *r, struct search_view *v, bool *all)
 {
-    size_t k = (size_t)run->args->top, least = v->fused ? SEARCH_FUSE : 10;
-    k = k < least ? least : k;
+    search_result_release(r);
     if (search_topk(run->search, vector, filter, k, r, &a->err))
         return app_fail(a, APP_LIBRARY);
+    *all = r->n < k;
     if (judge_result(a, run, q, r, v))
         return 1;
     if (v->fused && search_fuse(run->search, q->terms[0].text, vector, filter, r, &a->err))
@@ -147,7 +150,25 @@ static int rank_hits(struct app *a, struct search_run *run, const struct query *
             r->hits[kept++] = r->hits[i];
     r->n = kept;
     v->fits = v->fits && kept; /* what --min-score leaves out does not fit */
+    if (run->args->dedup && search_dedup(run->search, r, DEDUP_COSINE, &a->err))
+        return app_fail(a, APP_LIBRARY);
     return 0;
+}
+
+/* Deeper where --dedup left too few. */
+static int rank_hits(struct app *a, struct search_run *run, const struct query *q,
+                     const float *vector, const struct db_filter *filter, struct search_result *r,
+                     struct search_view *v)
+{
+    size_t top = (size_t)run->args->top, k = v->fused ? SEARCH_FUSE : 10;
+    bool all = false;
+    int failed = 0;
+    for (k = k < top ? top : k; !failed; k *= 2) {
+        failed = rank_deep(a, run, q, vector, filter, k, r, v, &all);
+        if (!run->args->dedup || all || r->n >= top || k > DEDUP_DEEPEST)
+            break;
+    }
+    return failed;
 }
 
 /* Where pictures may be made, only photographs are judged: a generated one counts by its prompt. */

@@ -63,6 +63,13 @@ enum status db_image_paths_each(struct db *db, int64_t id,
  * ("2019" -> 2019-12-31T23:59:59), for --before. */
 bool db_parse_time(const char *text, bool end, int64_t *seconds);
 
+/* What db_parse_time reads, and dates as people write them: "july 2019", "4 july", "last summer",
+ * "yesterday", "3 weeks ago" (db/when_words.c). now: db_wall_clock(), what a clock on the wall
+ * shows, as if it were UTC; so are dates without an offset stored. The first and the last second of
+ * it. */
+bool db_parse_when(const char *text, int64_t now, int64_t *from, int64_t *to);
+int64_t db_wall_clock(void);
+
 enum db_generated { DB_GENERATED_ANY = 0, DB_GENERATED_NO, DB_GENERATED_ONLY };
 /* All-zero: every content that a present file holds. Conditions are joined by AND. */
 struct db_filter {

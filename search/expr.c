@@ -184,14 +184,15 @@ static void say(struct buf *b, const struct token *t)
     buf_append(b, t->text, t->n);
 }
 
-/* 2019, 2019-05..2019-07 */
+/* 2019, 2019-05..2019-07, "last summer" */
 static enum status read_date(struct parser *p, struct db_expr *x)
 {
     char *dots = strstr(x->text, "..");
     if (dots)
         *dots = 0;
-    if (!db_parse_time(x->text, false, &x->from) ||
-        !db_parse_time(dots ? dots + 2 : x->text, true, &x->to))
+    int64_t now = db_wall_clock(), other;
+    if (!db_parse_when(x->text, now, &x->from, &other) ||
+        !db_parse_when(dots ? dots + 2 : x->text, now, &other, &x->to))
         return error_set(p->err, ST_USAGE,
                          "date: takes a date such as 2019 or 2019-05..2019-07, not \"%.40s\"",
                          x->text);

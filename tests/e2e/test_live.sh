@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# search --interactive in a pseudo-terminal: what is typed is answered, Enter prints the path, Escape leaves.
+# shellcheck source=tests/e2e/lib.sh
+. "${EIDETIC_SOURCE:-$(dirname "$0")/../..}/tests/e2e/lib.sh"
+command -v script >/dev/null || skip_all "no script(1) here"
+photos=$(sample_copy)
+eidetic index "$photos"
+export EIDETIC
+
+# types KEYS: KEYS arrive a little apart; the path chosen is in $TMP/chosen, the screen in $TMP/screen.
+types() {
+    local i
+    LAST="-i, typing $1"
+    { sleep 1; for ((i = 0; i < ${#1}; i++)); do
+        printf '%s' "${1:i:1}"
+        sleep 0.05
+    done; sleep 0.5; printf '%b' "$2"; sleep 1; } |
+        timeout 60 script -qec '"$EIDETIC" search -i >"$TMP/chosen"; echo $? >"$TMP/code"' /dev/null >"$TMP/screen" 2>"$TMP/err"
+    RC=$(cat "$TMP/code")
+    cp "$TMP/chosen" "$TMP/out"
+}
+t "Enter prints the best picture for what was typed"
+types "otters by the water" '\r'
+assert_exit 0
+assert_eq "$(cat "$TMP/out")" "$photos/oakland-zoo-otters.jpg"
+assert_contains "$TMP/screen" "oakland-zoo-otters.jpg"
+
+t "the arrow keys choose another"
+types "otters by the water" '\033[B\r'
+assert_exit 0
+assert_true grep -q "^$photos/" "$TMP/out"
+assert_lacks out otters
+
+t "Escape and Ctrl-C leave without an answer"
+types "otters" '\033'
+assert_exit 130
+assert_eq "$(cat "$TMP/out")" ""
+types "otters" '\003'
+assert_exit 130
+
+t "what cannot be read yet is said, and typing goes on"
+types '(otters' '\r'
+assert_true test -s "$TMP/screen"
+
+t "it wants a terminal, and nothing that is not typed"
+eidetic search -i --json
+assert_exit 2
+eidetic search -i one two
+assert_exit 2
+run setsid "$EIDETIC" search -i
+assert_exit 2
+assert_err "needs a terminal"
+done_testing
