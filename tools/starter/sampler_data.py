@@ -8,6 +8,7 @@ OUT: latents.npy [2n, 32, 8, 8] f16 (each picture, then each mirrored), sentence
 """
 import io
 import json
+import multiprocessing
 import os
 import sys
 import tarfile
@@ -47,36 +48,46 @@ def sources(folder, extra):
             yield square(Image.open(io.BytesIO(tar.extractfile(f).read())).convert("RGB")), texts, kind
 
 
+def start(folder):
+    global enc, dec
+    torch.set_num_threads(1)
+    enc, dec = taef.load(folder)
+
+
+def encode(batch):
+    """Latents of the pictures, then of the mirrored ones, and the squared error of the first eight."""
+    x = torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        with torch.autocast("cpu", torch.bfloat16):
+            z = enc(torch.cat([x, x.flip(3)]).contiguous(memory_format=torch.channels_last)).float()
+        error = ((dec(z[:8]).clamp(0, 1) - x[:8]) ** 2).mean((1, 2, 3))
+    return z[:len(x)].numpy().astype(np.float16), z[len(x):].numpy().astype(np.float16), error.numpy()
+
+
 def main():
     folder, extra, out = sys.argv[1:4]
-    torch.set_num_threads(2)
-    enc, dec = taef.load(folder + "/taef2")
-    plain, mirrored, about, error = [], [], [], []
-    batch = []
+    about = []
 
-    def flush():
-        x = torch.from_numpy(np.stack([np.asarray(b) for b in batch])).permute(0, 3, 1, 2).float() / 255
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            z = enc(torch.cat([x, x.flip(3)]).contiguous(memory_format=torch.channels_last)).float()
-        if len(error) < 20:
-            with torch.no_grad():
-                error.append(((dec(z[:len(batch)]).clamp(0, 1) - x) ** 2).mean((1, 2, 3)))
-        z = z.numpy().astype(np.float16)
-        plain.append(z[:len(batch)])
-        mirrored.append(z[len(batch):])
-        batch.clear()
+    def batches():
+        batch = []
+        for img, texts, kind in sources(folder, extra):
+            batch.append(np.asarray(img))
+            about.append({"texts": texts, "kind": kind})
+            if len(batch) == 64:
+                yield np.stack(batch)
+                batch = []
+        if batch:
+            yield np.stack(batch)
 
-    for img, texts, kind in sources(folder, extra):
-        batch.append(img)
-        about.append({"texts": texts, "kind": kind})
-        if len(batch) == 64:
-            flush()
-            if len(about) % 6400 == 0:
-                print(len(about), flush=True)
-    if batch:
-        flush()
+    plain, mirrored, error = [], [], []
+    with multiprocessing.Pool(2, start, (folder + "/taef2",)) as pool:      # one thread each: two in one process wait for each other
+        for parts in pool.imap(encode, batches()):
+            for where, part in zip((plain, mirrored, error), parts):
+                where.append(part)
+            if len(plain) % 100 == 0:
+                print(len(plain) * 64, flush=True)
     z = np.concatenate(plain + mirrored)
-    print(len(about), "pictures; PSNR of the first", f"{float((-10 * torch.log10(torch.cat(error))).mean()):.1f} dB")
+    print(len(about), "pictures; PSNR", f"{float((-10 * np.log10(np.concatenate(error))).mean()):.1f} dB")
     np.save(out + "/latents.npy", z)
     np.save(out + "/stats.npy", np.stack([z[::7].astype(np.float32).mean((0, 2, 3)), z[::7].astype(np.float32).std((0, 2, 3))]))
     json.dump(about, open(out + "/sentences.json", "w"))
