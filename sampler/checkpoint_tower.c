@@ -75,6 +75,12 @@ enum status checkpoint_open_tower(struct checkpoint *c, const char *path, struct
         c->text.v.context = i->context;
         c->text.v.t.width = i->text_width;
         c->text.v.t.layers = i->text_layers;
+        char *name = mem_strdup(i->name); /* "starter", not the folder's "sampler" */
+        if (!name)
+            st = error_set(err, ST_NOMEM, "%s: out of memory", path);
+        else
+            mem_free(c->name);
+        c->name = name ? name : c->name;
     }
     mem_free(model);
     mem_free(whole);
