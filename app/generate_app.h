@@ -14,7 +14,7 @@
 struct generate_args {
     const char *negative, *seed, *sampler, *schedule, *rng, *output, *prediction, *checkpoint;
     const char *lora_dir, *embeddings_dir, *vae, *taesd, *wildcards_dir;
-    int width, height, steps, count, clip_skip, best_of;
+    int width, height, steps, count, clip_skip, best_of, quality;
     double guidance;
     bool no_file;
     struct generate_picture picture; /* its options */

@@ -54,6 +54,8 @@ static int read_job(struct app *a, const struct generate_args *g, const char *pr
         return app_usage(a, "--width, --height, --steps and --clip-skip are at least 1");
     if (g->best_of < 1 || g->best_of > 1000)
         return app_usage(a, "--best-of is from 1 to 1000");
+    if (g->quality < 1 || g->quality > 100)
+        return app_usage(a, "--quality is from 1 to 100");
     if (g->count < 1 || g->count > 100000)
         return app_usage(a, "--batch-count is from 1 to 100000");
     if (!utf8_valid(job->prompt, strlen(job->prompt)) ||
@@ -273,11 +275,10 @@ static int write_picture(struct generate_run *r, const struct image *img, struct
         text = generate_more_text(&job, text);
     if (text)
         text = generate_picture_text(&r->source, text);
-    const char *const pairs[] = {"parameters", text, NULL};
     int failed = 0;
     if (!text) {
         failed = app_no_memory(a);
-    } else if (image_write_png(m->path, img, pairs, &a->err)) {
+    } else if (image_write_generated(m->path, img, text, r->args->quality, &a->err)) {
         failed = app_fail(a, APP_LIBRARY);
     }
     mem_free(text);

@@ -99,8 +99,9 @@ enum status generate_check_pattern(const char *pattern, int count, struct error 
 {
     size_t len = 0;
     const char *number = number_in(pattern, &len);
-    if (!path_has_ext(pattern, "png"))
-        return error_set(err, ST_USAGE, "%.150s: pictures are written as .png", pattern);
+    if (!image_name_written(pattern))
+        return error_set(err, ST_USAGE, "%.150s: pictures are written as .png, .jpg or .webp",
+                         pattern);
     if (stray_percent(number ? number + len : pattern))
         return error_set(err, ST_USAGE,
                          "%.150s: %%d or %%03d, once, is the picture's number, %%%% a percent sign",

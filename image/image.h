@@ -97,5 +97,10 @@ enum status image_write_png(const char *path, const struct image *img, const cha
                             struct error *err); /* text: key, value, ..., NULL; or NULL */
 enum status image_write_jpeg(const char *path, const struct image *img, int quality,
                              struct error *err);
+/* A generated picture with its text (image/parameters.h): .png has it in a chunk, .jpg and .webp in
+ * EXIF's UserComment. quality 1 to 100, not of PNG. Never replaces a file (ST_USAGE). */
+enum status image_write_generated(const char *path, const struct image *img, const char *text,
+                                  int quality, struct error *err);
+bool image_name_written(const char *path); /* by its extension: one of these? */
 
 #endif

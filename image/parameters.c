@@ -134,13 +134,24 @@ static uint32_t unit16(const uint8_t *p, bool big)
     return big ? (uint32_t)p[0] << 8 | p[1] : (uint32_t)p[1] << 8 | p[0];
 }
 
+/* Such a text is ASCII for the greater part: which of two neighbours is zero more often? */
+static bool high_first(const uint8_t *p, size_t n)
+{
+    size_t zeros[2] = {0};
+    for (size_t i = 0; i + 1 < n; i += 2) {
+        zeros[0] += p[i] == 0;
+        zeros[1] += p[i + 1] == 0;
+    }
+    return zeros[0] > zeros[1];
+}
+
 static bool put_utf16(char out[PARAMETERS_MAX], const uint8_t *p, size_t n)
 {
     size_t len = 0;
     if (n < 2)
         return false;
     bool mark = unit16(p, true) == 0xFEFF || unit16(p, false) == 0xFEFF;
-    bool big = mark ? p[0] == 0xFE : p[0] == 0; /* such a text begins with an ASCII letter */
+    bool big = mark ? p[0] == 0xFE : high_first(p, n);
     for (size_t i = mark ? 2 : 0; i + 1 < n; i += 2) {
         char one[4];
         uint32_t c = unit16(p + i, big);

@@ -1,17 +1,14 @@
-/* PNG and JPEG writers. The file is made in memory and then put in place in one step (core/file.h),
- * so that no reader ever sees half a picture. */
+/* Writing PNG, and what a generator made in the format of its name. The file is made in memory and
+ * then put in place in one step (core/file.h), so that no reader ever sees half a picture. */
 #include "core/buf.h"
 #include "core/file.h"
 #include "core/path.h"
 #include "image/codec.h"
-#include <jpeglib.h>
+#include "image/write.h"
 #include <png.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
-
-/* The largest file that is ever written: far above any picture that we make. */
-#define WRITE_MAX ((size_t)2 << 30)
 
 struct png_out {
     png_structp png;
@@ -135,106 +132,29 @@ enum status image_write_png(const char *path, const struct image *img, const cha
     return o.st;
 }
 
-struct jpeg_out {
-    struct jpeg_compress_struct c; /* first: the callbacks cast back from it */
-    struct jpeg_error_mgr errors;
-    struct jpeg_destination_mgr to;
-    JOCTET block[16384];
-    struct buf file;
-    jmp_buf out;
-    const char *name;
-    struct error *err;
-    enum status st;
-};
-
-static void jpeg_fail(j_common_ptr c)
+bool image_name_written(const char *path)
 {
-    struct jpeg_out *o = (struct jpeg_out *)c;
-    char text[JMSG_LENGTH_MAX];
-    c->err->format_message(c, text);
-    if (!o->st)
-        o->st = error_set(o->err, ST_INTERNAL, "%s: JPEG: %s", o->name, text);
-    longjmp(o->out, 1);
+    return path_has_ext(path, "png") || path_has_ext(path, "webp") || image_name_is_jpeg(path);
 }
 
-static void jpeg_quiet(j_common_ptr c, int level)
-{
-    (void)c;
-    (void)level;
-}
-
-static void jpeg_start_block(j_compress_ptr c)
-{
-    struct jpeg_out *o = (struct jpeg_out *)c;
-    o->to.next_output_byte = o->block;
-    o->to.free_in_buffer = sizeof o->block;
-}
-
-static void jpeg_put(struct jpeg_out *o, size_t n)
-{
-    if (buf_append(&o->file, o->block, n))
-        return;
-    o->st = error_set(o->err, ST_NOMEM, "%s: out of memory", o->name);
-    longjmp(o->out, 1);
-}
-
-static boolean jpeg_block_full(j_compress_ptr c)
-{
-    struct jpeg_out *o = (struct jpeg_out *)c;
-    jpeg_put(o, sizeof o->block);
-    jpeg_start_block(c);
-    return TRUE;
-}
-
-static void jpeg_last_block(j_compress_ptr c)
-{
-    struct jpeg_out *o = (struct jpeg_out *)c;
-    jpeg_put(o, sizeof o->block - o->to.free_in_buffer);
-}
-
-static void jpeg_encode(struct jpeg_out *o, const struct image *img, int quality)
-{
-    if (setjmp(o->out))
-        return;
-    jpeg_create_compress(&o->c);
-    o->to = (struct jpeg_destination_mgr){.init_destination = jpeg_start_block,
-                                          .empty_output_buffer = jpeg_block_full,
-                                          .term_destination = jpeg_last_block};
-    o->c.dest = &o->to;
-    o->c.image_width = (JDIMENSION)img->width;
-    o->c.image_height = (JDIMENSION)img->height;
-    o->c.input_components = 3;
-    o->c.in_color_space = JCS_RGB;
-    jpeg_set_defaults(&o->c);
-    jpeg_set_quality(&o->c, quality, TRUE);
-    jpeg_start_compress(&o->c, TRUE);
-    while (o->c.next_scanline < o->c.image_height) {
-        JSAMPROW row = img->data + (size_t)o->c.next_scanline * (size_t)img->width * 3;
-        jpeg_write_scanlines(&o->c, &row, 1);
-    }
-    jpeg_finish_compress(&o->c);
-}
-
-enum status image_write_jpeg(const char *path, const struct image *img, int quality,
-                             struct error *err)
+enum status image_write_generated(const char *path, const struct image *img, const char *text,
+                                  int quality, struct error *err)
 {
     char name[IMAGE_NAME_CAP];
-    struct jpeg_out *o = mem_zalloc(sizeof *o);
+    struct buf exif, file;
+    const char *const pairs[] = {"parameters", text, NULL};
+    if (path_has_ext(path, "png"))
+        return image_write_png(path, img, pairs, err);
     image_safe_name(name, sizeof name, path);
-    if (!o)
-        return error_set(err, ST_NOMEM, "%s: out of memory", name);
-    o->name = name;
-    o->err = err;
-    o->c.err = jpeg_std_error(&o->errors);
-    o->errors.error_exit = jpeg_fail;
-    o->errors.emit_message = jpeg_quiet;
-    buf_init(&o->file, WRITE_MAX);
-    jpeg_encode(o, img, quality);
-    enum status st = o->st;
+    buf_init(&exif, EXIF_WRITE_MAX);
+    buf_init(&file, WRITE_MAX);
+    enum status st = exif_write_parameters(&exif, text, name, err);
     if (!st)
-        st = file_write_atomic(path, o->file.data, o->file.len, err);
-    jpeg_destroy_compress(&o->c);
-    buf_release(&o->file);
-    mem_free(o);
+        st = path_has_ext(path, "webp") ? webp_encode(&file, img, quality, &exif, name, err)
+                                        : jpeg_encode(&file, img, quality, &exif, name, err);
+    if (!st)
+        st = file_write_new(path, file.data, file.len, err);
+    buf_release(&exif);
+    buf_release(&file);
     return st;
 }

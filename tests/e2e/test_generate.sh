@@ -59,6 +59,26 @@ wild "__../outside__ ____ snake__case" 1 plain-words.png
 assert_exit 0
 assert_true grep -qa '__../outside__ ____ snake__case' plain-words.png
 
+t "JPEG and WebP carry the same text, in EXIF, and are read back"
+for name in boat.jpg boat.webp; do
+    eidetic generate "日本の 🦊 (red:1.3) boat" -n "blurry" --model "$toy" -W 48 -H 32 --steps 3 --seed 42 -o $name --quality 95
+    assert_exit 0
+    eidetic info --json "$name"
+    assert_json '.prompt == "日本の 🦊 (red:1.3) boat" and .seed == 42 and .generated'
+    eidetic generate --from $name --model "$toy" --no-file --quality 95 -o "again-$name"
+    assert_exit 0
+    assert_true cmp $name "again-$name"
+    eidetic generate x --model "$toy" -W 16 -H 16 --steps 1 -o $name
+    assert_exit 2
+    assert_err "never overwritten"
+done
+eidetic generate x --model "$toy" -W 16 -H 16 --steps 1 -o boat.gif
+assert_exit 2
+assert_err "written as .png, .jpg or .webp"
+eidetic generate x --model "$toy" -W 16 -H 16 --steps 1 -o q.jpg --quality 101
+assert_exit 2
+assert_err "quality"
+
 t "bf16 is near f32, and int8 is refused"
 eidetic generate "a (red:1.3) boat" -n "blurry" --model "$toy" -W 48 -H 32 --steps 3 --seed 42 \
     --sampler dpmpp_2m --schedule karras --precision bf16 -o bf16.png
@@ -98,7 +118,7 @@ for words in "-W 17" "--sampler nonsense" "--schedule nonsense" "--steps 0" "--s
     eidetic generate x --model "$toy" -o e.png $words
     assert_exit 2
 done
-eidetic generate x --model "$toy" -o e.jpg
+eidetic generate x --model "$toy" -o e.bmp
 assert_exit 2
 eidetic generate x --model "$toy" --no-file
 assert_exit 2

@@ -91,7 +91,7 @@ static void patterns_are_checked_before_anything_is_computed(void **state)
     } list[] = {{"a.png", 1, true},         {"a.PNG", 1, true},      {"a.png", 2, false},
                 {"a%d.png", 2, true},       {"a%05d.png", 1, true},  {"a%s.png", 1, false},
                 {"a%n.png", 1, false},      {"a%d%d.png", 2, false}, {"100%.png", 1, false},
-                {"100%%.png", 1, true},     {"%2d%%.png", 2, true},  {"a.jpg", 1, false},
+                {"100%%.png", 1, true},     {"%2d%%.png", 2, true},  {"a.bmp", 1, false},
                 {"a%99999d.png", 1, false}, {"a", 1, false},         {"", 1, false}};
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         struct error err = {0};
