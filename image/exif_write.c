@@ -44,8 +44,8 @@ enum status exif_write_parameters(struct buf *exif, const char *text, const char
     buf_append(&wide, "UNICODE\0", 8);
     put_utf16(&wide, text);
     buf_append(exif, "Exif\0\0MM\0*", 10);
-    put(exif, 8, 4);                                /* the first directory, counted from "MM" */
-    put_ifd(exif, EXIF_IFD, LONG, 1, 8 + 18);       /* 18 bytes long, and the second behind it */
+    put(exif, 8, 4);                          /* the first directory, counted from "MM" */
+    put_ifd(exif, EXIF_IFD, LONG, 1, 8 + 18); /* 18 bytes long, and the second behind it */
     put_ifd(exif, USER_COMMENT, UNDEFINED, (uint32_t)wide.len, 8 + 18 + 18);
     buf_append(exif, wide.data, wide.len);
     bool failed = wide.failed || exif->failed;

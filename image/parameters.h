@@ -40,4 +40,8 @@ void parameters_release(struct parameters *p); /* takes zeroed */
  * text gives "". */
 void exif_read_parameters(char out[PARAMETERS_MAX], const uint8_t *p, size_t n);
 
+/* The same from the record of another generator in a text chunk called key: ComfyUI's graph
+ * ("prompt"), InvokeAI's ("invokeai_metadata", "sd-metadata"). False, and "", where it is none. */
+bool parameters_record(char out[PARAMETERS_MAX], const char *key, const char *text, size_t n);
+
 #endif

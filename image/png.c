@@ -9,6 +9,8 @@
 #include <setjmp.h>
 #include <string.h>
 
+enum { TEXT_MAX = 1 << 20 }; /* a chunk of text; ComfyUI's graphs take some 10 kB */
+
 struct png {
     png_structp png;
     png_infop info;
@@ -169,11 +171,16 @@ static enum status png_decode(struct image *out, const struct codec_in *in, stru
     return s.st;
 }
 
+static size_t text_length(const png_text *t)
+{
+    return t->compression >= PNG_ITXT_COMPRESSION_NONE ? t->itxt_length : t->text_length;
+}
+
 /* tEXt and zTXt are Latin-1 by the standard; many write UTF-8 there all the same. */
 static void copy_text(char out[PARAMETERS_MAX], const png_text *t)
 {
     bool international = t->compression >= PNG_ITXT_COMPRESSION_NONE;
-    size_t n = international ? t->itxt_length : t->text_length, len = 0;
+    size_t n = text_length(t), len = 0;
     bool utf8 = utf8_valid(t->text, n);
     if (memchr(t->text, 0, n) || (international && !utf8))
         return;
@@ -199,12 +206,15 @@ static void read_texts(struct png *s, char out[PARAMETERS_MAX])
     if (setjmp(png_jmpbuf(s->png)))
         return;
     png_set_chunk_cache_max(s->png, 64);
-    png_set_chunk_malloc_max(s->png, 4 * PARAMETERS_MAX);
+    png_set_chunk_malloc_max(s->png, TEXT_MAX);
     read_info(s, skip, sizeof skip / 5);
     png_get_text(s->png, s->info, &text, &n);
     for (int i = 0; i < n; i++)
         if (!strcmp(text[i].key, "parameters") && text[i].text)
             copy_text(out, &text[i]);
+    for (int i = 0; i < n && !out[0]; i++)
+        if (text[i].text)
+            parameters_record(out, text[i].key, text[i].text, text_length(&text[i]));
 }
 
 /* Only what stands before the pixels is read; a file that breaks off there has no text. */

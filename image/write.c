@@ -1,10 +1,10 @@
 /* Writing PNG, and what a generator made in the format of its name. The file is made in memory and
  * then put in place in one step (core/file.h), so that no reader ever sees half a picture. */
+#include "image/write.h"
 #include "core/buf.h"
 #include "core/file.h"
 #include "core/path.h"
 #include "image/codec.h"
-#include "image/write.h"
 #include <png.h>
 #include <setjmp.h>
 #include <stdio.h>

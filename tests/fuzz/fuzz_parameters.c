@@ -1,4 +1,4 @@
-/* Any bytes as a generator's text: as it is, and as an EXIF comment. */
+/* Any bytes as a generator's text: as it is, as an EXIF comment, as other generators' records. */
 #include "core/mem.h"
 #include "image/parameters.h"
 #include <string.h>
@@ -20,5 +20,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     mem_free(text);
     exif_read_parameters(out, data, size);
+    static const char *const keys[] = {"prompt", "invokeai_metadata", "sd-metadata"};
+    for (int i = 0; i < 3; i++)
+        if (parameters_record(out, keys[i], (const char *)data, size) &&
+            parameters_parse(&p, out, NULL))
+            __builtin_trap(); /* what comes out is such a text */
+        else if (out[0])
+            parameters_release(&p);
     return 0;
 }

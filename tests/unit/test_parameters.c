@@ -127,6 +127,71 @@ static const char *text_of_png(const char *kind, const void *chunk, size_t n)
     return out;
 }
 
+static void expect_record(const char *key, const char *json, const char *want)
+{
+    char out[PARAMETERS_MAX];
+    assert_int_equal(parameters_record(out, key, json, strlen(json)), want[0] != 0);
+    assert_string_equal(out, want);
+}
+
+#define CLIP_NODES                                                                                 \
+    "\"6\":{\"class_type\":\"CLIPTextEncode\",\"inputs\":{\"text\":\"a red, "                      \
+    "boat\",\"clip\":[\"4\",1]}},"                                                                 \
+    "\"7\":{\"class_type\":\"CLIPTextEncode\",\"inputs\":{\"text\":[\"9\",0],\"clip\":[\"4\",1]}}" \
+    ","                                                                                            \
+    "\"9\":{\"class_type\":\"PrimitiveString\",\"inputs\":{\"value\":\"blurry\"}},"                \
+    "\"4\":{\"class_type\":\"CheckpointLoaderSimple\",\"inputs\":{\"ckpt_name\":\"v1, 5.ckpt\"}}," \
+    "\"5\":{\"class_type\":\"EmptyLatentImage\",\"inputs\":{\"width\":512,\"height\":768}}"
+
+static void records_of_comfyui(void **state)
+{
+    (void)state;
+    expect_record(
+        "prompt",
+        "{\"3\":{\"class_type\":\"KSampler\",\"inputs\":{\"seed\":42,\"steps\":20,"
+        "\"cfg\":7.5,\"sampler_name\":\"dpmpp_2m\",\"scheduler\":\"karras\",\"denoise\":1.0,"
+        "\"model\":[\"8\",0],\"positive\":[\"6\",0],\"negative\":[\"7\",0],"
+        "\"latent_image\":[\"5\",0]}},"
+        "\"8\":{\"class_type\":\"LoraLoader\",\"inputs\":{\"model\":[\"4\",0]}}," CLIP_NODES "}",
+        "a red, boat\nNegative prompt: blurry\nSteps: 20, Sampler: dpmpp_2m, Schedule "
+        "type: karras, CFG scale: 7.5, Seed: 42, Size: 512x768, Model: \"v1, 5.ckpt\"");
+    /* two passes: the one from noise counts; a seed beyond 63 bits is left out */
+    expect_record(
+        "prompt",
+        "{\"1\":{\"inputs\":{\"noise_seed\":1,\"steps\":9,\"denoise\":0.5,\"positive\":[\"6\",0]}},"
+        "\"2\":{\"inputs\":{\"seed\":7,\"steps\":30,\"denoise\":1,\"positive\":[\"6\",0]}}"
+        "," CLIP_NODES "}",
+        "a red, boat\nSteps: 30, Seed: 7");
+    /* links in a circle, to nowhere, and no graph at all */
+    expect_record("prompt",
+                  "{\"1\":{\"inputs\":{\"steps\":5,\"positive\":[\"1\",0],\"model\":[\"1\",0],"
+                  "\"latent_image\":[\"9\",0]}}}",
+                  "\nSteps: 5");
+    expect_record("prompt", "{\"1\":{\"inputs\":{\"steps\":\"5\",\"positive\":[\"1\",0]}}}", "");
+    expect_record("prompt", "a photo of a dog", "");
+    expect_record("prompt", "[]", "");
+    expect_record("workflow", "{}", "");
+}
+
+static void records_of_invokeai(void **state)
+{
+    (void)state;
+    expect_record(
+        "invokeai_metadata",
+        "{\"positive_prompt\":\"a boat\",\"negative_prompt\":\"\",\"seed\":5,\"steps\":30,"
+        "\"cfg_scale\":7,\"scheduler\":\"euler_a\",\"width\":512,\"height\":512,"
+        "\"model\":{\"name\":\"dreamshaper\"},\"strength\":0.6}",
+        "a boat\nSteps: 30, Sampler: euler_a, CFG scale: 7, Seed: 5, Size: 512x512, Model: "
+        "dreamshaper, Denoising strength: 0.6");
+    expect_record(
+        "sd-metadata",
+        "{\"model_weights\":\"sd-1.5\",\"image\":{\"prompt\":[{\"prompt\":\"a cat\","
+        "\"weight\":1.0}],\"steps\":50,\"cfg_scale\":7.5,\"seed\":9,\"sampler\":\"k_lms\","
+        "\"width\":64,\"height\":64}}",
+        "a cat\nSteps: 50, Sampler: k_lms, CFG scale: 7.5, Seed: 9, Size: 64x64, Model: sd-1.5");
+    expect_record("invokeai_metadata", "{\"app_version\":\"3\"}", "");
+}
+
 static void text_chunks_of_png(void **state)
 {
     (void)state;
@@ -138,6 +203,8 @@ static void text_chunks_of_png(void **state)
     /* zlib with one stored block */
     static const char packed[] =
         "parameters\0\0\x78\x01\x01\x0a\0\xf5\xffx\nSteps: 1\x12\x51\x03\x1d";
+    static const char comfy[] = "prompt\0{\"1\":{\"inputs\":{\"steps\":5,\"positive\":[\"2\",0]}},"
+                                "\"2\":{\"inputs\":{\"text\":\"a fox\"}}}";
     static char large[100000] = "parameters";
     assert_string_equal(text_of_png("tEXt", plain, sizeof plain - 1), "x\nSteps: 1");
     assert_string_equal(text_of_png("tEXt", latin, sizeof latin - 1), "caf\xc3\xa9\nSteps: 1");
@@ -145,6 +212,7 @@ static void text_chunks_of_png(void **state)
     assert_string_equal(text_of_png("iTXt", broken, sizeof broken - 1), "");
     assert_string_equal(text_of_png("tEXt", other, sizeof other - 1), "");
     assert_string_equal(text_of_png("zTXt", packed, sizeof packed - 1), "x\nSteps: 1");
+    assert_string_equal(text_of_png("tEXt", comfy, sizeof comfy - 1), "a fox\nSteps: 5");
     memset(large + 11, 'x', sizeof large - 11);
     assert_string_equal(text_of_png("tEXt", large, sizeof large), "");
 }
@@ -154,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_usual_text),     cmocka_unit_test(parts_that_are_not_there),
         cmocka_unit_test(any_bytes_end),      cmocka_unit_test(comments_of_exif),
+        cmocka_unit_test(records_of_comfyui), cmocka_unit_test(records_of_invokeai),
         cmocka_unit_test(text_chunks_of_png),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
