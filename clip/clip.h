@@ -67,6 +67,9 @@ enum precision clip_session_precision(const struct clip_session *s);
 /* pixels: n pointers to prepared RGB squares of image_size. out: [n, dim], unit rows. */
 enum status clip_encode_images(struct clip_session *s, const uint8_t *const *pixels, int n,
                                float *out, struct error *err);
+/* The same before rows are made unit length. */
+enum status clip_embed_images(struct clip_session *s, const uint8_t *const *pixels, int n,
+                              float *out, struct error *err);
 /* n texts, cut at the model's context. out: [n, dim], unit rows. */
 enum status clip_encode_text(struct clip_session *s, const char *const *texts, int n, float *out,
                              struct error *err);

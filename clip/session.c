@@ -22,6 +22,7 @@ struct clip_session {
     struct lane *lane; /* [backend_threads(be)] one thread each, opened at their first use */
     clip_trace_fn *trace;
     void *trace_ctx;
+    bool plain; /* during clip_embed_images: rows stay as the tower gives them */
 };
 
 enum status clip_session_new(struct clip_session **out, const struct clip *c, const char *device,
@@ -95,7 +96,8 @@ static struct clip_run run_begin(struct clip_session *s, struct backend *be, str
 /* Unit rows of y, checked: weights that hold NaN or 0 give vectors that compare with nothing. */
 static enum status finish(struct clip_session *s, struct clip_run *r, struct tensor *y)
 {
-    op_l2norm(r->be, y, y, 1e-12f);
+    if (!s->plain)
+        op_l2norm(r->be, y, y, 1e-12f);
     enum status st = backend_sync(r->be, r->err);
     if (st)
         return st;
@@ -105,7 +107,7 @@ static enum status finish(struct clip_session *s, struct clip_run *r, struct ten
         float norm = 0.0f;
         for (int64_t j = 0; j < y->dim[1]; j++)
             norm += v[i * y->dim[1] + j] * v[i * y->dim[1] + j];
-        if (!(norm > 0.5f && norm < 2.0f))
+        if (s->plain ? !(norm > 0.0f && norm < INFINITY) : !(norm > 0.5f && norm < 2.0f))
             return error_set(r->err, ST_FORMAT, "%s: the %s tower gives a vector without direction",
                              s->c->src.path, r->tower);
     }
@@ -191,6 +193,15 @@ enum status clip_encode_images(struct clip_session *s, const uint8_t *const *pix
         st = image_batch(s, other ? s->image_be : s->be, &s->arena, pixels + i,
                          n - i < step ? n - i : step, out + (size_t)i * (size_t)s->c->model.dim,
                          err);
+    return st;
+}
+
+enum status clip_embed_images(struct clip_session *s, const uint8_t *const *pixels, int n,
+                              float *out, struct error *err)
+{
+    s->plain = true;
+    enum status st = clip_encode_images(s, pixels, n, out, err);
+    s->plain = false;
     return st;
 }
 

@@ -3,6 +3,7 @@
 #include "clip/tokenizer.h"
 #include "clip/tokenizer_int.h"
 #include "core/mem.h"
+#include "core/path.h"
 
 void token_list_release(struct token_list *l)
 {
@@ -110,6 +111,46 @@ enum status tokenizer_encode(const struct tokenizer *t, const char *text, size_t
         return ST_OK;
     l->n = 0;
     return error_set(err, ST_NOMEM, "out of memory (a text of %zu bytes)", n);
+}
+
+static bool is_special(const struct tokenizer *t, int32_t id)
+{
+    bool special = id == t->bos || id == t->eos || id == t->pad || id == t->unk;
+    for (size_t i = 0; i < t->n_added; i++)
+        special |= t->added[i].id == id;
+    return special;
+}
+
+/* Bytes from `start` on that are no UTF-8 become U+FFFD. */
+static bool repair_text(struct buf *b, size_t start)
+{
+    struct utext c = {0};
+    bool ok = utext_decode(&c, b->data + start, b->len - start);
+    b->len = start;
+    for (size_t i = 0; ok && i < c.n; i++) {
+        char s[4];
+        ok = buf_append(b, s, utf8_encode(c.c[i], s));
+    }
+    utext_release(&c);
+    return ok;
+}
+
+enum status tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n, struct buf *b,
+                             struct error *err)
+{
+    size_t start = b->len;
+    if (!t->rules->decode)
+        return error_set(err, ST_UNSUPPORTED, "%s: ids are not turned into text",
+                         tokenizer_name(t));
+    for (size_t i = 0; i < n; i++) {
+        const char *piece = vocab_piece(&t->vocab, ids[i]);
+        if (piece && !is_special(t, ids[i]))
+            t->rules->decode(t, piece, b->len == start, b);
+    }
+    if (!b->failed && b->len > start && !utf8_valid(b->data + start, b->len - start) &&
+        !repair_text(b, start))
+        b->failed = true;
+    return b->failed ? error_set(err, ST_NOMEM, "out of memory (a text of %zu tokens)", n) : ST_OK;
 }
 
 size_t tokenizer_fit(const struct tokenizer *t, const struct token_list *l, size_t context,

@@ -161,6 +161,17 @@ static bool bpe_word(struct bpe *b, const uint32_t *c, size_t n)
     return bpe_bytes(b, b->bytes, len);
 }
 
+bool tokenizer_bpe_stretches(const struct tokenizer *t, const struct utext *text,
+                             size_t (*length)(const uint32_t *c, size_t n), struct token_list *l)
+{
+    struct bpe b = {.t = t, .out = l};
+    bool ok = true;
+    for (size_t i = 0, len; ok && i < text->n && (len = length(text->c + i, text->n - i)); i += len)
+        ok = bpe_word(&b, text->c + i, len);
+    bpe_release(&b);
+    return ok;
+}
+
 /* Does c[0..n) begin with s? With `fold`, U+017F counts as 's', as when case is ignored. */
 static size_t begins(const uint32_t *c, size_t n, const char *s, bool fold)
 {

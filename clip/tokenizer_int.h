@@ -72,13 +72,16 @@ struct tokenizer_rules {
     bool (*words)(const struct tokenizer *t, const struct utext *text, struct token_list *l);
     /* What tokenizer_config.json and tokenizer.json say beyond the named tokens; may be NULL. */
     void (*special)(struct tokenizer *t, const struct json_t *config, const struct json_t *full);
+    /* Appends one piece's text; first: nothing stands before it. NULL: cannot be decoded. */
+    void (*decode)(const struct tokenizer *t, const char *piece, bool first, struct buf *b);
     /* After the vocabulary is known: tables of its own. */
     enum status (*finish)(struct tokenizer *t, const char *name, struct error *err);
     void (*release)(struct tokenizer *t); /* may be NULL */
 };
 extern const struct tokenizer_rules tokenizer_rules_clip_hf, tokenizer_rules_clip_open,
     tokenizer_rules_wordpiece, tokenizer_rules_siglip, tokenizer_rules_xlmr, tokenizer_rules_gemma,
-    tokenizer_rules_roberta, tokenizer_rules_t5_clean, tokenizer_rules_gemma_clean;
+    tokenizer_rules_roberta, tokenizer_rules_t5_clean, tokenizer_rules_gemma_clean,
+    tokenizer_rules_gpt2;
 extern const struct tokenizer_rules *const tokenizer_list[]; /* ended by NULL */
 
 struct tokenizer {
@@ -128,5 +131,9 @@ bool tokenizer_merge_ids(const struct tokenizer *t, const int32_t *ids, size_t n
                          struct token_list *l);
 /* The character that stands for a byte (GPT-2's table), as UTF-8. */
 size_t tokenizer_byte_piece(unsigned byte, bool last, char out[8]);
+/* Merges text stretch by stretch, each as long as `length` says of what is left; 0 from it drops
+ * the rest. */
+bool tokenizer_bpe_stretches(const struct tokenizer *t, const struct utext *text,
+                             size_t (*length)(const uint32_t *c, size_t n), struct token_list *l);
 
 #endif

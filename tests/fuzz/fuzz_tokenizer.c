@@ -1,6 +1,7 @@
 /* Texts and vocabulary files that nobody meant: the first byte says what the rest is. */
 #include "clip/tokenizer.h"
 #include "clip/tokenizer_int.h"
+#include "core/path.h"
 #include <assert.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -22,6 +23,22 @@ static void fuzz_text(enum tokenizer_kind kind, const char *s, size_t n)
     token_list_release(&l);
 }
 
+/* The bytes as lines of a vocabulary, and all of them decoded: what a damaged model may say. */
+static void fuzz_decode(const struct tokenizer_rules *rules, const char *s, size_t n)
+{
+    struct tokenizer t = {.rules = rules, .bos = -1, .eos = -1, .pad = -1, .unk = -1};
+    struct buf b;
+    int32_t id[64];
+    for (int32_t i = 0; i < 64; i++)
+        id[i] = i * 3 % 64 - 1;
+    buf_init(&b, 1 << 16);
+    if (!tokenizer_load_lines(&t, s, n, "vocab.txt", NULL) &&
+        !tokenizer_decode(&t, id, 64, &b, NULL) && b.len)
+        assert(utf8_valid(b.data, b.len));
+    buf_release(&b);
+    vocab_release(&t.vocab);
+}
+
 /* A vocabulary of lines, then merges behind the first zero byte. */
 static void fuzz_files(const char *s, size_t n)
 {
@@ -39,9 +56,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!size)
         return 0;
     const char *s = (const char *)data + 1;
-    if (data[0] % 4 == 3)
+    switch (data[0] % 6) {
+    case 3:
         fuzz_files(s, size - 1);
-    else
-        fuzz_text((enum tokenizer_kind)(data[0] % 4), s, size - 1);
+        break;
+    case 4:
+        fuzz_decode(&tokenizer_rules_gpt2, s, size - 1);
+        break;
+    case 5:
+        fuzz_decode(&tokenizer_rules_wordpiece, s, size - 1);
+        break;
+    default:
+        fuzz_text((enum tokenizer_kind)(data[0] % 6), s, size - 1);
+    }
     return 0;
 }
