@@ -9,7 +9,7 @@
 #include "db/tags.h"
 
 enum { CAPTION_TOP = 10, CAPTION_MEAN_OF = 4096 }; /* tags at most; pictures that calibrate */
-enum caption_mode { CAPTION_TAGS, CAPTION_CLASSIFY, CAPTION_ASK, CAPTION_INTERROGATE };
+enum caption_mode { CAPTION_TAGS, CAPTION_CLASSIFY, CAPTION_ASK, CAPTION_INTERROGATE, CAPTION_SAY };
 
 struct caption_run {
     enum caption_mode mode;
@@ -22,7 +22,7 @@ struct caption_run {
     struct tagger tagger;
     struct interrogator interrogator; /* of CAPTION_INTERROGATE, as the next */
     enum interrogate_mode how;
-    char key[DB_TAGS_KEY + 1]; /* of what makes the tags, for the library */
+    char key[DB_TAGS_KEY + 1]; /* of what makes the tags or captions, for the library */
     /* results */
     char **path; /* absolute, in the order of the answers */
     size_t n_paths, cap_paths;
@@ -34,6 +34,8 @@ struct caption_run {
 int caption_collect(struct app *a, struct caption_run *run, size_t first);
 /* All of run->path: embeds what has no stored vector, prints and writes. */
 int caption_files(struct app *a, struct caption_run *run);
+/* One sentence on stderr, counted. */
+void caption_warn_failed(struct caption_run *run, const char *path, const char *text);
 void caption_run_release(struct caption_run *run);
 
 /* caption_labels.c: the labels' vectors, from the library's file or computed into it. templates: as

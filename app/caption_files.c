@@ -46,7 +46,7 @@ static enum status add_path(struct caption_run *run, const char *path, struct er
     return ST_OK;
 }
 
-static void warn_failed(struct caption_run *run, const char *path, const char *text)
+void caption_warn_failed(struct caption_run *run, const char *path, const char *text)
 {
     struct buf b;
     buf_init(&b, 1 << 20);
@@ -69,7 +69,7 @@ static enum status on_file(void *ctx, const struct walk_file *f, struct error *e
 static void on_error(void *ctx, const char *path, bool is_dir, const struct error *err)
 {
     (void)is_dir;
-    warn_failed(((struct walking *)ctx)->run, path, err->text);
+    caption_warn_failed(((struct walking *)ctx)->run, path, err->text);
 }
 
 int caption_collect(struct app *a, struct caption_run *run, size_t first)
@@ -90,7 +90,7 @@ int caption_collect(struct app *a, struct caption_run *run, size_t first)
             return app_fail(a, APP_FILE);
         }
         if (st)
-            warn_failed(run, path, why.text);
+            caption_warn_failed(run, path, why.text);
         mem_free(path);
     }
     return 0;
@@ -202,7 +202,7 @@ static int write_sidecars(struct app *a, struct caption_run *run, const struct i
     if (st == ST_NOSPACE || st == ST_NOMEM)
         return app_fail(a, APP_LIBRARY);
     if (st)
-        warn_failed(run, it->path, a->err.text);
+        caption_warn_failed(run, it->path, a->err.text);
     return 0;
 }
 
@@ -210,7 +210,7 @@ static int answer_item(struct app *a, struct caption_run *run, struct item *it, 
                        float *scores, struct tag *best, double *begun)
 {
     if (it->status) {
-        warn_failed(run, it->path, it->text);
+        caption_warn_failed(run, it->path, it->text);
         return 0;
     }
     if (it->answered) {

@@ -1,5 +1,5 @@
 /* eidetic caption: what is in a picture, in words, by comparing it with labels. */
-#include "app/caption_app.h"
+#include "app/caption_say.h"
 #include "core/file.h"
 #include "db/vectors.h"
 #include <errno.h>
@@ -15,11 +15,13 @@ struct caption_args {
     int top;
     bool redo;
     struct caption_write write;
+    struct caption_say_args say;
 };
 
 static const struct option_def defs[] = {
     {"mode", 0, OPT_TEXT, offsetof(struct caption_args, mode), "M",
-     "tags (what is in it), classify (which of the labels it is), ask (which of the choices) or "
+     "caption (a sentence; the default where there is a captioner), tags (what is in it; else the "
+     "default), classify (which of the labels it is), ask (which of the choices) or "
      "interrogate (a prompt that would make such a picture)"},
     {"interrogate", 0, OPT_TEXT, offsetof(struct caption_args, interrogate), "HOW",
      "with --mode interrogate: best, fast, classic or negative (best)"},
@@ -31,9 +33,10 @@ static const struct option_def defs[] = {
     {"thresh", 0, OPT_TEXT, offsetof(struct caption_args, thresh), "X",
      "only those that score at least X, of 0 to 1 (0.15; classify and ask: 0)"},
     {"write", 0, OPT_TEXT, offsetof(struct caption_args, write.to), "db,xmp,txt",
-     "keep the tags: in the library, where search finds them; in photo.jpg.xmp; in photo.txt"},
+     "keep the tags or the caption: in the library, where search finds them; in photo.jpg.xmp; in "
+     "photo.txt"},
     {"redo", 0, OPT_FLAG, offsetof(struct caption_args, redo), NULL,
-     "with --write db: also pictures that were tagged in the same way before; with txt: replace "
+     "with --write db: also pictures that were described in the same way before; with txt: replace "
      "what is there"},
     {"separator", 0, OPT_TEXT, offsetof(struct caption_args, write.separator), "S",
      "with --write txt: what stands between tags (\", \")"},
@@ -45,18 +48,45 @@ static const struct option_def defs[] = {
      "with --write txt: sports_car in place of sports car"},
     {"undesired-tags", 0, OPT_TEXT, offsetof(struct caption_args, write.undesired), "A,B",
      "with --write xmp or txt: tags that are left out"},
+    {"captioner", 0, OPT_TEXT, offsetof(struct caption_args, say.captioner), "NAME|PATH",
+     "BLIP or ClipCap (else the first that the model folders hold)"},
+    {"beams", 0, OPT_INT, offsetof(struct caption_args, say.beams), "N",
+     "how many sentences are followed at a time (3; 1 = greedy)"},
+    {"min-length", 0, OPT_INT, offsetof(struct caption_args, say.min), "N",
+     "tokens that a caption has at least (5)"},
+    {"max-length", 0, OPT_INT, offsetof(struct caption_args, say.max), "N",
+     "tokens that a caption has at most (30)"},
+    {"top-p", 0, OPT_TEXT, offsetof(struct caption_args, say.top_p), "P",
+     "draw --beams captions from the likeliest tokens that hold P, in place of beam search"},
+    {"temperature", 0, OPT_TEXT, offsetof(struct caption_args, say.temperature), "T",
+     "of the draws: below 1 surer, above 1 wilder (1)"},
+    {"seed", 0, OPT_INT, offsetof(struct caption_args, say.seed), "N", "of the draws (0)"},
+    {"repetition-penalty", 0, OPT_TEXT, offsetof(struct caption_args, say.repetition), "X",
+     "above 1: words that were said are less likely again (1)"},
+    {"length-penalty", 0, OPT_TEXT, offsetof(struct caption_args, say.length), "X",
+     "of beam search: above 0 longer captions score better (1)"},
+    {"prompt", 0, OPT_TEXT, offsetof(struct caption_args, say.prompt), "TEXT",
+     "words that every caption begins with"},
     {0}};
 
-static int parse_args(struct app *a, const struct caption_args *args, struct caption_run *run)
+static int parse_args(struct app *a, const struct caption_args *args, struct caption_run *run,
+                      struct caption_say *say)
 {
-    static const char *const modes[] = {"tags", "classify", "ask", "interrogate"};
-    const char *mode = args->mode ? args->mode : "tags";
+    static const char *const modes[] = {"tags", "classify", "ask", "interrogate", "caption"};
+    const char *mode = args->mode ? args->mode : say->path && !args->labels ? "caption" : "tags";
     char *end;
     size_t m = 0;
-    while (m < 4 && strcmp(mode, modes[m]) != 0)
+    while (m < 5 && strcmp(mode, modes[m]) != 0)
         m++;
-    if (m == 4)
-        return app_usage(a, "--mode is tags, classify, ask or interrogate, not \"%.40s\"", mode);
+    if (m == 5)
+        return app_usage(a, "--mode is caption, tags, classify, ask or interrogate, not \"%.40s\"",
+                         mode);
+    if (m == CAPTION_SAY && !say->path)
+        return app_usage(a, "there is no captioner; name one with --captioner PATH");
+    if (m == CAPTION_SAY && args->labels)
+        return app_usage(a, "--labels goes with --mode tags and classify");
+    if (m != CAPTION_SAY && args->say.captioner)
+        return app_usage(a, "--captioner goes with --mode caption");
     run->mode = (enum caption_mode)m;
     run->top = (size_t)args->top;
     run->redo = args->redo;
@@ -72,8 +102,10 @@ static int parse_args(struct app *a, const struct caption_args *args, struct cap
     run->write.replace = args->redo;
     if (caption_write_parse(a, &run->write))
         return 1;
-    if (run->write.to && m != CAPTION_TAGS)
-        return app_usage(a, "--write goes with --mode tags");
+    if (run->write.to && m != CAPTION_TAGS && m != CAPTION_SAY)
+        return app_usage(a, "--write goes with --mode caption and tags");
+    if (m == CAPTION_SAY && caption_say_check(a, &args->say, say))
+        return 1;
     if (m == CAPTION_CLASSIFY && !args->labels)
         return app_usage(a, "--mode classify needs --labels FILE");
     if (m == CAPTION_ASK && (args->labels || !args->choices))
@@ -165,11 +197,16 @@ static int open_library(struct app *a, const struct caption_run *run)
     return st && st != ST_NOT_FOUND ? app_fail(a, APP_LIBRARY) : 0;
 }
 
-static int open_all(struct app *a, struct caption_run *run)
+static int open_all(struct app *a, struct caption_run *run, struct caption_say *say)
 {
+    bool sentences = run->mode == CAPTION_SAY;
     if (open_library(a, run) || app_open_model(a, NULL) || (a->db && app_find_model_row(a)) ||
-        app_open_decoder(a, a->threads, 2 * 16 + 2 * a->threads, false, 0) || app_open_session(a) ||
-        open_labels(a, run) || open_tagger(a, run))
+        app_open_decoder(a, a->threads, 2 * 16 + 2 * a->threads, false, 0) ||
+        (sentences && caption_say_open(a, say)) || app_open_session(a))
+        return 1;
+    if (sentences)
+        return 0;
+    if (open_labels(a, run) || open_tagger(a, run))
         return 1;
     return run->mode == CAPTION_INTERROGATE ? caption_interrogate_open(a, run) : 0;
 }
@@ -196,31 +233,45 @@ int caption_print(struct app *a, const char *path, const struct db_tags *t)
     return app_check_stdout(a);
 }
 
-static int run(struct app *a, int argc, char **argv)
+static int describe(struct app *a, struct caption_run *run, struct caption_say *say)
 {
-    struct caption_args args = {.top = CAPTION_TOP};
-    struct caption_run run = {0};
-    if (app_begin(a, &cmd_caption, defs, &args, argc, argv) || parse_args(a, &args, &run) ||
-        read_vocab(a, &args, &run) || caption_collect(a, &run, run.mode == CAPTION_ASK) ||
-        open_all(a, &run))
-        goto out;
-    if (run.mode == CAPTION_ASK)
+    if (run->mode == CAPTION_SAY)
+        return caption_say(a, run, say);
+    if (run->mode == CAPTION_ASK)
         log_info("the picture is compared with each choice; nothing is read, counted or reasoned, "
                  "and \"no\" is not understood");
-    if (run.top > run.lexicon.n)
-        run.top = run.lexicon.n;
-    if (caption_files(a, &run))
+    if (run->top > run->lexicon.n)
+        run->top = run->lexicon.n;
+    return caption_files(a, run);
+}
+
+static int run(struct app *a, int argc, char **argv)
+{
+    struct caption_args args = {.top = CAPTION_TOP, .say = {.beams = 3, .min = 5, .max = 30}};
+    struct caption_run run = {0};
+    struct caption_say say = {0};
+    if (app_begin(a, &cmd_caption, defs, &args, argc, argv))
+        goto out;
+    if ((!args.mode || !strcmp(args.mode, "caption") || args.say.captioner) &&
+        caption_say_find(a, args.say.captioner, &say.path))
+        goto out;
+    if (parse_args(a, &args, &run, &say) ||
+        (run.mode != CAPTION_SAY && read_vocab(a, &args, &run)) ||
+        caption_collect(a, &run, run.mode == CAPTION_ASK) || open_all(a, &run, &say) ||
+        describe(a, &run, &say))
         goto out;
     caption_write_report(&run.write);
     if (run.write.db)
-        log_info("%zu pictures tagged, %zu were already", run.kept, run.same);
+        log_info("%zu pictures %s, %zu were already", run.kept,
+                 run.mode == CAPTION_SAY ? "captioned" : "tagged", run.same);
     if (run.unknown)
-        log_warn("%zu of the pictures are not in the library, so their tags are not kept; run: "
+        log_warn("%zu of the pictures are not in the library, so what was said is not kept; run: "
                  "eidetic index",
                  run.unknown);
     if (run.failed || run.unknown)
         a->exit = EXIT_UNREADABLE;
 out:
+    caption_say_close(&say);
     caption_run_release(&run);
     return a->exit;
 }
@@ -229,6 +280,12 @@ const struct command cmd_caption = {
     "caption", "say what is in pictures",
     "usage: eidetic caption FILE|DIR... [options]\n"
     "       eidetic caption --mode ask QUESTION --choices A,B FILE|DIR...\n\n"
+    "caption   a sentence, by a captioner: BLIP (the folder of Hugging Face, or the authors' "
+    ".pth)\n"
+    "          or ClipCap (the authors' .pt in a folder with GPT-2's config.json, vocab.json and\n"
+    "          merges.txt; --model names its CLIP). The library's model chooses among the beams, "
+    "and\n"
+    "          says where even the best fits badly: low confidence\n"
     "tags      labels of a vocabulary of 4,800 (things, scenes, activities, colours, terms of\n"
     "          photography), or of --labels FILE, with scores from 0 to 1; what is above a label "
     "is\n"
@@ -258,6 +315,7 @@ const struct command cmd_caption = {
     "says\n"
     "something else stays unless --append or --redo is given. Originals are never written.\n\n"
     "  eidetic caption photo.jpg\n"
+    "  eidetic caption --captioner blip-image-captioning-base --beams 5 --write db ~/Pictures\n"
     "  eidetic caption --write db,xmp ~/Pictures\n"
     "  eidetic caption --write txt --prefix mydog --undesired-tags animal,pet training/\n"
     "  eidetic caption --mode classify --labels breeds.txt --top 3 dog.jpg\n"

@@ -25,6 +25,17 @@ enum status db_tags_put(struct db *db, int64_t image, const char *key, const str
     return db_auto_end(db, own, rc, err);
 }
 
+enum status db_caption_put(struct db *db, int64_t image, const char *key, const char *caption,
+                           double score, struct error *err)
+{
+    return sql_run(db, err,
+                   "INSERT INTO image_texts (image, caption_key, caption, caption_score) "
+                   "VALUES (?, ?, ?, ?) ON CONFLICT (image) DO UPDATE SET "
+                   "caption_key = excluded.caption_key, caption = excluded.caption, "
+                   "caption_score = excluded.caption_score",
+                   "ittr", image, key, caption, score);
+}
+
 static enum status add(struct db_tags *t, const char *tag, double score, struct error *err)
 {
     struct db_tag *more = mem_realloc_array(t->tag, t->n + 1, sizeof *more);
@@ -43,14 +54,18 @@ static enum status get_text(struct db *db, int64_t image, struct db_tags *t, str
 {
     sqlite3_stmt *st;
     bool row;
-    enum status rc =
-        sql_open(db, "SELECT tags_key, caption FROM image_texts WHERE image = ?", &st, err);
+    enum status rc = sql_open(
+        db, "SELECT tags_key, caption, caption_key, caption_score FROM image_texts WHERE image = ?",
+        &st, err);
     if (!rc)
         sql_bind(st, "i", image);
     if (!rc && !(rc = sql_step(db, st, &row, err)) && row) {
         const char *key = (const char *)sqlite3_column_text(st, 0);
         const char *caption = (const char *)sqlite3_column_text(st, 1);
         snprintf(t->key, sizeof t->key, "%s", key ? key : "");
+        const char *made = (const char *)sqlite3_column_text(st, 2);
+        snprintf(t->caption_key, sizeof t->caption_key, "%s", made ? made : "");
+        t->caption_score = sqlite3_column_double(st, 3);
         if (caption && !(t->caption = mem_strdup(caption)))
             rc = error_set(err, ST_NOMEM, "out of memory");
     }
