@@ -24,7 +24,9 @@ static bool push_block(struct arena *a, size_t need)
     if (need > size)
         size = need;
     struct arena_block *b = mem_alloc(sizeof *b);
-    unsigned char *base = b ? mem_aligned(size, ALIGN) : NULL;
+    unsigned char *base = !b          ? NULL
+                          : a->memory ? a->memory->alloc(a->memory, size)
+                                      : mem_aligned(size, ALIGN);
     if (!base) {
         mem_free(b);
         return false;
@@ -67,7 +69,10 @@ static void pop_block(struct arena *a)
 {
     struct arena_block *b = a->head;
     a->head = b->prev;
-    mem_free(b->base);
+    if (a->memory)
+        a->memory->free(a->memory, b->base);
+    else
+        mem_free(b->base);
     mem_free(b);
 }
 

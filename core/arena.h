@@ -7,7 +7,8 @@
  *     arena_rewind(&a, mark);
  *     arena_release(&a);
  *
- * Memory is a chain of blocks, so earlier pointers stay valid while it grows; a rewind to 0 merges
+ * Blocks come from the heap, or from where `memory` says, which must outlive the arena's memory.
+ * They are a chain, so earlier pointers stay valid while it grows; a rewind to 0 merges
  * the chain into one block. Thread rule: one thread at a time. */
 #ifndef EIDETIC_CORE_ARENA_H
 #define EIDETIC_CORE_ARENA_H
@@ -16,11 +17,17 @@
 
 struct arena_block;
 
+struct arena_memory {
+    void *(*alloc)(struct arena_memory *m, size_t size); /* 64-byte aligned, or NULL */
+    void (*free)(struct arena_memory *m, void *p);
+};
+
 struct arena {
-    struct arena_block *head; /* the block in use; earlier ones hang behind it */
-    size_t used;              /* bytes handed out over all blocks */
-    size_t peak;              /* the largest `used` so far */
-    size_t limit;             /* refuse beyond this; 0 = no limit */
+    struct arena_block *head;    /* the block in use; earlier ones hang behind it */
+    size_t used;                 /* bytes handed out over all blocks */
+    size_t peak;                 /* the largest `used` so far */
+    size_t limit;                /* refuse beyond this; 0 = no limit */
+    struct arena_memory *memory; /* of the blocks; NULL = the heap */
 };
 
 void *arena_alloc(struct arena *a, size_t size);

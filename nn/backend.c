@@ -120,6 +120,23 @@ void backend_fail(struct backend *be, enum status code, const char *fmt, ...)
     va_end(ap);
 }
 
+struct arena_memory *backend_memory(struct backend *be)
+{
+    return be->kind->memory ? be->kind->memory(be) : NULL;
+}
+
+void backend_upload(struct backend *be, const struct tensor *t)
+{
+    if (be->kind->upload)
+        be->kind->upload(be, t);
+}
+
+void backend_download(struct backend *be, const struct tensor *t)
+{
+    if (be->kind->download)
+        be->kind->download(be, t);
+}
+
 enum status backend_sync(struct backend *be, struct error *err)
 {
     if (be->kind->sync)

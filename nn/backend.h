@@ -8,13 +8,14 @@
  *
  * Names: "cpu" is the best that this processor has; "cpu:ref", "cpu:avx2", "cpu:avx512",
  * "cpu:avx512vnni" ask for one level; "cpu:blas" is "cpu" with OpenBLAS for the matrix products.
- * "/bf16" or "/int8" behind a name asks for arithmetic in that type for products with weights
- * (tensor_use): bf16 values and f32 sums, or 8-bit values and exact sums, a scale for each row of
- * both sides; attention is in bf16 with f32 sums then. It takes the instructions of avx512vnni, or
- * the reference's plain C ("cpu:ref/int8"). EIDETIC_CPU lowers what all of them may use. Threads: 0
- * = as many as processors. An op gives the same bits with any number of threads, and a row of a
- * product the same whatever it is batched with up to 24 rows, and with more: few rows take a kernel
- * of their own.
+ * "cuda:N" is the N-th NVIDIA device, "cuda" the first, where the build has them ("/bf16" too, not
+ * "/int8"). "/bf16" or "/int8" behind a name asks for arithmetic in that type for products with
+ * weights (tensor_use): bf16 values and f32 sums, or 8-bit values and exact sums, a scale for each
+ * row of both sides; attention is in bf16 with f32 sums then. It takes the instructions of
+ * avx512vnni, or the reference's plain C ("cpu:ref/int8"). EIDETIC_CPU lowers what all of them may
+ * use. Threads: 0 = as many as processors. An op gives the same bits with any number of threads,
+ * and a row of a product the same whatever it is batched with up to 24 rows, and with more: few
+ * rows take a kernel of their own.
  *
  * The slots of the op table are filled when it opens: plain-C reference first, then AVX2, AVX-512
  * over it. Thread rule: one thread at a time per backend (it owns the pool and scratch); several
@@ -41,6 +42,16 @@ bool backend_has_low_precision(void);
 int backend_threads(const struct backend *be);
 struct pool *backend_pool(struct backend *be);
 enum status backend_sync(struct backend *be, struct error *err);
+
+/* A device of its own memory (cuda). Ops take tensors of any host memory, but those of an arena
+ * whose `memory` is the backend's stay on the device from op to op: what the host wrote is uploaded
+ * before an op reads it, and what it wants to read is downloaded, which waits. ids and lengths are
+ * always the host's. On the CPU backend_memory is NULL and the two do nothing, as they do for
+ * tensors of other memory. The arena is released before the backend is closed. */
+struct arena_memory;
+struct arena_memory *backend_memory(struct backend *be);
+void backend_upload(struct backend *be, const struct tensor *t);
+void backend_download(struct backend *be, const struct tensor *t);
 
 /* Names of all backends that this build and machine can open, NULL-terminated, for tests and help.
  */

@@ -55,6 +55,10 @@ struct backend_kind {
                         int threads, struct error *err);
     void (*close)(struct backend *be);
     void (*sync)(struct backend *be); /* waits for queued work and may call backend_fail; or NULL */
+    /* Of a device of its own memory; else NULL. */
+    struct arena_memory *(*memory)(struct backend *be);
+    void (*upload)(struct backend *be, const struct tensor *t);
+    void (*download)(struct backend *be, const struct tensor *t);
     /* Writes at most max names that `open` takes on this machine; returns how many. */
     int (*names)(const char **out, int max);
 };

@@ -46,4 +46,4 @@ tracked() {
 }
 
 # Our C and C++ sources.
-sources() { tracked '*.c' '*.h' '*.cpp' | grep -v '^third_party/'; }
+sources() { tracked '*.c' '*.h' '*.cpp' '*.cu' '*.cuh' | grep -v '^third_party/'; }

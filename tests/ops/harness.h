@@ -8,8 +8,9 @@
  *
  * check_op gives each run an output that starts off any alignment but a float's, between guard
  * bytes; runs twice; wants the same bits both times and with any number of threads (splits depend
- * on shapes alone); and compares with the reference within a tolerance that the caller gives
- * reasons for. Values are said to differ when |y - ref| > abs + rel * |ref|, or one of them is NaN.
+ * on shapes alone; on a device they do nothing); and compares with the reference within a tolerance
+ * that the caller gives reasons for. Values are said to differ when |y - ref| > abs + rel * |ref|,
+ * or one of them is NaN.
  */
 #ifndef EIDETIC_TESTS_OPS_HARNESS_H
 #define EIDETIC_TESTS_OPS_HARNESS_H
@@ -22,6 +23,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -40,16 +42,19 @@ static inline void harness_open(struct harness *h)
     struct error err;
     *h = (struct harness){.rng = {20240611}};
     assert_int_equal(backend_open(&h->ref, "cpu:ref", 2, &err), ST_OK);
+    const char *only = getenv("EIDETIC_TEST_BACKENDS"); /* what their names begin with */
     for (const char *const *name = backend_list(); *name; name++) {
         assert_in_range(h->n, 0, MAX_BACKENDS - 1);
+        if (only && strncmp(*name, only, strlen(only)) != 0)
+            continue;
         for (int t = 0; t < THREAD_COUNTS; t++)
             if (backend_open(&h->be[h->n][t], *name, t + 1, &err) != ST_OK)
                 fail_msg("%s", err.text);
         print_message("backend %s is %s\n", *name, backend_name(h->be[h->n][0]));
         h->n++;
     }
-    static const char *const known[] = {"cpu:ref",    "cpu:blas",       "cpu:avx2",
-                                        "cpu:avx512", "cpu:avx512vnni", "cuda:0"};
+    static const char *const known[] = {"cpu:ref",        "cpu:blas", "cpu:avx2",     "cpu:avx512",
+                                        "cpu:avx512vnni", "cuda:0",   "cuda:emulated"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         bool found = false;
         for (const char *const *name = backend_list(); *name; name++)
@@ -143,7 +148,8 @@ static inline void check_op(struct harness *h, const char *what, run_fn *run, vo
     run_guarded(h->ref, what, run, ctx, start, n, 0, ref);
     for (int i = 0; i < h->n; i++) {
         size_t offset = 4 * (size_t)rng_below(&h->rng, 16);
-        for (int t = 0; t < THREAD_COUNTS; t++) {
+        int threads = strncmp(backend_name(h->be[i][0]), "cuda", 4) ? THREAD_COUNTS : 1;
+        for (int t = 0; t < threads; t++) {
             struct backend *be = h->be[i][t];
             run_guarded(be, what, run, ctx, start, n, offset, t ? again : first);
             if (t == 0) {

@@ -1,0 +1,104 @@
+/* The CUDA backend inside. A tensor's address is always a host address; an op asks for the device's
+ * side of it:
+ *
+ *     struct cuda_op o;
+ *     cuda_begin(&o, be, "scale");
+ *     const float *px = cuda_in(&o, x);        // uploads, unless x lies in an arena of the device
+ *     float *py = cuda_out(&o, y);
+ *     cuda_end(&o, o.ok ? cuda_run_scale(o.c->stream, py, px, s, n) : 0);
+ *
+ * Three kinds of memory. Arenas that were given backend_memory have a mirror on the device: their
+ * tensors live there, and backend_upload and backend_download move what the host writes and reads.
+ * Weights that name a store of packs are copied to the device once. Anything else is plain host
+ * memory: copied up for each op that reads it and down at the end of each op that writes it, which
+ * is slow and always right. Temporaries come from the driver's pool, in the stream's order, so an
+ * op neither waits nor, after the first calls, asks the system for memory. */
+#ifndef EIDETIC_NN_CUDA_CUDA_INT_H
+#define EIDETIC_NN_CUDA_CUDA_INT_H
+
+#include "core/arena.h"
+#include "nn/backend_int.h"
+#include "nn/cuda/kernels.h"
+
+struct cublasLtContext;
+
+enum { CUDA_TEMPS = 24, CUDA_ALGOS = 64, CUDA_WORKSPACE = 32 << 20 };
+
+struct cuda_range { /* of an arena's block */
+    char *host, *device;
+    size_t bytes;
+};
+
+struct cuda_algo { /* what cuBLASLt proposed for a shape */
+    int64_t m, n, k;
+    int form;
+    uint64_t algo[8];
+    size_t workspace;
+};
+
+struct cuda {
+    struct backend base; /* first: a struct backend * is a struct cuda * */
+    struct arena_memory memory;
+    int device;
+    struct CUstream_st *stream;
+    struct cublasLtContext *lt;
+    struct cuda_range *range;
+    int ranges;
+    struct cuda_algo algo[CUDA_ALGOS];
+    int algos; /* found so far; the newest takes the oldest's place */
+};
+
+extern const struct backend_kind backend_cuda;
+
+struct cuda_op {
+    struct cuda *c;
+    const char *name;
+    bool ok;
+    int temps;
+    void *temp[CUDA_TEMPS];
+    void *host; /* where `result` goes at the end, or NULL */
+    const void *result;
+    size_t bytes;
+};
+
+/* memory.c */
+void cuda_begin(struct cuda_op *o, struct backend *be, const char *name);
+void cuda_end(struct cuda_op *o, int error); /* a cudaError_t */
+void *cuda_temp(struct cuda_op *o, size_t bytes);
+const void *cuda_in_bytes(struct cuda_op *o, const void *host, size_t bytes);
+/* f32, contiguous; NULL gives NULL. */
+const float *cuda_in(struct cuda_op *o, const struct tensor *t);
+float *cuda_out(struct cuda_op *o, const struct tensor *t);
+struct arena_memory cuda_memory(void);
+void cuda_upload(struct backend *be, const struct tensor *t);
+void cuda_download(struct backend *be, const struct tensor *t);
+
+/* weights.c: bytes as the file has them, or f32, or bf16 with rows padded to a multiple of 8. */
+const void *cuda_weight_raw(struct cuda_op *o, const struct tensor *w, const float **scale);
+const float *cuda_weight_f32(struct cuda_op *o, const struct tensor *w);
+const void *cuda_weight_bf16(struct cuda_op *o, const struct tensor *w);
+static inline int64_t cuda_pad8(int64_t k)
+{
+    return (k + 7) / 8 * 8;
+}
+
+/* gemm.c */
+struct cuda_product {
+    int64_t m, n, k;
+    const void *x, *w; /* x [m, k], w [n, k], or [k, n] where `plain`; rows ldk apart if not */
+    bool bf16, plain;
+    int64_t ldk;
+    const float *bias, *r; /* r is added where it is not NULL; may be y */
+    float *y;
+};
+void cuda_multiply(struct cuda_op *o, const struct cuda_product *p);
+void cuda_linear(struct backend *be, struct tensor *y, const struct tensor *x,
+                 const struct tensor *w, const struct tensor *b, enum act act,
+                 const struct tensor *r);
+void cuda_matmul(struct backend *be, struct tensor *y, const struct tensor *x,
+                 const struct tensor *w);
+
+/* ops.c */
+extern const struct op_table cuda_ops;
+
+#endif

@@ -1,0 +1,173 @@
+/* Elementwise ops. Four values a thread where pointers and counts allow it. */
+#include "nn/cuda/kernels.cuh"
+
+static bool aligned16(const void *p)
+{
+    return (uintptr_t)p % 16 == 0;
+}
+
+template <int ACT> __global__ void act_kernel(float *y, const float *x, const float *r, int64_t n)
+{
+    CUDA_EACH(i, n)
+    {
+        float v = cuda_act<ACT>(x[i]);
+        y[i] = r ? v + r[i] : v;
+    }
+}
+
+template <int ACT> __global__ void act4_kernel(float *y, const float *x, const float *r, int64_t n)
+{
+    CUDA_EACH(i, n)
+    {
+        float4 v = cuda_load<float4>(x + 4 * i);
+        v = make_float4(cuda_act<ACT>(v.x), cuda_act<ACT>(v.y), cuda_act<ACT>(v.z),
+                        cuda_act<ACT>(v.w));
+        if (r) {
+            float4 u = cuda_load<float4>(r + 4 * i);
+            v = make_float4(v.x + u.x, v.y + u.y, v.z + u.z, v.w + u.w);
+        }
+        cuda_store(y + 4 * i, v);
+    }
+}
+
+template <int ACT>
+static int run_act(cudaStream_t s, float *y, const float *x, const float *r, int64_t n)
+{
+    if (n % 4 == 0 && aligned16(y) && aligned16(x) && aligned16(r))
+        return CUDA_LAUNCH(act4_kernel<ACT>, cuda_blocks(n / 4), CUDA_THREADS, 0, s, y, x, r,
+                           n / 4);
+    return CUDA_LAUNCH(act_kernel<ACT>, cuda_blocks(n), CUDA_THREADS, 0, s, y, x, r, n);
+}
+
+int cuda_run_act(cudaStream_t s, float *y, const float *x, const float *r, int64_t n, enum act act)
+{
+    if (n == 0)
+        return 0;
+    switch (act) {
+    case ACT_GELU:
+        return run_act<ACT_GELU>(s, y, x, r, n);
+    case ACT_GELU_TANH:
+        return run_act<ACT_GELU_TANH>(s, y, x, r, n);
+    case ACT_QUICK_GELU:
+        return run_act<ACT_QUICK_GELU>(s, y, x, r, n);
+    case ACT_SILU:
+        return run_act<ACT_SILU>(s, y, x, r, n);
+    case ACT_RELU:
+        return run_act<ACT_RELU>(s, y, x, r, n);
+    case ACT_RELU6:
+        return run_act<ACT_RELU6>(s, y, x, r, n);
+    case ACT_TANH:
+        return run_act<ACT_TANH>(s, y, x, r, n);
+    case ACT_SIGMOID:
+        return run_act<ACT_SIGMOID>(s, y, x, r, n);
+    case ACT_NONE:
+    case ACT_COUNT:
+        break;
+    }
+    return run_act<ACT_NONE>(s, y, x, r, n);
+}
+
+template <int OP> static __device__ __forceinline__ float combine(float x, float r)
+{
+    return OP == CUDA_ADD ? x + r : x * r;
+}
+
+template <int OP>
+__global__ void binary_kernel(float *y, const float *x, const float *r, int64_t n, int64_t period)
+{
+    CUDA_EACH(i, n)
+    {
+        y[i] = combine<OP>(x[i], r[i % period]);
+    }
+}
+
+/* n and period count fours. */
+template <int OP>
+__global__ void binary4_kernel(float *y, const float *x, const float *r, int64_t n, int64_t period)
+{
+    CUDA_EACH(i, n)
+    {
+        float4 v = cuda_load<float4>(x + 4 * i), u = cuda_load<float4>(r + 4 * (i % period));
+        cuda_store(y + 4 * i, make_float4(combine<OP>(v.x, u.x), combine<OP>(v.y, u.y),
+                                          combine<OP>(v.z, u.z), combine<OP>(v.w, u.w)));
+    }
+}
+
+template <int OP>
+static int run_binary(cudaStream_t s, float *y, const float *x, const float *r, int64_t n,
+                      int64_t period)
+{
+    if (n % 4 == 0 && period % 4 == 0 && aligned16(y) && aligned16(x) && aligned16(r))
+        return CUDA_LAUNCH(binary4_kernel<OP>, cuda_blocks(n / 4), CUDA_THREADS, 0, s, y, x, r,
+                           n / 4, period / 4);
+    return CUDA_LAUNCH(binary_kernel<OP>, cuda_blocks(n), CUDA_THREADS, 0, s, y, x, r, n, period);
+}
+
+int cuda_run_binary(cudaStream_t s, float *y, const float *x, const float *r, int64_t n,
+                    int64_t period, enum cuda_binary op)
+{
+    if (n == 0)
+        return 0;
+    return op == CUDA_ADD ? run_binary<CUDA_ADD>(s, y, x, r, n, period)
+                          : run_binary<CUDA_MUL>(s, y, x, r, n, period);
+}
+
+__global__ void scale_kernel(float *y, const float *x, float f, int64_t n)
+{
+    CUDA_EACH(i, n)
+    {
+        y[i] = x[i] * f;
+    }
+}
+
+int cuda_run_scale(cudaStream_t s, float *y, const float *x, float f, int64_t n)
+{
+    if (n == 0)
+        return 0;
+    return CUDA_LAUNCH(scale_kernel, cuda_blocks(n), CUDA_THREADS, 0, s, y, x, f, n);
+}
+
+/* A thread a column; four sums, since one of many values loses digits. */
+__global__ void mean_tokens_kernel(float *y, const float *x, const int32_t *len, int64_t b,
+                                   int64_t t, int64_t d)
+{
+    CUDA_EACH(i, b * d)
+    {
+        int64_t n = len ? len[i / d] : t, j = 0;
+        const float *p = x + i / d * t * d + i % d;
+        float sum[4] = {0, 0, 0, 0};
+        for (; j + 4 <= n; j += 4)
+            for (int k = 0; k < 4; k++)
+                sum[k] += p[(j + k) * d];
+        for (; j < n; j++)
+            sum[0] += p[j * d];
+        y[i] = n > 0 ? ((sum[0] + sum[1]) + (sum[2] + sum[3])) / (float)n : 0.0f;
+    }
+}
+
+int cuda_run_mean_tokens(cudaStream_t s, float *y, const float *x, const int32_t *len, int64_t b,
+                         int64_t t, int64_t d)
+{
+    if (b * d == 0)
+        return 0;
+    return CUDA_LAUNCH(mean_tokens_kernel, cuda_blocks(b * d), CUDA_THREADS, 0, s, y, x, len, b, t,
+                       d);
+}
+
+/* Rounded at each step, as the reference is: a fused multiply-subtract would give other bits. */
+__global__ void normalize_kernel(float *y, const uint8_t *x, int64_t n, cuda_pixels p)
+{
+    CUDA_EACH(i, n)
+    {
+        int c = (int)(i % 3);
+        y[i] = __fdiv_rn(__fsub_rn(__fmul_rn((float)x[i], p.alpha), p.mean[c]), p.std[c]);
+    }
+}
+
+int cuda_run_normalize(cudaStream_t s, float *y, const uint8_t *x, int64_t n,
+                       const struct cuda_pixels *p)
+{
+    if (n == 0)
+        return 0;
+    return CUDA_LAUNCH(normalize_kernel, cuda_blocks(n), CUDA_THREADS, 0, s, y, x, n, *p);
+}

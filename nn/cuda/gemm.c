@@ -1,0 +1,175 @@
+/* Matrix products by cuBLASLt, which thinks in columns: our row-major y [m, n] is its n x m matrix,
+ * so that y = x . w^T is D = w^T-as-stored . x-as-stored with w transposed. The bias, one a row of
+ * its D, goes into its epilogue, and a residual is its C; activations are a pass of our own, since
+ * cuBLASLt has none of those that CLIP uses. */
+#include "nn/cuda/cuda_int.h"
+#include <cublasLt.h>
+#include <cuda_runtime_api.h>
+#include <string.h>
+
+struct call {
+    cublasLtMatmulDesc_t op;
+    cublasLtMatrixLayout_t w, x, y;
+};
+
+static void call_free(struct call *c)
+{
+    if (c->op)
+        cublasLtMatmulDescDestroy(c->op);
+    if (c->w)
+        cublasLtMatrixLayoutDestroy(c->w);
+    if (c->x)
+        cublasLtMatrixLayoutDestroy(c->x);
+    if (c->y)
+        cublasLtMatrixLayoutDestroy(c->y);
+}
+
+static cublasStatus_t set(cublasLtMatmulDesc_t op, cublasLtMatmulDescAttributes_t a, const void *v,
+                          size_t size)
+{
+    return cublasLtMatmulDescSetAttribute(op, a, v, size);
+}
+
+static cublasStatus_t describe(struct call *c, const struct cuda_product *p)
+{
+    cudaDataType_t type = p->bf16 ? CUDA_R_16BF : CUDA_R_32F;
+    cublasOperation_t turn = p->plain ? CUBLAS_OP_N : CUBLAS_OP_T;
+    uint64_t m = (uint64_t)p->m, n = (uint64_t)p->n, k = (uint64_t)p->k;
+    cublasStatus_t st = cublasLtMatmulDescCreate(&c->op, CUBLAS_COMPUTE_32F, CUDA_R_32F);
+    if (!st)
+        st = set(c->op, CUBLASLT_MATMUL_DESC_TRANSA, &turn, sizeof turn);
+    if (!st && p->bias) {
+        cublasLtEpilogue_t e = CUBLASLT_EPILOGUE_BIAS;
+        st = set(c->op, CUBLASLT_MATMUL_DESC_EPILOGUE, &e, sizeof e);
+        if (!st)
+            st = set(c->op, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias, sizeof p->bias);
+    }
+    if (!st && p->plain)
+        st = cublasLtMatrixLayoutCreate(&c->w, type, n, k, p->n);
+    else if (!st)
+        st = cublasLtMatrixLayoutCreate(&c->w, type, k, n, p->ldk);
+    if (!st)
+        st = cublasLtMatrixLayoutCreate(&c->x, type, k, m, p->ldk);
+    if (!st)
+        st = cublasLtMatrixLayoutCreate(&c->y, CUDA_R_32F, n, m, p->n);
+    return st;
+}
+
+/* The library's proposal for a shape, asked for once. */
+static cublasStatus_t choose(struct cuda *c, const struct call *call, const struct cuda_product *p,
+                             const struct cuda_algo **found)
+{
+    int form = p->bf16 + 2 * p->plain + 4 * (p->bias != NULL) + 8 * (p->r != NULL);
+    int kept = c->algos < CUDA_ALGOS ? c->algos : CUDA_ALGOS, n = 0;
+    for (int i = 0; i < kept; i++) {
+        const struct cuda_algo *a = &c->algo[i];
+        if (a->m == p->m && a->n == p->n && a->k == p->k && a->form == form) {
+            *found = a;
+            return CUBLAS_STATUS_SUCCESS;
+        }
+    }
+    cublasLtMatmulPreference_t pref = NULL;
+    cublasLtMatmulHeuristicResult_t result;
+    uint64_t most = CUDA_WORKSPACE;
+    cublasStatus_t st = cublasLtMatmulPreferenceCreate(&pref);
+    if (!st)
+        st = cublasLtMatmulPreferenceSetAttribute(pref, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                                                  &most, sizeof most);
+    if (!st)
+        st = cublasLtMatmulAlgoGetHeuristic(c->lt, call->op, call->w, call->x, call->y, call->y,
+                                            pref, 1, &result, &n);
+    if (!st && n < 1)
+        st = CUBLAS_STATUS_NOT_SUPPORTED;
+    if (!st) {
+        struct cuda_algo *a = &c->algo[c->algos++ % CUDA_ALGOS];
+        *a = (struct cuda_algo){p->m, p->n, p->k, form, {0}, result.workspaceSize};
+        memcpy(a->algo, &result.algo, sizeof a->algo);
+        *found = a;
+    }
+    if (pref)
+        cublasLtMatmulPreferenceDestroy(pref);
+    return st;
+}
+
+void cuda_multiply(struct cuda_op *o, const struct cuda_product *p)
+{
+    static const float one = 1, none = 0;
+    struct call call = {0};
+    const struct cuda_algo *a = NULL;
+    cublasLtMatmulAlgo_t algo;
+    if (!o->ok || p->m == 0 || p->n == 0)
+        return;
+    cublasStatus_t st = describe(&call, p);
+    if (!st)
+        st = choose(o->c, &call, p, &a);
+    void *workspace = !st && a->workspace ? cuda_temp(o, a->workspace) : NULL;
+    if (!st && o->ok) {
+        memcpy(&algo, a->algo, sizeof algo);
+        st = cublasLtMatmul(o->c->lt, call.op, &one, p->w, call.w, p->x, call.x,
+                            p->r ? &one : &none, p->r ? p->r : p->y, call.y, p->y, call.y, &algo,
+                            workspace, a->workspace, o->c->stream);
+    }
+    call_free(&call);
+    if (st) {
+        o->ok = false;
+        backend_fail(&o->c->base, ST_DEVICE,
+                     "%s on %s: cuBLASLt gives status %d for %lld x %lld x %lld", o->name,
+                     o->c->base.name, (int)st, (long long)p->m, (long long)p->n, (long long)p->k);
+    }
+}
+
+/* Products with weights of five rows and more, as the CPU has them. */
+static bool is_low(const struct cuda *c, const struct tensor *w, int64_t rows)
+{
+    return c->base.precision == PREC_BF16 && w->use != TENSOR_VALUES && w->packs && rows >= 5;
+}
+
+void cuda_linear(struct backend *be, struct tensor *y, const struct tensor *x,
+                 const struct tensor *w, const struct tensor *b, enum act act,
+                 const struct tensor *r)
+{
+    struct cuda_op o;
+    int64_t n = tensor_count(y);
+    cuda_begin(&o, be, "linear");
+    struct cuda_product p = {.m = tensor_rows(x), .n = tensor_cols(y), .k = tensor_cols(x)};
+    p.bf16 = is_low(o.c, w, p.m);
+    p.ldk = p.bf16 ? cuda_pad8(p.k) : p.k;
+    const float *px = cuda_in(&o, x), *pr = cuda_in(&o, r);
+    p.bias = cuda_in(&o, b);
+    p.w = p.bf16 ? cuda_weight_bf16(&o, w) : cuda_weight_f32(&o, w);
+    p.y = cuda_out(&o, y);
+    p.r = act == ACT_NONE ? pr : NULL;
+    p.x = px;
+    int e = 0;
+    if (p.bf16) {
+        void *low = cuda_temp(&o, (size_t)(p.m * p.ldk) * 2);
+        if (low)
+            e = cuda_run_narrow(o.c->stream, low, DT_BF16, p.ldk, px, p.k, p.m, p.k);
+        p.x = low;
+    }
+    float *last = p.y;
+    if (act != ACT_NONE && pr == p.y) /* r is needed after the product */
+        p.y = cuda_temp(&o, (size_t)n * sizeof(float));
+    if (!e)
+        cuda_multiply(&o, &p);
+    if (o.ok && !e && act != ACT_NONE)
+        e = cuda_run_act(o.c->stream, last, p.y, pr, n, act);
+    cuda_end(&o, e);
+}
+
+void cuda_matmul(struct backend *be, struct tensor *y, const struct tensor *x,
+                 const struct tensor *w)
+{
+    struct cuda_op o;
+    cuda_begin(&o, be, "matmul");
+    struct cuda_product p = {.m = tensor_rows(x),
+                             .n = tensor_cols(y),
+                             .k = tensor_cols(x),
+                             .ldk = tensor_cols(x),
+                             .plain = true};
+    p.x = cuda_in(&o, x);
+    p.w = cuda_in(&o, w);
+    p.y = cuda_out(&o, y);
+    cuda_multiply(&o, &p);
+    cuda_end(&o, 0);
+}

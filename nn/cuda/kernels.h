@@ -1,0 +1,88 @@
+/* The device's kernels, as functions that queue them on a stream; C's side of the .cu files.
+ *
+ *     int e = cuda_run_act(stream, y, x, NULL, n, ACT_GELU);
+ *     if (e) ...                                    // a cudaError_t; 0 is success
+ *
+ * All pointers are the device's. Nothing here allocates or waits. Shapes and aliasing are as
+ * nn/ops.h has them; counts of 0 queue nothing. Sums are in f32 unless said otherwise. */
+#ifndef EIDETIC_NN_CUDA_KERNELS_H
+#define EIDETIC_NN_CUDA_KERNELS_H
+
+#include "nn/ops.h"
+
+struct CUstream_st;
+
+/* elem.cu. y = act(x) + r, r NULL = none; y may be x or r. */
+int cuda_run_act(struct CUstream_st *s, float *y, const float *x, const float *r, int64_t n,
+                 enum act act);
+enum cuda_binary { CUDA_ADD, CUDA_MUL };
+int cuda_run_binary(struct CUstream_st *s, float *y, const float *x, const float *r, int64_t n,
+                    int64_t period, enum cuda_binary op);
+int cuda_run_scale(struct CUstream_st *s, float *y, const float *x, float f, int64_t n);
+int cuda_run_mean_tokens(struct CUstream_st *s, float *y, const float *x, const int32_t *len,
+                         int64_t b, int64_t t, int64_t d);
+struct cuda_pixels {
+    float alpha, mean[3], std[3];
+};
+int cuda_run_normalize(struct CUstream_st *s, float *y, const uint8_t *x, int64_t n,
+                       const struct cuda_pixels *p);
+
+/* move.cu: bits are kept. */
+int cuda_run_patchify(struct CUstream_st *s, float *y, const float *x, int64_t b, int64_t h,
+                      int64_t w, int p);
+int cuda_run_upsample(struct CUstream_st *s, float *y, const float *x, int64_t b, int64_t h,
+                      int64_t w, int64_t c);
+int cuda_run_concat(struct CUstream_st *s, float *y, const float *a, const float *b, int64_t rows,
+                    int64_t ca, int64_t cb);
+/* Rows of k values of any weight type to f32: row ids[i], or row i where ids is NULL. scale: one a
+ * row, for i8. */
+int cuda_run_widen(struct CUstream_st *s, float *y, const void *w, enum dtype type,
+                   const float *scale, const int32_t *ids, int64_t rows, int64_t k);
+/* Rows of k floats, ldx apart, to f16 or bf16 rows ldy apart; what lies between is made zero. */
+int cuda_run_narrow(struct CUstream_st *s, void *y, enum dtype type, int64_t ldy, const float *x,
+                    int64_t ldx, int64_t rows, int64_t k);
+
+/* norm.cu */
+int cuda_run_layernorm(struct CUstream_st *s, float *y, const float *x, const float *w,
+                       const float *b, float eps, int64_t rows, int64_t d);
+int cuda_run_l2norm(struct CUstream_st *s, float *y, const float *x, float eps, int64_t rows,
+                    int64_t d);
+int cuda_run_softmax(struct CUstream_st *s, float *y, const float *x, float scale, int64_t rows,
+                     int64_t d);
+struct cuda_gnorm {
+    const float *x, *e, *w, *b;
+    float *y;
+    float *sums; /* cuda_gnorm_floats() of scratch */
+    int64_t images, rows, c;
+    int groups;
+    float eps;
+    enum act act;
+};
+int64_t cuda_gnorm_floats(const struct cuda_gnorm *g);
+int cuda_run_groupnorm(struct CUstream_st *s, const struct cuda_gnorm *g);
+
+/* attn.cu, attn_mma.cu */
+struct cuda_attn {
+    const float *q, *k, *v; /* rows ld_* floats apart */
+    float *y;
+    const int32_t *kv_len; /* [b] or NULL */
+    int64_t b, tq, tk, ld_q, ld_k, ld_v;
+    int heads, dh;
+    float scale;
+    int causal;
+};
+enum { CUDA_MAX_HEAD = 1024 }; /* values of a head */
+int cuda_run_attention(struct CUstream_st *s, const struct cuda_attn *a);
+
+/* conv.cu. w f32 [n, kh, kw, c]; depthwise [kh, kw, c] and n = c. */
+struct cuda_conv {
+    const float *x, *w, *bias;
+    float *y;
+    int b, h, width, c, n, kh, kw, ho, wo, stride, top, left;
+    int circular;
+    enum act act;
+};
+int cuda_run_conv(struct CUstream_st *s, const struct cuda_conv *a);
+int cuda_run_depthwise(struct CUstream_st *s, const struct cuda_conv *a);
+
+#endif

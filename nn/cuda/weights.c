@@ -1,0 +1,164 @@
+/* Weights on the device: copied at their first use, and kept in the store of packs that they name.
+ */
+#include "core/mem.h"
+#include "nn/cuda/cuda_int.h"
+#include "nn/packs.h"
+#include <cuda_runtime_api.h>
+
+enum form { RAW, BF16 };
+
+/* Numbers of packs: above those of the CPU's, a pair for each device. */
+enum { FIRST_KIND = 1024 };
+
+struct cuda_pack {
+    struct pack pack;
+    int device;
+    void *data;
+    float *scale; /* i8's, or NULL */
+};
+
+struct making {
+    struct cuda *c;
+    const struct tensor *w;
+    enum form form;
+    int error;
+};
+
+static void pack_free(struct pack *p)
+{
+    struct cuda_pack *k = (struct cuda_pack *)p;
+    cudaSetDevice(k->device);
+    cudaFree(k->data);
+    cudaFree(k->scale);
+    mem_free(k);
+}
+
+static int64_t row_of(const struct tensor *w)
+{
+    return w->ndim < 1 || w->dim[0] == 0 ? tensor_count(w) : tensor_count(w) / w->dim[0];
+}
+
+static int64_t rows_of(const struct tensor *w)
+{
+    return w->ndim < 1 ? 1 : w->dim[0];
+}
+
+/* Copies host memory to new device memory. */
+static int copy_up(void **p, const void *host, size_t bytes, struct CUstream_st *s)
+{
+    cudaError_t e = cudaMalloc(p, bytes ? bytes : 1);
+    if (!e)
+        e = cudaMemcpyAsync(*p, host, bytes, cudaMemcpyHostToDevice, s);
+    return (int)e;
+}
+
+/* Raw bytes to bf16, in place of them. */
+static int to_bf16(struct cuda_pack *k, const struct making *m)
+{
+    struct CUstream_st *s = m->c->stream;
+    int64_t rows = rows_of(m->w), row = row_of(m->w), ld = cuda_pad8(row);
+    void *wide = NULL, *low = NULL;
+    int e = (int)cudaMalloc(&wide, (size_t)(rows * row) * sizeof(float) + 1);
+    if (!e)
+        e = (int)cudaMalloc(&low, (size_t)(rows * ld) * 2 + 1);
+    if (!e)
+        e = cuda_run_widen(s, wide, k->data, m->w->dtype, k->scale, NULL, rows, row);
+    if (!e)
+        e = cuda_run_narrow(s, low, DT_BF16, ld, wide, row, rows, row);
+    if (!e)
+        e = (int)cudaStreamSynchronize(s);
+    cudaFree(wide);
+    if (!e) {
+        cudaFree(k->data);
+        k->data = low;
+    } else {
+        cudaFree(low);
+    }
+    return e;
+}
+
+/* Other streams may use the pack next, so the copy is waited for. */
+static struct pack *make(void *ctx)
+{
+    struct making *m = ctx;
+    const struct tensor *w = m->w;
+    struct CUstream_st *s = m->c->stream;
+    size_t bytes = 0;
+    struct cuda_pack *k = mem_zalloc(sizeof *k);
+    if (!k || !dtype_bytes(w->dtype, (size_t)tensor_count(w), &bytes)) {
+        m->error = cudaErrorMemoryAllocation;
+        mem_free(k);
+        return NULL;
+    }
+    k->pack.free = pack_free;
+    k->device = m->c->device;
+    m->error = copy_up(&k->data, w->data, bytes, s);
+    if (!m->error && w->scale)
+        m->error = copy_up((void **)&k->scale, w->scale, (size_t)w->dim[0] * sizeof(float), s);
+    if (!m->error && m->form == BF16)
+        m->error = to_bf16(k, m);
+    if (!m->error)
+        m->error = (int)cudaStreamSynchronize(s);
+    if (!m->error)
+        return &k->pack;
+    pack_free(&k->pack);
+    return NULL;
+}
+
+static const struct cuda_pack *find(struct cuda_op *o, const struct tensor *w, enum form form)
+{
+    struct making m = {o->c, w, form, 0};
+    int kind = FIRST_KIND + 2 * o->c->device + (int)form;
+    struct pack *p = packs_get(w, kind, rows_of(w), row_of(w), make, &m);
+    if (!p) {
+        o->ok = false;
+        backend_fail(&o->c->base, m.error == cudaErrorMemoryAllocation ? ST_NOMEM : ST_DEVICE,
+                     "%s: weights of %lld values do not go to %s: %s", o->name,
+                     (long long)tensor_count(w), o->c->base.name,
+                     cudaGetErrorString((cudaError_t)m.error));
+        cudaGetLastError();
+    }
+    return (const struct cuda_pack *)p;
+}
+
+const void *cuda_weight_raw(struct cuda_op *o, const struct tensor *w, const float **scale)
+{
+    size_t bytes = 0;
+    *scale = NULL;
+    if (!o->ok || !dtype_bytes(w->dtype, (size_t)tensor_count(w), &bytes))
+        return NULL;
+    if (w->packs) {
+        const struct cuda_pack *k = find(o, w, RAW);
+        *scale = k ? k->scale : NULL;
+        return k ? k->data : NULL;
+    }
+    if (w->scale)
+        *scale = cuda_in_bytes(o, w->scale, (size_t)w->dim[0] * sizeof(float));
+    if (w->dtype == DT_F32)
+        return cuda_in(o, w); /* may be an activation */
+    return cuda_in_bytes(o, w->data, bytes);
+}
+
+const float *cuda_weight_f32(struct cuda_op *o, const struct tensor *w)
+{
+    const float *scale;
+    const void *raw = cuda_weight_raw(o, w, &scale);
+    if (!raw || w->dtype == DT_F32)
+        return raw;
+    float *y = cuda_temp(o, (size_t)tensor_count(w) * sizeof *y);
+    if (!y)
+        return NULL;
+    int e = cuda_run_widen(o->c->stream, y, raw, w->dtype, scale, NULL, rows_of(w), row_of(w));
+    if (!e)
+        return y;
+    o->ok = false;
+    backend_fail(&o->c->base, ST_DEVICE, "%s on %s: %s", o->name, o->c->base.name,
+                 cudaGetErrorString((cudaError_t)e));
+    return NULL;
+}
+
+const void *cuda_weight_bf16(struct cuda_op *o, const struct tensor *w)
+{
+    const struct cuda_pack *k = o->ok ? find(o, w, BF16) : NULL;
+    return k ? k->data : NULL;
+}

@@ -1,0 +1,237 @@
+/* That the emulation finds what hardware would punish: each case runs in a process of its own,
+ * which must say the sentence and abort, or give what hardware would give. */
+#include "cuda_emulation/mma.cuh"
+#include <cstdio>
+#include <cstdlib>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int failures;
+
+static void check(bool ok, const char *what)
+{
+    printf("%s: %s\n", ok ? "ok" : "FAILED", what);
+    failures += !ok;
+}
+
+/* Runs f in a child; whether it aborted and wrote `text`. */
+static bool aborts(void (*f)(), const char *text)
+{
+    int end[2], status = 0;
+    char said[512] = "";
+    if (pipe(end))
+        return false;
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(end[1], 2);
+        f();
+        _exit(0);
+    }
+    close(end[1]);
+    size_t n = 0;
+    for (ssize_t k; (k = read(end[0], said + n, sizeof said - 1 - n)) > 0;)
+        n += (size_t)k;
+    close(end[0]);
+    waitpid(child, &status, 0);
+    bool ok = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && strstr(said, text);
+    if (!ok)
+        printf("  said: %s\n", said);
+    return ok;
+}
+
+static cudaStream_t stream()
+{
+    cudaStream_t s;
+    cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking);
+    return s;
+}
+
+static float *device(size_t n)
+{
+    void *p;
+    cudaMalloc(&p, n * sizeof(float));
+    return (float *)p;
+}
+
+__global__ void fill(float *y, int n, float v)
+{
+    if ((int)threadIdx.x < n)
+        y[threadIdx.x] = v;
+}
+
+__global__ void half_wait(float *y)
+{
+    if (threadIdx.x < 16)
+        __syncthreads();
+    y[threadIdx.x] = 1;
+}
+
+__global__ void two_places(float *y)
+{
+    if (threadIdx.x < 16)
+        __syncthreads();
+    else
+        __syncthreads();
+    y[threadIdx.x] = 1;
+}
+
+__global__ void lonely_shuffle(float *y)
+{
+    if (threadIdx.x < 16)
+        y[threadIdx.x] = __shfl_xor_sync(0xFFFFFFFFu, 1.0f, 1);
+}
+
+__global__ void off_by_one(float *y)
+{
+    float4 v = cuda_load<float4>(y + 1);
+    y[0] = v.x;
+}
+
+/* Thread i takes what its neighbour wrote, with and without a barrier between. */
+template <bool BARRIER> __global__ void neighbour(float *y)
+{
+    CUDA_SHARED(float, s, 64);
+    s[threadIdx.x] = (float)threadIdx.x;
+    if (BARRIER)
+        __syncthreads();
+    y[threadIdx.x] = s[(threadIdx.x + 1) % 64];
+}
+
+__global__ void behind_shared(float *y)
+{
+    CUDA_DYNAMIC_SHARED(float, s);
+    s[threadIdx.x + 1] = 1;
+    y[threadIdx.x] = 1;
+}
+
+template <bool WAIT> __global__ void async_copy(float *y, const float *x)
+{
+    CUDA_SHARED(float, s, 4);
+    cp_async16(s, x, 16);
+    cp_async_commit();
+    if (WAIT)
+        cp_async_wait<0>();
+    y[0] = s[0];
+    cp_async_wait<0>();
+}
+
+/* d = a . b with a[i][k] = i + k / 16, b[k][j] = j - k / 8 in bf16, by ldmatrix and mma. */
+__global__ void product(float *y, const uint16_t *a, const uint16_t *b)
+{
+    int lane = threadIdx.x;
+    uint32_t fa[4], fb[4];
+    float d[4] = {0, 0, 0, 0};
+    ldmatrix_x4(fa, a + (lane % 16) * 16 + lane / 16 * 8);
+    ldmatrix_x4_trans(fb, b + (lane % 16) * 8);
+    mma_bf16(d, fa, fb);
+    for (int i = 0; i < 4; i++)
+        y[(lane / 4 + 8 * (i / 2)) * 8 + lane % 4 * 2 + i % 2] = d[i];
+}
+
+static void run_write_behind()
+{
+    float *y = device(3);
+    cudaStream_t s = stream();
+    CUDA_LAUNCH(fill, 1, 32, 0, s, y, 4, 1.0f);
+    cudaStreamSynchronize(s);
+}
+static void run_host_pointer()
+{
+    float y[32];
+    CUDA_LAUNCH(fill, 1, 32, 0, stream(), y, 32, 1.0f);
+}
+template <void (*K)(float *), size_t SHARED> static void run_kernel()
+{
+    cudaStream_t s = stream();
+    CUDA_LAUNCH(K, 1, 32, SHARED, s, device(32));
+    cudaStreamSynchronize(s);
+}
+
+static void check_race(bool barrier)
+{
+    cudaStream_t s = stream();
+    float *y = device(64), got[64];
+    bool right = true;
+    for (int run = 0; run < 3; run++) {
+        if (barrier)
+            CUDA_LAUNCH(neighbour<true>, 1, 64, 0, s, y);
+        else
+            CUDA_LAUNCH(neighbour<false>, 1, 64, 0, s, y);
+        cudaMemcpyAsync(got, y, sizeof got, cudaMemcpyDeviceToHost, s);
+        for (int i = 0; i < 64; i++)
+            right &= got[i] == (float)((i + 1) % 64);
+    }
+    check(right == barrier, barrier ? "a barrier orders neighbours" : "without it they race");
+}
+
+static void check_streams()
+{
+    cudaStream_t a = stream(), b = stream();
+    cudaEvent_t e;
+    float *y = device(32), got = 0;
+    CUDA_LAUNCH(fill, 1, 32, 0, a, y, 32, 5.0f);
+    cudaEventCreateWithFlags(&e, cudaEventDisableTiming);
+    cudaEventRecord(e, a);
+    cudaMemcpyAsync(&got, y, sizeof got, cudaMemcpyDeviceToHost, b);
+    check(got != 5.0f, "a stream that does not wait for the other sees old memory");
+    cudaStreamWaitEvent(b, e, 0);
+    cudaMemcpyAsync(&got, y, sizeof got, cudaMemcpyDeviceToHost, b);
+    check(got == 5.0f, "one that waits for its event sees the new");
+}
+
+static void check_async()
+{
+    cudaStream_t s = stream();
+    float *y = device(4), *x = device(4), got[2], up[4] = {7, 7, 7, 7};
+    cudaMemcpyAsync(x, up, sizeof up, cudaMemcpyHostToDevice, s);
+    CUDA_LAUNCH(async_copy<false>, 1, 1, 0, s, y, x);
+    cudaMemcpyAsync(&got[0], y, 4, cudaMemcpyDeviceToHost, s);
+    CUDA_LAUNCH(async_copy<true>, 1, 1, 0, s, y, x);
+    cudaMemcpyAsync(&got[1], y, 4, cudaMemcpyDeviceToHost, s);
+    check(got[0] != 7 && got[1] == 7, "cp.async's bytes are there after its wait, not before");
+}
+
+static void check_product()
+{
+    cudaStream_t s = stream();
+    uint16_t a[256], b[128];
+    float *y = device(128), got[128];
+    bool right = true;
+    for (int i = 0; i < 16; i++)
+        for (int k = 0; k < 16; k++)
+            a[i * 16 + k] = f32_to_bf16((float)i + (float)k / 16);
+    for (int k = 0; k < 16; k++)
+        for (int j = 0; j < 8; j++)
+            b[k * 8 + j] = f32_to_bf16((float)j - (float)k / 8);
+    void *da = device(128), *db = device(64);
+    cudaMemcpyAsync(da, a, sizeof a, cudaMemcpyHostToDevice, s);
+    cudaMemcpyAsync(db, b, sizeof b, cudaMemcpyHostToDevice, s);
+    CUDA_LAUNCH(product, 1, 32, 0, s, y, (const uint16_t *)da, (const uint16_t *)db);
+    cudaMemcpyAsync(got, y, sizeof got, cudaMemcpyDeviceToHost, s);
+    for (int i = 0; i < 16; i++)
+        for (int j = 0; j < 8; j++) {
+            float sum = 0;
+            for (int k = 0; k < 16; k++)
+                sum += bf16_to_f32(a[i * 16 + k]) * bf16_to_f32(b[k * 8 + j]);
+            right &= fabsf(got[i * 8 + j] - sum) < 1e-3f;
+        }
+    check(right, "ldmatrix and mma.m16n8k16 multiply");
+}
+
+int main()
+{
+    check(aborts(run_write_behind, "behind the end of device memory"), "a write behind the end");
+    check(aborts(run_host_pointer, "no device memory"), "a host pointer");
+    check(aborts(run_kernel<half_wait, 0>, "divergent __syncthreads"), "half a block waits");
+    check(aborts(run_kernel<two_places, 0>, "divergent __syncthreads"), "it waits in two places");
+    check(aborts(run_kernel<lonely_shuffle, 0>, "a lane that does not come"), "half a warp");
+    check(aborts(run_kernel<off_by_one, 0>, "not aligned"), "a misaligned vector load");
+    check(aborts(run_kernel<behind_shared, 128>, "dynamic shared memory"), "behind shared memory");
+    check_race(true);
+    check_race(false);
+    check_streams();
+    check_async();
+    check_product();
+    return failures > 0;
+}
