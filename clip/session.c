@@ -18,7 +18,7 @@ struct clip_session {
     enum precision precision;
     struct backend *be;       /* all threads for one batch at a time */
     struct backend *image_be; /* the same for pictures, where that is another; NULL until used */
-    struct arena arena;
+    struct arena arena, image_arena; /* image_arena: image_be's, where that is a device */
     struct lane *lane; /* [backend_threads(be)] one thread each, opened at their first use */
     clip_trace_fn *trace;
     void *trace_ctx;
@@ -46,6 +46,8 @@ enum status clip_session_new(struct clip_session **out, const struct clip *c, co
         s->precision = (enum precision)precision;
         snprintf(s->pictures, sizeof s->pictures, "%s%s", backend_name(s->be), device + len);
     }
+    if (!st)
+        s->arena.memory = backend_memory(s->be);
     if (!st && !(s->lane = mem_zarray((size_t)backend_threads(s->be), sizeof *s->lane)))
         st = error_set(err, ST_NOMEM, "out of memory for a session");
     if (st)
@@ -60,13 +62,14 @@ void clip_session_free(struct clip_session *s)
     if (!s)
         return;
     for (int i = 0; s->lane && i < backend_threads(s->be); i++) {
-        backend_close(s->lane[i].be);
         arena_release(&s->lane[i].arena);
+        backend_close(s->lane[i].be);
     }
     mem_free(s->lane);
+    arena_release(&s->image_arena);
+    arena_release(&s->arena);
     backend_close(s->image_be);
     backend_close(s->be);
-    arena_release(&s->arena);
     mem_free(s);
 }
 
@@ -98,6 +101,7 @@ static enum status finish(struct clip_session *s, struct clip_run *r, struct ten
 {
     if (!s->plain)
         op_l2norm(r->be, y, y, 1e-12f);
+    backend_download(r->be, y);
     enum status st = backend_sync(r->be, r->err);
     if (st)
         return st;
@@ -167,6 +171,7 @@ static enum status image_each(struct clip_session *s, const uint8_t *const *pixe
         enum status st = lane->be ? ST_OK : backend_open(&lane->be, s->pictures, 1, err);
         if (st)
             return st;
+        lane->arena.memory = backend_memory(lane->be);
     }
     pool_for(backend_pool(s->be), n, image_alone, &(struct each){s, pixels, out});
     for (int i = 0; i < lanes; i++)
@@ -189,8 +194,11 @@ enum status clip_encode_images(struct clip_session *s, const uint8_t *const *pix
     bool other = s->precision != PREC_F32;
     if (other && !s->image_be)
         st = backend_open(&s->image_be, s->pictures, backend_threads(s->be), err);
+    if (other && !st)
+        s->image_arena.memory = backend_memory(s->image_be);
+    struct arena *arena = s->image_arena.memory ? &s->image_arena : &s->arena;
     for (int i = 0; i < n && !st; i += step)
-        st = image_batch(s, other ? s->image_be : s->be, &s->arena, pixels + i,
+        st = image_batch(s, other ? s->image_be : s->be, arena, pixels + i,
                          n - i < step ? n - i : step, out + (size_t)i * (size_t)s->c->model.dim,
                          err);
     return st;
@@ -302,6 +310,7 @@ enum status clip_text_states(struct clip_session *s, const char *text, float *st
     struct clip_tokens t = {.n = 1, .context = m->context, .ids = ids, .len = &len};
     if (!st)
         st = s->c->arch->states(m, &r, &t, &y, mask);
+    backend_download(s->be, &y);
     if (!st)
         st = backend_sync(s->be, err);
     if (!st)

@@ -3,7 +3,7 @@
 file(GLOB cuda_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/nn/cuda/*.c ${CMAKE_SOURCE_DIR}/nn/cuda/*.cu)
 file(GLOB emulation_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/cuda_emulation/*.cpp)
 file(GLOB cu_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/nn/cuda/*.cu ${CMAKE_SOURCE_DIR}/tests/cuda_emulation/*.cu)
-set_source_files_properties(${cu_sources} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-xc++")
+set_source_files_properties(${cu_sources} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-xc++;-Wno-unknown-pragmas")
 add_library(cuda_emulated OBJECT ${CMAKE_SOURCE_DIR}/nn/backends.c ${cuda_sources} ${emulation_sources})
 target_include_directories(cuda_emulated PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/tests
   ${CMAKE_SOURCE_DIR}/tests/cuda_emulation)
@@ -22,7 +22,7 @@ function(eidetic_emulated_test kind name)
   set_tests_properties(cuda/${name} PROPERTIES LABELS cuda TIMEOUT 600
     ENVIRONMENT "EIDETIC_TEST_BACKENDS=cuda;EIDETIC_TEST_DEVICE=cuda:emulated")
 endfunction()
-foreach(name attn conv elem failures gemm layout norm reference)
+foreach(name attn conv device elem failures gemm layout norm reference)
   eidetic_emulated_test(ops test_ops_${name})
 endforeach()
 
@@ -32,3 +32,5 @@ target_include_directories(test_cuda_emulation PRIVATE ${CMAKE_SOURCE_DIR} ${CMA
 target_link_libraries(test_cuda_emulation PRIVATE nn core)
 add_test(NAME cuda/emulation COMMAND test_cuda_emulation)
 set_tests_properties(cuda/emulation PROPERTIES LABELS cuda TIMEOUT 120)
+add_test(NAME cuda/ptxas COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/cuda_emulation/check_ptxas.sh ${CMAKE_BINARY_DIR}/cuda)
+set_tests_properties(cuda/ptxas PROPERTIES LABELS cuda SKIP_RETURN_CODE 77)

@@ -8,5 +8,13 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdlib.h>
+
+/* Where golden tests compute: on the CPU, or on what EIDETIC_TEST_DEVICE names. */
+static inline const char *test_device(void)
+{
+    const char *name = getenv("EIDETIC_TEST_DEVICE");
+    return name ? name : "cpu";
+}
 
 #endif

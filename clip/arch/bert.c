@@ -155,6 +155,7 @@ enum status clip_bert_states(struct clip_run *r, const struct clip_bert *b,
     struct tensor x = tensor_view(y->data, DT_F32, 3, (int64_t[]){1, len, d});
     int32_t *own = clip_run_array(r, 1, sizeof *own);
     memset(y->data, 0, (size_t)tensor_count(y) * sizeof(float));
+    backend_upload(r->be, y);
     if (r->status || run_tokens(r, b, t, &x, own))
         return r->status;
     for (int i = 0; i < b->context; i++)

@@ -88,6 +88,7 @@ struct tensor clip_load_small(struct clip_loader *l, int ndim, const int64_t *di
     va_end(ap);
     if (!get(l, name, ndim, dims, &t) || !to_f32(l, name, &t))
         return (struct tensor){0};
+    t.packs = l->m->packs; /* a device keeps its copy */
     return t;
 }
 
@@ -178,5 +179,6 @@ void clip_run_trace(struct clip_run *r, const char *what, int i, const struct te
         snprintf(name, sizeof name, "%s.%s.%d", r->tower, what, i);
     else
         snprintf(name, sizeof name, "%s.%s", r->tower, what);
+    backend_download(r->be, t);
     r->trace(r->trace_ctx, name, t);
 }

@@ -199,6 +199,7 @@ enum status clip_starter_run_states(const struct clip_model *m, struct clip_run 
     int64_t len = t->len[0], d = v->t.width;
     struct tensor x = tensor_view(y->data, DT_F32, 3, (int64_t[]){1, len, d});
     memset(y->data, 0, (size_t)tensor_count(y) * sizeof(float));
+    backend_upload(r->be, y);
     for (int i = 0; i < v->context; i++)
         mask[i] = i < len;
     return token_states(r, v, t, &x);

@@ -82,7 +82,8 @@ static inline int64_t cuda_pad8(int64_t k)
     return (k + 7) / 8 * 8;
 }
 
-/* gemm.c */
+/* gemm.c. Whether a product of so many rows with w is in bf16. */
+bool cuda_is_low(const struct cuda *c, const struct tensor *w, int64_t rows);
 struct cuda_product {
     int64_t m, n, k;
     const void *x, *w; /* x [m, k], w [n, k], or [k, n] where `plain`; rows ldk apart if not */

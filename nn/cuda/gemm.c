@@ -119,7 +119,7 @@ void cuda_multiply(struct cuda_op *o, const struct cuda_product *p)
 }
 
 /* Products with weights of five rows and more, as the CPU has them. */
-static bool is_low(const struct cuda *c, const struct tensor *w, int64_t rows)
+bool cuda_is_low(const struct cuda *c, const struct tensor *w, int64_t rows)
 {
     return c->base.precision == PREC_BF16 && w->use != TENSOR_VALUES && w->packs && rows >= 5;
 }
@@ -132,7 +132,7 @@ void cuda_linear(struct backend *be, struct tensor *y, const struct tensor *x,
     int64_t n = tensor_count(y);
     cuda_begin(&o, be, "linear");
     struct cuda_product p = {.m = tensor_rows(x), .n = tensor_cols(y), .k = tensor_cols(x)};
-    p.bf16 = is_low(o.c, w, p.m);
+    p.bf16 = cuda_is_low(o.c, w, p.m);
     p.ldk = p.bf16 ? cuda_pad8(p.k) : p.k;
     const float *px = cuda_in(&o, x), *pr = cuda_in(&o, r);
     p.bias = cuda_in(&o, b);

@@ -73,6 +73,10 @@ struct cuda_attn {
 };
 enum { CUDA_MAX_HEAD = 1024 }; /* values of a head */
 int cuda_run_attention(struct CUstream_st *s, const struct cuda_attn *a);
+/* On tensor cores, factors rounded to bf16; for heads of which cuda_attn_low_bytes is not 0, given
+ * as many bytes of scratch. */
+int64_t cuda_attn_low_bytes(const struct cuda_attn *a);
+int cuda_run_attention_low(struct CUstream_st *s, const struct cuda_attn *a, void *scratch);
 
 /* conv.cu. w f32 [n, kh, kw, c]; depthwise [kh, kw, c] and n = c. */
 struct cuda_conv {
@@ -83,6 +87,9 @@ struct cuda_conv {
     enum act act;
 };
 int cuda_run_conv(struct CUstream_st *s, const struct cuda_conv *a);
+/* On tensor cores: x and w in bf16, c a multiple of 8. */
+int cuda_run_conv_low(struct CUstream_st *s, const struct cuda_conv *a, const void *x,
+                      const void *w);
 int cuda_run_depthwise(struct CUstream_st *s, const struct cuda_conv *a);
 
 #endif

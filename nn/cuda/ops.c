@@ -153,7 +153,14 @@ static void attention(struct backend *be, struct tensor *y, const struct tensor 
     if (opts->kv_len)
         a.kv_len = cuda_in_bytes(&o, opts->kv_len, (size_t)b * sizeof *opts->kv_len);
     a.y = cuda_out(&o, y);
-    cuda_end(&o, o.ok ? cuda_run_attention(o.c->stream, &a) : 0);
+    size_t low = be->precision == PREC_BF16 ? (size_t)cuda_attn_low_bytes(&a) : 0;
+    void *scratch = low ? cuda_temp(&o, low) : NULL;
+    int e = 0;
+    if (o.ok && low)
+        e = cuda_run_attention_low(o.c->stream, &a, scratch);
+    else if (o.ok)
+        e = cuda_run_attention(o.c->stream, &a);
+    cuda_end(&o, e);
 }
 
 static struct cuda_conv conv_shape(const struct tensor *y, const struct tensor *x, int64_t kh,
@@ -194,9 +201,22 @@ static void conv2d(struct backend *be, struct tensor *y, const struct tensor *x,
     cuda_begin(&o, be, "conv2d");
     a.x = cuda_in(&o, x);
     a.bias = cuda_in(&o, b);
-    a.w = cuda_weight_f32(&o, w);
     a.y = cuda_out(&o, y);
-    cuda_end(&o, o.ok ? cuda_run_conv(o.c->stream, &a) : 0);
+    int64_t rows = tensor_rows(x);
+    int e = 0;
+    if (cuda_is_low(o.c, w, tensor_rows(y)) && c % 8 == 0) {
+        const void *pw = cuda_weight_bf16(&o, w);
+        void *px = cuda_temp(&o, (size_t)(rows * c) * 2);
+        if (o.ok)
+            e = cuda_run_narrow(o.c->stream, px, DT_BF16, c, a.x, c, rows, c);
+        if (o.ok && !e)
+            e = cuda_run_conv_low(o.c->stream, &a, px, pw);
+    } else {
+        a.w = cuda_weight_f32(&o, w);
+        if (o.ok)
+            e = cuda_run_conv(o.c->stream, &a);
+    }
+    cuda_end(&o, e);
 }
 
 static void depthwise(struct backend *be, struct tensor *y, const struct tensor *x,

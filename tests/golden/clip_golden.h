@@ -184,7 +184,7 @@ static inline void run_toy(const char *toy, bool by_file, const char *layout)
     char path[512], *file = NULL, *dir = toy_make(toy, by_file ? "-file" : "", NULL, &file);
     snprintf(path, sizeof path, "%s/clip/%s.safetensors", TEST_DATA, toy);
     if (weights_open(&r.want, path, &err) || clip_open(&r.clip, by_file ? file : dir, NULL, &err) ||
-        clip_session_new(&r.session, r.clip, "cpu", 1, &err))
+        clip_session_new(&r.session, r.clip, test_device(), 1, &err))
         fail_msg("%s: %s", toy, err.text);
     r.check = (struct check){.want = r.want, .toy = toy};
     assert_string_equal(clip_info(r.clip)->arch, json_string_value(json_object_get(r.m, "arch")));

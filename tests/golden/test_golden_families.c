@@ -81,7 +81,7 @@ static void multilingual_sentences_beside_another_model_s_pictures(void **state)
     char path[512], *image = NULL, *dir = make_multilingual(&image);
     snprintf(path, sizeof path, "%s/clip/multilingual.safetensors", TEST_DATA);
     if (weights_open(&r.want, path, &err) || clip_open(&r.clip, dir, NULL, &err) ||
-        clip_session_new(&r.session, r.clip, "cpu", 1, &err))
+        clip_session_new(&r.session, r.clip, test_device(), 1, &err))
         fail_msg("%s", err.text);
     r.check = (struct check){.want = r.want, .toy = r.toy};
     assert_string_equal(clip_info(r.clip)->arch, "multilingual distilbert");

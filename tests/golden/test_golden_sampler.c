@@ -147,7 +147,7 @@ static void check_text(struct fixture *f)
 static void check_all(const struct sd_toy *o, const char *layout)
 {
     struct fixture f;
-    fixture_open(&f, o, layout, "cpu", EXACT);
+    fixture_open(&f, o, layout, test_device(), EXACT);
     assert_int_equal(f.c->prediction, PREDICT_NOISE);
     assert_float_equal(f.c->latent_scale, 0.18215, 1e-9);
     assert_float_equal(f.c->sigmas.sigma[999], 14.614642, 1e-5);
@@ -184,7 +184,7 @@ static void check_picture(enum prediction prediction, const char *name)
     struct image img = {0};
     float latent[4 * 8 * 12];
     const struct schedule *schedule;
-    fixture_open(&f, &(struct sd_toy){0}, "single file", "cpu", EXACT);
+    fixture_open(&f, &(struct sd_toy){0}, "single file", test_device(), EXACT);
     f.c->prediction = prediction;
     json_t *m = sd_manifest();
     struct sampler_job job = {.prompt = json_string_value(json_object_get(m, "prompt")),
@@ -195,7 +195,7 @@ static void check_picture(enum prediction prediction, const char *name)
                               .seed = 42,
                               .solver = solver_find("euler", &schedule),
                               .latent = latent};
-    if (sampler_new(&s, f.c, "cpu", 2, &f.err) || sampler_run(s, &job, &img, &f.err))
+    if (sampler_new(&s, f.c, test_device(), 2, &f.err) || sampler_run(s, &job, &img, &f.err))
         fail_msg("%s", f.err.text);
     const float *want = weights_find(f.want, name)->data;
     for (int i = 0; i < 4 * 8 * 12; i++)
@@ -223,7 +223,7 @@ static void a_picture_equals_k_diffusions_and_diffusers(void **state)
 static void run_once(const struct sd_toy *o, struct tensor *y)
 {
     struct fixture f;
-    fixture_open(&f, o, o->folder ? "diffusers folder" : "single file", "cpu", EXACT);
+    fixture_open(&f, o, o->folder ? "diffusers folder" : "single file", test_device(), EXACT);
     struct tensor x = input("x", 4, (int64_t[]){2, 6, 10, 4}, 1.7);
     struct tensor context = input("context", 3, (int64_t[]){2, 9, 64}, 1.7);
     f.run.trace = NULL;

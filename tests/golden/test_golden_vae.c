@@ -106,7 +106,7 @@ static void run(const struct checkpoint *c, struct outputs *o, float scale)
     for (int i = 0; i < 6 * 10 * 4; i++)
         ((float *)z.data)[i] /= scale;
     y.data = o->pixels;
-    assert_int_equal(backend_open(&r.be, "cpu", 2, &err), ST_OK);
+    assert_int_equal(backend_open(&r.be, test_device(), 2, &err), ST_OK);
     assert_int_equal(net_vae_encode(&r, &c->vae, &moments, &px), ST_OK);
     assert_int_equal(net_vae_decode(&r, &c->vae, &y, &z), ST_OK);
     assert_int_equal(arena_mark(&arena), 0);

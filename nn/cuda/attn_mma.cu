@@ -1,0 +1,230 @@
+/* Attention on tensor cores: bf16 factors, f32 sums and softmax (FlashAttention-2; Dao 2023). A
+ * block takes 64 queries of one head, 16 a warp. Queries stay in registers; tiles of keys and
+ * values come by cp.async into one of two places while the other is used. The scores' accumulator
+ * fragments are, rounded, the left factor's fragments of the second product: nothing of them is
+ * written. */
+#include "nn/cuda/kernels.cuh"
+#include <mma.cuh>
+
+static const int WARPS = 4, ROWS = 16 * WARPS;
+
+/* [b, t, heads * dh] f32, rows ld apart, to [b, heads, t, width] bf16; zeros behind dh. */
+__global__ void split_heads_kernel(uint16_t *y, const float *x, int64_t ld, int64_t n, int64_t t,
+                                   int heads, int dh, int width)
+{
+    CUDA_EACH(i, n)
+    {
+        int j = (int)(i % width);
+        int64_t row = i / width, at = row % t, head = row / t % heads, image = row / t / heads;
+        float f = j < dh ? x[(image * t + at) * ld + head * dh + j] : 0.0f;
+        y[i] = __bfloat16_as_ushort(__float2bfloat16_rn(f));
+    }
+}
+
+static __device__ __forceinline__ uint32_t pack_bf16(float low, float high)
+{
+    return __bfloat16_as_ushort(__float2bfloat16_rn(low)) |
+           (uint32_t)__bfloat16_as_ushort(__float2bfloat16_rn(high)) << 16;
+}
+
+/* n rows of DH values to shared memory, at distances of DH + 8: eight rows 16 bytes each then lie
+ * in eight different groups of banks. Rows from `rows` on become zeros. */
+template <int DH>
+static __device__ __forceinline__ void fetch(uint16_t *to, const uint16_t *from, int n,
+                                             int64_t rows)
+{
+    const int parts = DH / 8;
+    for (int i = threadIdx.x; i < n * parts; i += WARPS * 32) {
+        int row = i / parts, j = i % parts * 8;
+        bool in = row < rows;
+        cp_async16(to + row * (DH + 8) + j, in ? from + (int64_t)row * DH + j : from, in ? 16 : 0);
+    }
+}
+
+/* Over the four lanes that hold a row. */
+static __device__ __forceinline__ float quad_max(float v)
+{
+    v = fmaxf(v, __shfl_xor_sync(0xFFFFFFFFu, v, 1));
+    return fmaxf(v, __shfl_xor_sync(0xFFFFFFFFu, v, 2));
+}
+static __device__ __forceinline__ float quad_sum(float v)
+{
+    v += __shfl_xor_sync(0xFFFFFFFFu, v, 1);
+    return v + __shfl_xor_sync(0xFFFFFFFFu, v, 2);
+}
+
+struct low_attn {
+    const uint16_t *q, *k, *v; /* [b, heads, t, DH] */
+    cuda_attn a;
+};
+
+template <int DH, int KEYS> __global__ void __launch_bounds__(128) attn_mma_kernel(low_attn low)
+{
+    CUDA_DYNAMIC_SHARED(uint16_t, shared);
+    const cuda_attn &a = low.a;
+    const int ld = DH + 8;
+    uint16_t *sq = shared, *sk = sq + ROWS * ld, *sv = sk + 2 * KEYS * ld;
+    int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
+    int64_t head = (int64_t)blockIdx.z * a.heads + blockIdx.y, t0 = (int64_t)blockIdx.x * ROWS;
+    int64_t len = a.kv_len ? a.kv_len[blockIdx.z] : a.tk;
+    int64_t keys = a.causal && t0 + ROWS < len ? t0 + ROWS : len;
+    const uint16_t *k = low.k + head * a.tk * DH, *v = low.v + head * a.tk * DH;
+    float scale = a.scale * 1.44269504088896340736f; /* of powers of 2 */
+    float out[DH / 8][4] = {}, max[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0};
+    uint32_t fq[DH / 16][4];
+
+    fetch<DH>(sq, low.q + (head * a.tq + t0) * DH, ROWS, a.tq - t0);
+    fetch<DH>(sk, k, KEYS, keys);
+    fetch<DH>(sv, v, KEYS, keys);
+    cp_async_commit();
+    for (int64_t k0 = 0; k0 < keys || k0 == 0; k0 += KEYS) {
+        int now = (int)(k0 / KEYS % 2), next = 1 - now;
+        cp_async_wait<0>();
+        __syncthreads(); /* this tile is there, and nobody reads the one before it any more */
+        if (k0 + KEYS < keys) {
+            fetch<DH>(sk + next * KEYS * ld, k + (k0 + KEYS) * DH, KEYS, keys - k0 - KEYS);
+            fetch<DH>(sv + next * KEYS * ld, v + (k0 + KEYS) * DH, KEYS, keys - k0 - KEYS);
+            cp_async_commit();
+        }
+        if (k0 == 0)
+            for (int i = 0; i < DH / 16; i++)
+                ldmatrix_x4(fq[i], sq + (warp * 16 + lane % 16) * ld + i * 16 + lane / 16 * 8);
+        const uint16_t *tk = sk + now * KEYS * ld, *tv = sv + now * KEYS * ld;
+        float s[KEYS / 8][4] = {};
+#pragma unroll
+        for (int n = 0; n < KEYS / 16; n++)
+#pragma unroll
+            for (int i = 0; i < DH / 16; i++) {
+                uint32_t b[4];
+                int row = n * 16 + lane / 16 * 8 + lane % 8, col = i * 16 + lane / 8 % 2 * 8;
+                ldmatrix_x4(b, tk + row * ld + col);
+                mma_bf16(s[2 * n], fq[i], b);
+                mma_bf16(s[2 * n + 1], fq[i], b + 2);
+            }
+#pragma unroll
+        for (int half = 0; half < 2; half++) { /* rows g and g + 8 */
+            int64_t query = t0 + warp * 16 + g + 8 * half;
+            float top = max[half];
+#pragma unroll
+            for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+                for (int i = 0; i < 2; i++) {
+                    int64_t key = k0 + n * 8 + 2 * t + i;
+                    bool seen = key < keys && (!a.causal || key <= query);
+                    float &score = s[n][2 * half + i];
+                    score = seen ? score * scale : -INFINITY;
+                    top = fmaxf(top, score);
+                }
+            top = quad_max(top);
+            float base = top > -INFINITY ? top : 0.0f, part = 0;
+            float shrink = exp2f(max[half] - base);
+            max[half] = top;
+#pragma unroll
+            for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+                for (int i = 0; i < 2; i++) {
+                    float &score = s[n][2 * half + i];
+                    score = exp2f(score - base);
+                    part += score;
+                }
+            sum[half] = sum[half] * shrink + part; /* this lane's part of the row */
+#pragma unroll
+            for (int n = 0; n < DH / 8; n++) {
+                out[n][2 * half] *= shrink;
+                out[n][2 * half + 1] *= shrink;
+            }
+        }
+#pragma unroll
+        for (int n = 0; n < KEYS / 16; n++) {
+            uint32_t p[4] = {pack_bf16(s[2 * n][0], s[2 * n][1]),
+                             pack_bf16(s[2 * n][2], s[2 * n][3]),
+                             pack_bf16(s[2 * n + 1][0], s[2 * n + 1][1]),
+                             pack_bf16(s[2 * n + 1][2], s[2 * n + 1][3])};
+#pragma unroll
+            for (int i = 0; i < DH / 16; i++) {
+                uint32_t b[4];
+                int row = n * 16 + lane % 16, col = i * 16 + lane / 16 * 8;
+                ldmatrix_x4_trans(b, tv + row * ld + col);
+                mma_bf16(out[2 * i], p, b);
+                mma_bf16(out[2 * i + 1], p, b + 2);
+            }
+        }
+    }
+    for (int half = 0; half < 2; half++) {
+        int64_t query = t0 + warp * 16 + g + 8 * half;
+        float all = quad_sum(sum[half]), inv = all > 0 ? 1.0f / all : 0.0f;
+        float *y = a.y + (((int64_t)blockIdx.z * a.tq + query) * a.heads + blockIdx.y) * a.dh;
+        for (int n = 0; n < DH / 8 && query < a.tq; n++)
+            for (int i = 0; i < 2; i++)
+                if (n * 8 + 2 * t + i < a.dh)
+                    y[n * 8 + 2 * t + i] = out[n][2 * half + i] * inv;
+    }
+}
+
+template <int DH, int KEYS> static int run(cudaStream_t s, const low_attn &low)
+{
+    const cuda_attn &a = low.a;
+    dim3 grid((unsigned)((a.tq + ROWS - 1) / ROWS), (unsigned)a.heads, (unsigned)a.b);
+    int shared = (ROWS + 4 * KEYS) * (DH + 8) * 2;
+    int e = shared > 48 << 10 ? CUDA_ALLOW_SHARED((attn_mma_kernel<DH, KEYS>), shared) : 0;
+    return e ? e
+             : CUDA_LAUNCH((attn_mma_kernel<DH, KEYS>), grid, WARPS * 32, (size_t)shared, s, low);
+}
+
+/* The width that heads of dh values are padded to; 0: too wide. */
+static int padded(int dh)
+{
+    static const int widths[] = {32, 48, 64, 80, 96, 128, 160};
+    for (int w : widths)
+        if (dh <= w)
+            return w;
+    return 0;
+}
+
+int64_t cuda_attn_low_bytes(const struct cuda_attn *a)
+{
+    return 2 * a->b * a->heads * (a->tq + 2 * a->tk) * padded(a->dh);
+}
+
+static int split(cudaStream_t s, uint16_t *y, const float *x, int64_t ld, int64_t t,
+                 const cuda_attn *a, int width)
+{
+    int64_t n = a->b * a->heads * t * width;
+    if (n == 0)
+        return 0;
+    return CUDA_LAUNCH(split_heads_kernel, cuda_blocks(n), CUDA_THREADS, 0, s, y, x, ld, n, t,
+                       a->heads, a->dh, width);
+}
+
+int cuda_run_attention_low(cudaStream_t s, const struct cuda_attn *a, void *scratch)
+{
+    int width = padded(a->dh);
+    uint16_t *q = (uint16_t *)scratch, *k = q + a->b * a->heads * a->tq * width;
+    uint16_t *v = k + a->b * a->heads * a->tk * width;
+    low_attn low = {q, k, v, *a};
+    if (a->b == 0 || a->tq == 0)
+        return 0;
+    int e = split(s, q, a->q, a->ld_q, a->tq, a, width);
+    if (!e)
+        e = split(s, k, a->k, a->ld_k, a->tk, a, width);
+    if (!e)
+        e = split(s, v, a->v, a->ld_v, a->tk, a, width);
+    if (e)
+        return e;
+    switch (width) {
+    case 32:
+        return run<32, 64>(s, low);
+    case 48:
+        return run<48, 64>(s, low);
+    case 64:
+        return run<64, 64>(s, low);
+    case 80:
+        return run<80, 32>(s, low);
+    case 96:
+        return run<96, 32>(s, low);
+    case 128:
+        return run<128, 32>(s, low);
+    default:
+        return run<160, 32>(s, low);
+    }
+}
