@@ -25,6 +25,8 @@ endfunction()
 foreach(name attn conv device elem failures gemm layout norm reference)
   eidetic_emulated_test(ops test_ops_${name})
 endforeach()
+eidetic_emulated_test(golden test_golden_clip)
+eidetic_emulated_test(golden test_golden_sampler)
 
 add_executable(test_cuda_emulation cuda_emulation/test_checks.cu $<TARGET_OBJECTS:cuda_emulated>)
 target_include_directories(test_cuda_emulation PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}

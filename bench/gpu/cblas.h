@@ -3,6 +3,9 @@
 #ifndef EIDETIC_BENCH_GPU_CBLAS_H
 #define EIDETIC_BENCH_GPU_CBLAS_H
 
+#include <stdlib.h> /* as the original does */
+
+typedef int blasint;
 enum CBLAS_ORDER { CblasRowMajor = 101 };
 enum CBLAS_TRANSPOSE { CblasNoTrans = 111, CblasTrans = 112 };
 

@@ -215,7 +215,7 @@ int cuda_run_attention_low(cudaStream_t s, const struct cuda_attn *a, void *scra
     case 32:
         return run<32, 64>(s, low);
     case 48:
-        return run<48, 64>(s, low);
+        return run<48, 32>(s, low);
     case 64:
         return run<64, 64>(s, low);
     case 80:
