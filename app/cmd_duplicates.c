@@ -110,7 +110,7 @@ static int end_exact(struct finding *f)
     for (size_t i = 1; i < n; i++)
         if (strlen(f->paths.item[i].value) < strlen(f->paths.item[best].value))
             best = i;
-    for (size_t i = 0, at = 1; !failed && i < n; i++)
+    for (size_t i = 0, at = 1; !failed && lines && i < n; i++)
         lines[i == best ? 0 : at++] = (struct line){f->paths.item[i].value, &im, 1, i == best};
     if (!failed && n > 1) {
         f->gain += (int64_t)(n - 1) * im.bytes;

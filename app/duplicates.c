@@ -23,7 +23,7 @@ static int by_value(const void *a, const void *b)
 
 static size_t find(const int64_t *ids, size_t n, int64_t id)
 {
-    const int64_t *at = bsearch(&id, ids, n, sizeof *ids, by_value);
+    const int64_t *at = n ? bsearch(&id, ids, n, sizeof *ids, by_value) : ids;
     return (size_t)(at - ids);
 }
 
@@ -50,11 +50,11 @@ int dup_load(struct app *a, const struct search_pairs *p, const char *folder, st
     size_t n = 0;
     *set = (struct dup_set){.pair = mem_zarray(p->n + 1, sizeof *set->pair)};
     int failed = ids && set->pair ? 0 : app_no_memory(a);
-    for (size_t i = 0; !failed && i < p->n; i++) {
+    for (size_t i = 0; !failed && ids && i < p->n; i++) {
         ids[2 * i] = p->pair[i].a;
         ids[2 * i + 1] = p->pair[i].b;
     }
-    if (!failed) {
+    if (!failed && ids) {
         qsort(ids, 2 * p->n, sizeof *ids, by_value);
         for (size_t i = 0; i < 2 * p->n; i++)
             if (!n || ids[n - 1] != ids[i])
@@ -192,7 +192,7 @@ int dup_group(struct app *a, struct dup_set *set, bool same, float least,
               const struct dup_groups *before, struct dup_groups *out)
 {
     struct graph g = {0};
-    const struct dup_picture **order = mem_array(set->n + 1, sizeof *order);
+    const struct dup_picture **order = mem_array(set->n + 1, sizeof(void *));
     *out = (struct dup_groups){0};
     for (size_t i = 0; i < set->n; i++)
         set->picture[i].group = SIZE_MAX;
@@ -203,7 +203,7 @@ int dup_group(struct app *a, struct dup_set *set, bool same, float least,
     for (size_t i = 0; ok && i < set->n; i++)
         order[i] = &set->picture[i];
     if (ok) {
-        qsort(order, set->n, sizeof *order, by_preference);
+        qsort(order, set->n, sizeof(void *), by_preference);
         ok = group_all(set, &g, order, out);
     }
     mem_free(order);

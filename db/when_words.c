@@ -221,7 +221,7 @@ static bool named(const struct words *w, int64_t now, struct range *r)
 static bool digits_only(const char *s, struct range *r)
 {
     int y, m, d, used = 0;
-    if (strlen(s) == 5 && s[4] == 's' && s[3] == '0') {
+    if (strspn(s, "0123456789") == 4 && !strcmp(s + 3, "0s")) {
         char year[5] = {s[0], s[1], s[2], s[3], 0};
         if (!year_of(year, &y))
             return false;

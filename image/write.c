@@ -63,7 +63,7 @@ static void png_give(png_structp p, png_voidp mem)
 /* tEXt is Latin-1: pure ASCII goes there, where every reader looks, anything else into iTXt. */
 static void set_texts(struct png_out *o, const char *const *pairs)
 {
-    for (int i = 0; i < o->texts; i++) {
+    for (int i = 0; i < o->texts && pairs[2 * i]; i++) {
         const char *value = pairs[2 * i + 1];
         bool ascii = true;
         for (const char *s = value; *s; s++)

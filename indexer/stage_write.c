@@ -71,7 +71,7 @@ static enum status write_words(struct index_run *run, const struct index_item *i
     if (to.n && !(keyword = mem_array(to.n, sizeof *keyword)))
         return error_set(err, ST_NOMEM, "out of memory");
     to.n = 0;
-    for (const char *k = NULL; (k = image_words_next(w, k));)
+    for (const char *k = NULL; keyword && (k = image_words_next(w, k));)
         keyword[to.n++] = k;
     to.keyword = keyword;
     enum status st = db_written_put(run->parts->db, file, it->sidecars, &to, err);

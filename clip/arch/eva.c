@@ -70,7 +70,8 @@ static void make_angles(struct clip_loader *l, struct clip_eva *v)
     int64_t d = v->width, tokens = 1 + (int64_t)v->grid * v->grid;
     float *c = take(l, tokens * d, sizeof *c), *s = take(l, tokens * d, sizeof *s);
     for (int64_t t = 0; s && t < tokens; t++) {
-        float at[2] = {(float)((t - 1) / v->grid), (float)((t - 1) % v->grid)};
+        int64_t row = (t - 1) / v->grid, column = (t - 1) % v->grid;
+        float at[2] = {(float)row, (float)column};
         for (int64_t i = 0; i < d; i++) {
             int64_t k = i % 64 / 2; /* of 32 angles, 16 an axis */
             float band = 1.0f / powf(10000.0f, (float)(k % 16) / 16.0f);
