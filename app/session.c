@@ -17,7 +17,8 @@ static const struct option_def common_defs[] = {
      "the library (or $EIDETIC_LIBRARY)"},
     {"model", 0, OPT_TEXT, offsetof(struct app, model), "NAME|PATH",
      "the CLIP model (the library's own, else starter); in generate the checkpoint"},
-    {"device", 0, OPT_TEXT, offsetof(struct app, device), "DEV", "cpu or auto"},
+    {"device", 0, OPT_TEXT, offsetof(struct app, device), "DEV",
+     "cpu, cuda or cuda:N; auto is cpu"},
     {"precision", 0, OPT_TEXT, offsetof(struct app, precision), "P",
      "arithmetic for pictures: f32, bf16, int8 or auto; generate: f32, or bf16"},
     {"threads", 0, OPT_INT, offsetof(struct app, threads), "N", "threads (all processors)"},
@@ -208,10 +209,17 @@ int app_open_model(struct app *a, const struct clip_opts *o)
     return st ? app_fail(a, APP_MODEL) : 0;
 }
 
+static bool on_card(const struct app *a)
+{
+    return a->device && !strncmp(a->device, "cuda", 4);
+}
+
 /* auto is the fastest that keeps a picture's vector near f32's; `model info` measures how near. */
 enum precision app_precision(const struct app *a)
 {
     int p = a->precision ? precision_parse(a->precision) : -1;
+    if (p < 0 && on_card(a))
+        return PREC_BF16;
     if (p < 0)
         return backend_has_low_precision() ? clip_info(a->clip)->near_f32 : PREC_F32;
     return (enum precision)p;
@@ -221,7 +229,7 @@ int app_open_session(struct app *a)
 {
     enum precision p = app_precision(a);
     char device[48];
-    if (p != PREC_F32 && !backend_has_low_precision()) {
+    if (p != PREC_F32 && !on_card(a) && !backend_has_low_precision()) {
         log_warn("this processor has no arithmetic in %s; f32 is used", precision_name(p));
         p = PREC_F32;
     }
