@@ -21,7 +21,7 @@ enum status agreement_rank(struct clip_session *s, const struct clip *c, const f
     int dim = clip_dim(c), n = l->n, best = 0;
     double scale = (double)clip_info(c)->logit_scale, base = 0, top = -INFINITY, cosine = 0;
     const char *text[DECODE_MAX_BEAMS + NOTHING];
-    float *rows = mem_array((size_t)(n + NOTHING), (size_t)dim * sizeof *rows);
+    float *rows = mem_array((size_t)n + NOTHING, (size_t)dim * sizeof *rows);
     *agreement = 0;
     if (!rows)
         return error_set(err, ST_NOMEM, "out of memory for %d captions", n);

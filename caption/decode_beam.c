@@ -103,7 +103,7 @@ enum status decode_beam(struct decoding *d, struct decode_list *out, struct erro
 {
     int beams = d->rows, running = 1;
     int per = d->o->n_eos + 1 > 2 ? d->o->n_eos + 1 : 2;
-    struct candidate best[DECODE_MAX_BEAMS * (DECODE_MAX_EOS + 1)];
+    struct candidate best[DECODE_MAX_BEAMS * (DECODE_MAX_EOS + 1)] = {0};
     int32_t token[DECODE_MAX_BEAMS], parent[DECODE_MAX_BEAMS];
     float sum[DECODE_MAX_BEAMS] = {0};
     struct finished *kept = mem_zarray((size_t)beams, sizeof *kept);

@@ -208,7 +208,7 @@ static enum status run_pass(struct clip_run *r, const struct lm *lm, struct lm_c
     int64_t n = b * t, d = lm->width, widest = lm->hidden > lm->width ? lm->hidden : lm->width;
     struct pass p = {.r = r, .lm = lm, .c = c, .b = b, .t = t};
     struct tensor *all[] = {&p.x, &p.y, &p.q, &p.k, &p.v};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    for (size_t i = 0; i < sizeof all / sizeof(void *); i++)
         *all[i] = clip_run_tensor(r, 2, (int64_t[]){n, d});
     p.h = clip_run_tensor(r, 2, (int64_t[]){n, widest});
     p.h.dim[1] = lm->hidden;
