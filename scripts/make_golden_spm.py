@@ -67,7 +67,7 @@ def seeds(lines):
     import sentencepiece as spm
     folder = os.path.join(OUT, "..", "..", "fuzz", "corpus", "fuzz_spm")
     os.makedirs(folder, exist_ok=True)
-    rules = os.path.join(folder, "rules.tsv")
+    rules = os.path.relpath(os.path.join(folder, "rules.tsv"))     # it is kept in the model: no path of a machine
     with open(rules, "w") as f:
         f.write("FF21\t41\nFF21 0301\tC1\n2122\t54 4D\n3000\t20\n09\t20\n")
     short = [x.replace("\0", " ") for x in lines if len(x) < 60][:400]
