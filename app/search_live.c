@@ -247,7 +247,7 @@ int search_live(struct app *a, struct search_run *run)
     if (l.len >= sizeof l.typed)
         return app_usage(a, "the sentence is longer than %d bytes", TYPED);
     run->take = take;
-    run->take_ctx = &l;
+    run->take_ctx = &l; /* cppcheck-suppress autoVariables; taken back below */
     int failed = search_open_all(a, run, true) || app_open_session(a) || open_terminal(&l);
     if (!failed) {
         a->stop_gently();
@@ -266,6 +266,8 @@ int search_live(struct app *a, struct search_run *run)
             print_plain_path(l.path[l.chosen], run->args->null);
         failed = app_check_stdout(a);
     }
+    run->take = NULL;
+    run->take_ctx = NULL;
     clear_answer(&l);
     return failed;
 }

@@ -337,5 +337,5 @@ enum status clip_run_states(const struct clip *c, struct clip_run *r, const int3
         return st;
     op_convert(r->be, y, &own);
     arena_rewind(r->arena, mark);
-    return st;
+    return ST_OK;
 }

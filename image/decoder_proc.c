@@ -136,7 +136,7 @@ bool decoder_proc_send(struct decoder_proc *p, const struct decoder_request *q,
         struct cmsghdr header;
         char space[CMSG_SPACE(DECODER_FDS * sizeof(int))];
     } control = {0};
-    int sent[DECODER_FDS], n = 0;
+    int sent[DECODER_FDS] = {0}, n = 0;
     for (int i = 0; i < DECODER_FDS; i++)
         if (i < 2 || q->sidecar_bytes[i - 2])
             sent[n++] = fds[i];

@@ -95,7 +95,7 @@ enum status index_write_reread(struct index_run *run, const struct index_item *i
                                const struct decoder_job *job, struct error *err)
 {
     struct db *db = run->parts->db;
-    struct db_file f;
+    struct db_file f = {0};
     if (job->status == ST_NOT_FOUND || job->size != it->size || job->mtime_ns != it->mtime_ns)
         return ST_OK; /* changed since the scan: the next one sees it */
     if (job->status) {
