@@ -1,11 +1,13 @@
 /* Downloads that survive being cut off. Surprising: a server may answer a wish for the rest with
  * the whole file, or with a part that begins elsewhere; only "206" with the right Content-Range
- * goes on, anything else starts again. */
+ * goes on, anything else starts again. libcurl is loaded when it is needed (core/library.h). */
 #include "app/fetch.h"
 #include "core/buf.h"
 #include "core/file.h"
+#include "core/library.h"
 #include "core/mem.h"
 #include "core/sha256.h"
+#define CURL_DISABLE_TYPECHECK /* whose macros want the functions themselves */
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,9 +20,29 @@
 
 enum { TRIES = 4, ETAG_MAX = 200, CHUNK = 1 << 16 };
 
+#define CALLS(X)                                                                                   \
+    X(curl_global_init)                                                                            \
+    X(curl_easy_init)                                                                              \
+    X(curl_easy_setopt)                                                                            \
+    X(curl_easy_getinfo)                                                                           \
+    X(curl_easy_perform)                                                                           \
+    X(curl_easy_cleanup)                                                                           \
+    X(curl_easy_strerror)                                                                          \
+    X(curl_slist_append)                                                                           \
+    X(curl_slist_free_all)
+
+struct curl {
+    CALLS(LIBRARY_FIELD)
+};
+
+struct connection {
+    struct curl lib;
+    CURL *h;
+};
+
 struct transfer {
     const struct fetch *f;
-    CURL *curl;
+    struct connection c;
     int fd;
     const char *name; /* for messages */
     char *part, *etag_path;
@@ -38,37 +60,38 @@ static bool stopped(const struct fetch *f)
     return f->stop && *f->stop;
 }
 
-/* The options that every request has. */
-static CURL *open_curl(const char *url, struct error *err)
+/* With the options that every request has. */
+static enum status connection_open(struct connection *c, const char *url, struct error *err)
 {
+    static const char *const names[] = {CALLS(LIBRARY_NAME)};
     bool safe = strncasecmp(url, "https://", 8) == 0;
-    if (!safe && strncasecmp(url, "http://", 7) != 0) {
-        error_set(err, ST_USAGE, "%.200s: only http and https addresses are fetched", url);
-        return NULL;
-    }
-    CURL *c = curl_global_init(CURL_GLOBAL_DEFAULT) ? NULL : curl_easy_init();
-    bool ok = c && !curl_easy_setopt(c, CURLOPT_URL, url) &&
-              !curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https") &&
-              !curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, safe ? "https" : "http,https") &&
-              !curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L) &&
-              !curl_easy_setopt(c, CURLOPT_MAXREDIRS, 8L) &&
-              !curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) &&
-              !curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, 30L) &&
-              !curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L) &&
-              !curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, 60L) &&
-              !curl_easy_setopt(c, CURLOPT_USERAGENT, "eidetic/" EIDETIC_VERSION);
-    if (!ok) {
-        curl_easy_cleanup(c);
-        error_set(err, ST_NOMEM, "%.200s: the transfer cannot be set up", url);
-        return NULL;
-    }
-    return c;
+    if (!safe && strncasecmp(url, "http://", 7) != 0)
+        return error_set(err, ST_USAGE, "%.200s: only http and https addresses are fetched", url);
+    if (!library_open(&c->lib, LIBCURL_SONAME, names, sizeof names / sizeof *names))
+        return error_set(err, ST_UNSUPPORTED, "%.200s: fetching needs " LIBCURL_SONAME, url);
+    const struct curl *l = &c->lib;
+    CURL *h = c->h = l->curl_global_init(CURL_GLOBAL_DEFAULT) ? NULL : l->curl_easy_init();
+    const char *redirected = safe ? "https" : "http,https";
+    bool ok = h && !l->curl_easy_setopt(h, CURLOPT_URL, url) &&
+              !l->curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https") &&
+              !l->curl_easy_setopt(h, CURLOPT_REDIR_PROTOCOLS_STR, redirected) &&
+              !l->curl_easy_setopt(h, CURLOPT_FOLLOWLOCATION, 1L) &&
+              !l->curl_easy_setopt(h, CURLOPT_MAXREDIRS, 8L) &&
+              !l->curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L) &&
+              !l->curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT, 30L) &&
+              !l->curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L) &&
+              !l->curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, 60L) &&
+              !l->curl_easy_setopt(h, CURLOPT_USERAGENT, "eidetic/" EIDETIC_VERSION);
+    if (ok)
+        return ST_OK;
+    l->curl_easy_cleanup(h);
+    return error_set(err, ST_NOMEM, "%.200s: the transfer cannot be set up", url);
 }
 
-static long answer_code(CURL *c)
+static long answer_code(const struct connection *c)
 {
     long code = 0;
-    curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &code);
+    c->lib.curl_easy_getinfo(c->h, CURLINFO_RESPONSE_CODE, &code);
     return code;
 }
 
@@ -118,7 +141,7 @@ static enum status begin_body(struct transfer *t, long code)
                  ? error_set(t->err, ST_IO, "%s: the server sends another part than was asked for",
                              t->name)
                  : start_over(t);
-    curl_easy_getinfo(t->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &left);
+    t->c.lib.curl_easy_getinfo(t->c.h, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &left);
     t->total = left >= 0 ? t->have + (uint64_t)left : t->f->size;
     if (!st && t->f->size && t->total != t->f->size)
         st = error_set(t->err, ST_FORMAT, "%s: the server has %llu bytes, not %llu", t->name,
@@ -132,7 +155,7 @@ static enum status begin_body(struct transfer *t, long code)
 static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 {
     struct transfer *t = ctx;
-    long code = answer_code(t->curl);
+    long code = answer_code(&t->c);
     if (code != 200 && code != 206)
         return n * size; /* an error page; the code is looked at afterwards */
     if (!t->begun)
@@ -197,36 +220,38 @@ static enum status request(struct transfer *t, const char *url, bool *again)
 {
     char line[ETAG_MAX + 64];
     struct curl_slist *headers = NULL;
-    t->curl = open_curl(url, t->err);
-    if (!t->curl)
-        return t->err->code;
+    enum status st = connection_open(&t->c, url, t->err);
+    if (st)
+        return st;
+    const struct curl *l = &t->c.lib;
+    CURL *h = t->c.h;
     uint64_t before = t->have;
     t->begun = false;
     if (t->have) {
         struct curl_slist *more;
         snprintf(line, sizeof line, "Range: bytes=%llu-", (unsigned long long)t->have);
-        headers = curl_slist_append(NULL, line);
+        headers = l->curl_slist_append(NULL, line);
         snprintf(line, sizeof line, "If-Range: %s", t->etag);
-        more = headers ? curl_slist_append(headers, line) : NULL;
+        more = headers ? l->curl_slist_append(headers, line) : NULL;
         headers = more ? more : headers;
     }
-    curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(t->curl, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(t->curl, CURLOPT_HEADERDATA, t);
-    curl_easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
-    curl_easy_setopt(t->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(t->curl, CURLOPT_XFERINFODATA, t);
-    curl_easy_setopt(t->curl, CURLOPT_NOPROGRESS, 0L);
-    CURLcode rc = curl_easy_perform(t->curl);
-    long code = answer_code(t->curl);
-    enum status st = t->status;
+    l->curl_easy_setopt(h, CURLOPT_HTTPHEADER, headers);
+    l->curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_header);
+    l->curl_easy_setopt(h, CURLOPT_HEADERDATA, t);
+    l->curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_body);
+    l->curl_easy_setopt(h, CURLOPT_WRITEDATA, t);
+    l->curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_progress);
+    l->curl_easy_setopt(h, CURLOPT_XFERINFODATA, t);
+    l->curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
+    CURLcode rc = l->curl_easy_perform(h);
+    long code = answer_code(&t->c);
+    st = t->status;
     if (st)
         ;
     else if (stopped(t->f))
         st = error_set(t->err, ST_INTERRUPTED, "interrupted");
     else if (rc != CURLE_OK)
-        st = error_set(t->err, ST_IO, "%.200s: %s", url, curl_easy_strerror(rc));
+        st = error_set(t->err, ST_IO, "%.200s: %s", url, l->curl_easy_strerror(rc));
     else if (code == 416 && t->have)
         st = start_over(t); /* there was more than the file has */
     else if (code != 200 && code != 206)
@@ -235,8 +260,8 @@ static enum status request(struct transfer *t, const char *url, bool *again)
         st = begin_body(t, code);
     *again = (rc != CURLE_OK && t->have > before && !t->status && !stopped(t->f)) ||
              (!st && code == 416);
-    curl_slist_free_all(headers);
-    curl_easy_cleanup(t->curl);
+    l->curl_slist_free_all(headers);
+    l->curl_easy_cleanup(h);
     return st;
 }
 
@@ -288,7 +313,7 @@ enum status fetch_file(const struct fetch *f, const char *url, const char *path,
 
 struct text {
     struct buf b;
-    CURL *curl;
+    struct connection c;
 };
 
 static size_t on_text(char *data, size_t size, size_t n, void *ctx)
@@ -299,23 +324,24 @@ static size_t on_text(char *data, size_t size, size_t n, void *ctx)
 
 enum status fetch_text(const char *url, size_t most, char **text, size_t *size, struct error *err)
 {
-    struct text t = {.curl = open_curl(url, err)};
+    struct text t = {0};
+    const struct curl *l = &t.c.lib;
     *text = NULL;
-    if (!t.curl)
-        return err->code;
+    enum status st = connection_open(&t.c, url, err);
+    if (st)
+        return st;
     buf_init(&t.b, most + 1);
-    curl_easy_setopt(t.curl, CURLOPT_WRITEFUNCTION, on_text);
-    curl_easy_setopt(t.curl, CURLOPT_WRITEDATA, &t);
-    CURLcode rc = curl_easy_perform(t.curl);
-    long code = answer_code(t.curl);
-    enum status st = ST_OK;
+    l->curl_easy_setopt(t.c.h, CURLOPT_WRITEFUNCTION, on_text);
+    l->curl_easy_setopt(t.c.h, CURLOPT_WRITEDATA, &t);
+    CURLcode rc = l->curl_easy_perform(t.c.h);
+    long code = answer_code(&t.c);
     if (t.b.failed)
         st = error_set(err, ST_LIMIT, "%.200s: more than %zu bytes of text", url, most);
     else if (rc != CURLE_OK)
-        st = error_set(err, ST_IO, "%.200s: %s", url, curl_easy_strerror(rc));
+        st = error_set(err, ST_IO, "%.200s: %s", url, l->curl_easy_strerror(rc));
     else if (code != 200)
         st = bad_answer(url, code, err);
-    curl_easy_cleanup(t.curl);
+    l->curl_easy_cleanup(t.c.h);
     if (!st) {
         *size = t.b.len;
         *text = t.b.data ? buf_take(&t.b) : mem_strdup("");
@@ -327,18 +353,20 @@ enum status fetch_text(const char *url, size_t most, char **text, size_t *size, 
 
 enum status fetch_size(const char *url, uint64_t *size, struct error *err)
 {
-    CURL *c = open_curl(url, err);
+    struct connection c = {0};
+    const struct curl *l = &c.lib;
     curl_off_t length = -1;
     *size = 0;
-    if (!c)
-        return err->code;
-    curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
-    CURLcode rc = curl_easy_perform(c);
-    long code = answer_code(c);
-    curl_easy_getinfo(c, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-    curl_easy_cleanup(c);
+    enum status st = connection_open(&c, url, err);
+    if (st)
+        return st;
+    l->curl_easy_setopt(c.h, CURLOPT_NOBODY, 1L);
+    CURLcode rc = l->curl_easy_perform(c.h);
+    long code = answer_code(&c);
+    l->curl_easy_getinfo(c.h, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    l->curl_easy_cleanup(c.h);
     if (rc != CURLE_OK)
-        return error_set(err, ST_IO, "%.200s: %s", url, curl_easy_strerror(rc));
+        return error_set(err, ST_IO, "%.200s: %s", url, l->curl_easy_strerror(rc));
     if (code != 200)
         return bad_answer(url, code, err);
     *size = length > 0 ? (uint64_t)length : 0;

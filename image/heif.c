@@ -5,7 +5,7 @@
 #include "image/boxes.h"
 #include "image/codec.h"
 #include "image/color.h"
-#include "image/library.h"
+#include "core/library.h"
 #include <libheif/heif.h>
 #include <string.h>
 

@@ -4,7 +4,7 @@
 #include "image/boxes.h"
 #include "image/codec.h"
 #include "image/color.h"
-#include "image/library.h"
+#include "core/library.h"
 #include <openjpeg.h>
 #include <string.h>
 

@@ -5,7 +5,7 @@
 #include "image/boxes.h"
 #include "image/codec.h"
 #include "image/color.h"
-#include "image/library.h"
+#include "core/library.h"
 #include <jxl/decode.h>
 #include <string.h>
 

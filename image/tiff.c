@@ -3,7 +3,7 @@
  * composes alpha and knows no ink profiles; it is used for the rest, such as subsampled YCbCr and
  * CIE L*a*b*. */
 #include "image/color.h"
-#include "image/library.h"
+#include "core/library.h"
 #include "image/tiff_tags.h"
 #include <stdio.h>
 #include <string.h>

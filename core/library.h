@@ -1,5 +1,6 @@
-/* Libraries that are loaded when a picture needs them; private to image/. Linked in, they would
- * cost every start of the program about 8 ms, and the program could not start without them.
+/* Libraries that are loaded when something needs them: formats of pictures, the network. Linked in,
+ * each group would cost every start of the program, and of each decoder, some 8 ms, and the program
+ * could not start without them.
  *
  *     #define CALLS(X) X(TIFFClose) X(TIFFGetField)
  *     struct calls { CALLS(LIBRARY_FIELD) };
@@ -10,8 +11,8 @@
  * Fills a struct of function pointers, in the order of names. Nothing is kept between calls: the
  * second call finds the library loaded, which needs no file and works inside the sandbox. False:
  * it is not installed, or lacks a function. Thread rule: any thread. */
-#ifndef EIDETIC_IMAGE_LIBRARY_H
-#define EIDETIC_IMAGE_LIBRARY_H
+#ifndef EIDETIC_CORE_LIBRARY_H
+#define EIDETIC_CORE_LIBRARY_H
 
 #include <stdbool.h>
 #include <stddef.h>

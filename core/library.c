@@ -1,6 +1,6 @@
 /* dlopen without a handle to keep: the library stays loaded for good, so that its own threads and
  * tables never dangle. */
-#include "image/library.h"
+#include "core/library.h"
 #include <dlfcn.h>
 #include <string.h>
 
