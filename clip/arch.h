@@ -116,6 +116,9 @@ struct clip_loader {
 };
 bool clip_load_has(const struct clip_loader *l, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* Dimension i of a tensor that may be there; 0 where it is not, or not from 1 to most. */
+int clip_load_dim(const struct clip_loader *l, int i, int most, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 /* A matrix as it lies in the file, in any weight dtype; dims beyond the second are folded into it.
  */
 struct tensor clip_load_matrix(struct clip_loader *l, int ndim, const int64_t *dims,

@@ -182,7 +182,7 @@ static size_t begins(const uint32_t *c, size_t n, const char *s, bool fold)
     return i;
 }
 
-static size_t contraction(const uint32_t *c, size_t n, bool fold)
+size_t tokenizer_contraction(const uint32_t *c, size_t n, bool fold)
 {
     static const char *const all[] = {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
     size_t len = 0;
@@ -194,7 +194,7 @@ static size_t contraction(const uint32_t *c, size_t n, bool fold)
 /* The length of the word that starts at c[0], which is no white space. */
 static size_t word_length(const uint32_t *c, size_t n, enum unicode_rules rules)
 {
-    size_t i = contraction(c, n, rules == UNICODE_PYTHON);
+    size_t i = tokenizer_contraction(c, n, rules == UNICODE_PYTHON);
     if (i)
         return i;
     enum unicode_class k = unicode_class(c[0], rules);

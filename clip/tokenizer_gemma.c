@@ -1,6 +1,5 @@
 /* Gemma's byte-pair encoding, SigLIP 2's tokenizer: merges over characters, bytes where a character
  * has no piece. Surprising: the text is one word, spaces included; they are U+2581 by then. */
-#include "clip/text_clean.h"
 #include "clip/tokenizer_int.h"
 #include "core/path.h"
 #include <jansson.h>
@@ -102,12 +101,6 @@ const struct tokenizer_rules tokenizer_rules_gemma = {
     .finish = gemma_finish,
 };
 
-static bool clean(const struct tokenizer *t, struct utext *text)
-{
-    (void)t;
-    return text_clean_canonicalize(text);
-}
-
 const struct tokenizer_rules tokenizer_rules_gemma_clean = {
     .kind = TOKENIZER_GEMMA_CLEAN,
     .name = "gemma (open_clip rules)",
@@ -117,7 +110,7 @@ const struct tokenizer_rules tokenizer_rules_gemma_clean = {
                  [NAMED_PAD] = "<pad>",
                  [NAMED_MASK] = "<mask>"},
     .load_embedded = tokenizer_no_embedded,
-    .prepare = clean,
+    .prepare = tokenizer_canonical,
     .normalize = gemma_normalize,
     .words = gemma_words,
     .special = gemma_special,

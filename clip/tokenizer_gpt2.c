@@ -10,23 +10,10 @@ static enum unicode_class class_of(uint32_t c)
     return k == UNICODE_NONE ? UNICODE_OTHER : k;
 }
 
-static size_t contraction(const uint32_t *c, size_t n)
-{
-    static const char *const all[] = {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
-    for (size_t i = 0; c[0] == '\'' && i < sizeof all / sizeof *all; i++) {
-        size_t k = 0;
-        while (all[i][k] && k < n && c[k] == (unsigned char)all[i][k])
-            k++;
-        if (!all[i][k])
-            return k;
-    }
-    return 0;
-}
-
 /* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
 static size_t stretch(const uint32_t *c, size_t n)
 {
-    size_t i = contraction(c, n);
+    size_t i = tokenizer_contraction(c, n, false);
     if (i)
         return i;
     i = c[0] == ' ' && n > 1 && class_of(c[1]) != UNICODE_SPACE;
@@ -41,14 +28,14 @@ static size_t stretch(const uint32_t *c, size_t n)
     return i < n && i > 1 ? i - 1 : i;
 }
 
-static bool normalize(const struct tokenizer *t, struct utext *text)
+bool tokenizer_unchanged(const struct tokenizer *t, struct utext *text)
 {
     (void)t;
     (void)text;
     return true;
 }
 
-static bool words(const struct tokenizer *t, const struct utext *text, struct token_list *l)
+bool tokenizer_gpt2_words(const struct tokenizer *t, const struct utext *text, struct token_list *l)
 {
     return tokenizer_bpe_stretches(t, text, stretch, l);
 }
@@ -109,8 +96,8 @@ const struct tokenizer_rules tokenizer_rules_gpt2 = {
                  [NAMED_EOS] = "<|endoftext|>",
                  [NAMED_UNK] = "<|endoftext|>"},
     .load_embedded = load_embedded,
-    .normalize = normalize,
-    .words = words,
+    .normalize = tokenizer_unchanged,
+    .words = tokenizer_gpt2_words,
     .decode = decode,
     .finish = finish,
 };

@@ -135,5 +135,16 @@ size_t tokenizer_byte_piece(unsigned byte, bool last, char out[8]);
  * the rest. */
 bool tokenizer_bpe_stretches(const struct tokenizer *t, const struct utext *text,
                              size_t (*length)(const uint32_t *c, size_t n), struct token_list *l);
+/* How long the 's, 't, 're, 've, 'm, 'll or 'd is that c[0..n) begins with; 0 = it does not. fold:
+ * U+017F is an s. */
+size_t tokenizer_contraction(const uint32_t *c, size_t n, bool fold);
+
+/* tokenizer_gpt2.c: rules of the byte-level kinds: `normalize` that changes nothing, `words`. */
+bool tokenizer_unchanged(const struct tokenizer *t, struct utext *text);
+bool tokenizer_gpt2_words(const struct tokenizer *t, const struct utext *text,
+                          struct token_list *l);
+
+/* tokenizer_spm.c: open_clip's canonicalize as `prepare`. */
+bool tokenizer_canonical(const struct tokenizer *t, struct utext *text);
 
 #endif

@@ -350,7 +350,7 @@ const struct tokenizer_rules tokenizer_rules_xlmr = {
     .release = release,
 };
 
-static bool t5_prepare(const struct tokenizer *t, struct utext *text)
+bool tokenizer_canonical(const struct tokenizer *t, struct utext *text)
 {
     (void)t;
     return text_clean_canonicalize(text);
@@ -378,7 +378,7 @@ const struct tokenizer_rules tokenizer_rules_t5_clean = {
     .defaults = {[NAMED_EOS] = "</s>", [NAMED_UNK] = "<unk>", [NAMED_PAD] = "<pad>"},
     .load_embedded = tokenizer_no_embedded,
     .load_model = t5_load,
-    .prepare = t5_prepare,
+    .prepare = tokenizer_canonical,
     .normalize = unigram_normalize,
     .words = unigram_words,
     .finish = t5_finish,

@@ -2,74 +2,57 @@
  * first two rows are never used. */
 #include "clip/arch/bert.h"
 #include "clip/config.h"
+#include <limits.h>
 
-struct layer_names {
-    const char *layer, *q, *k, *v, *o, *ln1, *fc1, *fc2, *ln2;
+static const struct {
+    const char *layer;
+    struct clip_layer_names in;
+} names_of[] = {
+    [CLIP_BERT_PLAIN] = {"encoder.layer.",
+                         {.ln1 = "attention.output.LayerNorm",
+                          .q = "attention.self.query",
+                          .k = "attention.self.key",
+                          .v = "attention.self.value",
+                          .o = "attention.output.dense",
+                          .ln2 = "output.LayerNorm",
+                          .fc1 = "intermediate.dense",
+                          .fc2 = "output.dense"}},
+    [CLIP_BERT_DISTIL] = {"transformer.layer.",
+                          {.ln1 = "sa_layer_norm",
+                           .q = "attention.q_lin",
+                           .k = "attention.k_lin",
+                           .v = "attention.v_lin",
+                           .o = "attention.out_lin",
+                           .ln2 = "output_layer_norm",
+                           .fc1 = "ffn.lin1",
+                           .fc2 = "ffn.lin2"}},
 };
-static const struct layer_names names_of[] = {
-    [CLIP_BERT_PLAIN] = {"encoder.layer", "attention.self.query", "attention.self.key",
-                         "attention.self.value", "attention.output.dense",
-                         "attention.output.LayerNorm", "intermediate.dense", "output.dense",
-                         "output.LayerNorm"},
-    [CLIP_BERT_DISTIL] = {"transformer.layer", "attention.q_lin", "attention.k_lin",
-                          "attention.v_lin", "attention.out_lin", "sa_layer_norm", "ffn.lin1",
-                          "ffn.lin2", "output_layer_norm"},
-};
-
-static int64_t dim_of(const struct clip_loader *l, int i, const char *stem, const char *name)
-{
-    char full[256];
-    snprintf(full, sizeof full, "%s%s%s", l->src->prefix, stem, name);
-    const struct tensor *t = weights_find(l->src->weights, full);
-    return t && i < t->ndim ? t->dim[i] : 0;
-}
-
-static int within(int64_t v, int most)
-{
-    return v > 0 && v <= most ? (int)v : 0;
-}
 
 void clip_bert_guess(const struct clip_loader *l, struct clip_bert *b, const char *stem,
                      enum clip_bert_names names, int *vocab)
 {
-    const struct layer_names *n = &names_of[names];
-    char fc1[96];
-    snprintf(fc1, sizeof fc1, "%s.0.%s.weight", n->layer, n->fc1);
-    *vocab = within(dim_of(l, 0, stem, "embeddings.word_embeddings.weight"), CLIP_MAX_VOCAB);
-    b->t.width = within(dim_of(l, 1, stem, "embeddings.word_embeddings.weight"), CLIP_MAX_WIDTH);
-    b->t.hidden = within(dim_of(l, 0, stem, fc1), 8 * CLIP_MAX_WIDTH);
+    const char *layer = names_of[names].layer;
+    const struct clip_layer_names *n = &names_of[names].in;
+    static const char words[] = "%sembeddings.word_embeddings.weight";
+    *vocab = clip_load_dim(l, 0, CLIP_MAX_VOCAB, words, stem);
+    b->t.width = clip_load_dim(l, 1, CLIP_MAX_WIDTH, words, stem);
+    b->t.hidden = clip_load_dim(l, 0, 8 * CLIP_MAX_WIDTH, "%s%s0.%s.weight", stem, layer, n->fc1);
     b->t.heads = b->t.width % 64 ? 1 : b->t.width / 64;
     int layers = 0;
     while (layers < CLIP_MAX_LAYERS &&
-           clip_load_has(l, "%s%s.%d.%s.weight", stem, n->layer, layers, n->q))
+           clip_load_has(l, "%s%s%d.%s.weight", stem, layer, layers, n->q))
         layers++;
     b->t.layers = *vocab && b->t.width && b->t.hidden ? layers : 0;
-}
-
-static void load_layer(struct clip_loader *l, const struct clip_transformer *t, int i,
-                       const char *stem, const struct layer_names *n)
-{
-    struct clip_layer *y = &t->layer[i];
-    int64_t d = t->width, f = t->hidden;
-    char p[96];
-    snprintf(p, sizeof p, "%s%s.%d", stem, n->layer, i);
-    y->q = clip_load_linear(l, d, d, true, "%s.%s", p, n->q);
-    y->k = clip_load_linear(l, d, d, true, "%s.%s", p, n->k);
-    y->v = clip_load_linear(l, d, d, true, "%s.%s", p, n->v);
-    y->o = clip_load_linear(l, d, d, true, "%s.%s", p, n->o);
-    y->ln1 = clip_load_norm(l, d, "%s.%s", p, n->ln1);
-    y->fc1 = clip_load_linear(l, f, d, true, "%s.%s", p, n->fc1);
-    y->fc2 = clip_load_linear(l, d, f, true, "%s.%s", p, n->fc2);
-    y->ln2 = clip_load_norm(l, d, "%s.%s", p, n->ln2);
 }
 
 /* positions[0..context) + the type of a first sentence, in the arena. */
 static void load_positions(struct clip_loader *l, struct clip_bert *b, const char *stem)
 {
-    int64_t d = b->t.width, rows = dim_of(l, 0, stem, "embeddings.position_embeddings.weight");
-    int64_t types = dim_of(l, 0, stem, "embeddings.token_type_embeddings.weight");
-    struct tensor p = clip_load_small(l, 2, (int64_t[]){rows, d},
-                                      "%sembeddings.position_embeddings.weight", stem);
+    static const char places[] = "%sembeddings.position_embeddings.weight";
+    static const char kinds[] = "%sembeddings.token_type_embeddings.weight";
+    int64_t d = b->t.width, rows = clip_load_dim(l, 0, INT_MAX, places, stem);
+    int64_t types = clip_load_dim(l, 0, INT_MAX, kinds, stem);
+    struct tensor p = clip_load_small(l, 2, (int64_t[]){rows, d}, places, stem);
     if (l->status)
         return;
     if (rows < b->first + b->context) {
@@ -81,8 +64,7 @@ static void load_positions(struct clip_loader *l, struct clip_bert *b, const cha
     b->positions = p;
     if (!types)
         return;
-    struct tensor type = clip_load_small(l, 2, (int64_t[]){types, d},
-                                         "%sembeddings.token_type_embeddings.weight", stem);
+    struct tensor type = clip_load_small(l, 2, (int64_t[]){types, d}, kinds, stem);
     float *y = l->status ? NULL : arena_array(&l->m->arena, (size_t)(b->context * d), sizeof *y);
     if (!y && !l->status)
         l->status = error_set(l->err, ST_NOMEM, "%s: out of memory", l->src->path);
@@ -100,10 +82,9 @@ void clip_bert_load(struct clip_loader *l, struct clip_bert *b, int vocab, const
         clip_load_matrix(l, 2, (int64_t[]){vocab, d}, "%sembeddings.word_embeddings.weight", stem);
     load_positions(l, b, stem);
     b->norm = clip_load_norm(l, d, "%sembeddings.LayerNorm", stem);
-    if (clip_transformer_init(&b->t, l))
-        return;
-    for (int i = 0; i < b->t.layers && !l->status; i++)
-        load_layer(l, &b->t, i, stem, &names_of[names]);
+    char layers[160];
+    snprintf(layers, sizeof layers, "%s%s", stem, names_of[names].layer);
+    clip_transformer_load(&b->t, l, layers, &names_of[names].in);
 }
 
 /* x [n,T,D]: the last layer's states; those beyond each text's length mean nothing. len [n] comes

@@ -90,25 +90,16 @@ static enum status read_config(struct clip_model *m, struct clip_vit *v,
     return g.status;
 }
 
-static void load_layers(struct clip_loader *l, struct clip_transformer *t, char tower)
-{
-    if (clip_transformer_init(t, l))
-        return;
-    int64_t d = t->width, f = t->hidden;
-    for (int i = 0; i < t->layers && !l->status; i++) {
-        struct clip_layer *y = &t->layer[i];
-        char p[32];
-        snprintf(p, sizeof p, "%c.blk.%d", tower, i);
-        y->ln1 = clip_load_norm(l, d, "%s.ln1", p);
-        y->ln2 = clip_load_norm(l, d, "%s.ln2", p);
-        y->q = clip_load_linear(l, d, d, true, "%s.attn_q", p);
-        y->k = clip_load_linear(l, d, d, true, "%s.attn_k", p);
-        y->v = clip_load_linear(l, d, d, true, "%s.attn_v", p);
-        y->o = clip_load_linear(l, d, d, true, "%s.attn_out", p);
-        y->fc1 = clip_load_linear(l, f, d, true, "%s.ffn_down", p);
-        y->fc2 = clip_load_linear(l, d, f, true, "%s.ffn_up", p);
-    }
-}
+static const struct clip_layer_names names = {
+    .ln1 = "ln1",
+    .q = "attn_q",
+    .k = "attn_k",
+    .v = "attn_v",
+    .o = "attn_out",
+    .ln2 = "ln2",
+    .fc1 = "ffn_down", /* sic */
+    .fc2 = "ffn_up",
+};
 
 static void load_image(struct clip_loader *l, struct clip_vit_image *v, int dim)
 {
@@ -117,7 +108,7 @@ static void load_image(struct clip_loader *l, struct clip_vit_image *v, int dim)
     v->patches = clip_load_matrix(l, 4, (int64_t[]){d, 3, p, p}, "v.patch_embd.weight");
     v->positions = clip_load_small(l, 2, (int64_t[]){tokens, d}, "v.position_embd.weight");
     v->ln_pre = clip_load_norm(l, d, "v.pre_ln");
-    load_layers(l, &v->t, 'v');
+    clip_transformer_load(&v->t, l, "v.blk.", &names);
     v->ln_post = clip_load_norm(l, d, "v.post_ln");
     v->patches.use = TENSOR_WEIGHT_FINE;
     v->proj = clip_load_linear(l, dim, d, false, "visual_projection");
@@ -129,7 +120,7 @@ static void load_text(struct clip_loader *l, struct clip_vit_text *v, int vocab,
     int64_t d = v->t.width;
     v->tokens = clip_load_matrix(l, 2, (int64_t[]){vocab, d}, "t.token_embd.weight");
     v->positions = clip_load_small(l, 2, (int64_t[]){v->context, d}, "t.position_embd.weight");
-    load_layers(l, &v->t, 't');
+    clip_transformer_load(&v->t, l, "t.blk.", &names);
     v->ln_final = clip_load_norm(l, d, "t.post_ln");
     v->proj = clip_load_linear(l, dim, d, false, "text_projection");
 }

@@ -8,19 +8,11 @@
 #define STEM "visual.trunk."
 #define REFERENCE_SIDE 16 /* the grid at 224 pixels of 14, for every size */
 
-static int dim_of(const struct clip_loader *l, const char *name, int i, int most)
-{
-    char full[128];
-    snprintf(full, sizeof full, "%s" STEM "%s", l->src->prefix, name);
-    const struct tensor *t = weights_find(l->src->weights, full);
-    return t && i < t->ndim && t->dim[i] > 0 && t->dim[i] <= most ? (int)t->dim[i] : 0;
-}
-
 bool clip_eva_guess(const struct clip_loader *l, struct clip_eva *v)
 {
-    v->width = dim_of(l, "patch_embed.proj.weight", 0, CLIP_MAX_WIDTH);
-    v->patch = dim_of(l, "patch_embed.proj.weight", 3, CLIP_MAX_IMAGE);
-    v->hidden = dim_of(l, "blocks.0.mlp.fc1_g.weight", 0, 8 * CLIP_MAX_WIDTH);
+    v->width = clip_load_dim(l, 0, CLIP_MAX_WIDTH, STEM "patch_embed.proj.weight");
+    v->patch = clip_load_dim(l, 3, CLIP_MAX_IMAGE, STEM "patch_embed.proj.weight");
+    v->hidden = clip_load_dim(l, 0, 8 * CLIP_MAX_WIDTH, STEM "blocks.0.mlp.fc1_g.weight");
     while (v->layers < CLIP_MAX_LAYERS &&
            clip_load_has(l, STEM "blocks.%d.attn.q_proj.weight", v->layers))
         v->layers++;

@@ -99,22 +99,19 @@ void clip_hf_read_text(struct clip_config *g, const json_t *o, struct clip_vit_t
 
 void clip_hf_load_layers(struct clip_loader *l, struct clip_transformer *t, const char *tower)
 {
-    if (clip_transformer_init(t, l))
-        return;
-    int64_t d = t->width, f = t->hidden;
-    for (int i = 0; i < t->layers && !l->status; i++) {
-        struct clip_layer *y = &t->layer[i];
-        char p[64];
-        snprintf(p, sizeof p, "%sencoder.layers.%d", tower, i);
-        y->ln1 = clip_load_norm(l, d, "%s.layer_norm1", p);
-        y->ln2 = clip_load_norm(l, d, "%s.layer_norm2", p);
-        y->q = clip_load_linear(l, d, d, true, "%s.self_attn.q_proj", p);
-        y->k = clip_load_linear(l, d, d, true, "%s.self_attn.k_proj", p);
-        y->v = clip_load_linear(l, d, d, true, "%s.self_attn.v_proj", p);
-        y->o = clip_load_linear(l, d, d, true, "%s.self_attn.out_proj", p);
-        y->fc1 = clip_load_linear(l, f, d, true, "%s.mlp.fc1", p);
-        y->fc2 = clip_load_linear(l, d, f, true, "%s.mlp.fc2", p);
-    }
+    static const struct clip_layer_names names = {
+        .ln1 = "layer_norm1",
+        .q = "self_attn.q_proj",
+        .k = "self_attn.k_proj",
+        .v = "self_attn.v_proj",
+        .o = "self_attn.out_proj",
+        .ln2 = "layer_norm2",
+        .fc1 = "mlp.fc1",
+        .fc2 = "mlp.fc2",
+    };
+    char stem[80];
+    snprintf(stem, sizeof stem, "%sencoder.layers.", tower);
+    clip_transformer_load(t, l, stem, &names);
 }
 
 static void load_image(struct clip_loader *l, struct clip_vit_image *v, int dim)

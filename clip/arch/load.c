@@ -21,6 +21,17 @@ bool clip_load_has(const struct clip_loader *l, const char *fmt, ...)
     return ok && weights_find(l->src->weights, name) != NULL;
 }
 
+int clip_load_dim(const struct clip_loader *l, int i, int most, const char *fmt, ...)
+{
+    char name[256];
+    va_list ap;
+    va_start(ap, fmt);
+    bool ok = full_name(l->src, name, sizeof name, fmt, ap);
+    va_end(ap);
+    const struct tensor *t = ok ? weights_find(l->src->weights, name) : NULL;
+    return t && i < t->ndim && t->dim[i] > 0 && t->dim[i] <= most ? (int)t->dim[i] : 0;
+}
+
 static bool is_float(enum dtype t)
 {
     return t == DT_F32 || t == DT_F16 || t == DT_BF16;

@@ -3,6 +3,7 @@
 #include "clip/arch/open_clip.h"
 #include "clip/config.h"
 #include "core/path.h"
+#include <limits.h>
 #include <math.h>
 #include <strings.h>
 
@@ -20,21 +21,13 @@ void clip_open_clip_check_resnet(struct clip_config *g, const struct clip_resnet
                          v->width * 32, v->heads);
 }
 
-static int64_t dim_of(const struct clip_loader *l, const char *name, int i)
-{
-    char full[256];
-    snprintf(full, sizeof full, "%s%s", l->src->prefix, name);
-    const struct tensor *t = weights_find(l->src->weights, full);
-    return t && i < t->ndim ? t->dim[i] : 0;
-}
-
 static void guess_transformer(const struct clip_loader *l, struct clip_transformer *t,
                               const char *stem, int64_t width)
 {
     char name[128];
     snprintf(name, sizeof name, "%sresblocks.0.mlp.c_fc.weight", stem);
     t->width = width > 0 && width <= CLIP_MAX_WIDTH ? (int)width : 0;
-    int64_t hidden = dim_of(l, name, 0);
+    int64_t hidden = clip_load_dim(l, 0, INT_MAX, "%s", name);
     t->hidden = hidden > 0 && hidden <= 8 * CLIP_MAX_WIDTH ? (int)hidden : 0;
     while (t->layers < CLIP_MAX_LAYERS &&
            clip_load_has(l, "%sresblocks.%d.ln_1.weight", stem, t->layers))
@@ -62,9 +55,11 @@ static enum status guess_vit(const struct clip_loader *l, struct open_clip_cfg *
                              struct error *err)
 {
     struct clip_vit_image *v = c->image;
-    int64_t tokens = dim_of(l, "visual.positional_embedding", 0), dim = dim_of(l, "visual.proj", 1);
-    int64_t patch = dim_of(l, "visual.conv1.weight", 3);
-    guess_transformer(l, &v->t, "visual.transformer.", dim_of(l, "visual.conv1.weight", 0));
+    int64_t tokens = clip_load_dim(l, 0, INT_MAX, "visual.positional_embedding"),
+            dim = clip_load_dim(l, 1, INT_MAX, "visual.proj");
+    int64_t patch = clip_load_dim(l, 3, INT_MAX, "visual.conv1.weight");
+    guess_transformer(l, &v->t, "visual.transformer.",
+                      clip_load_dim(l, 0, INT_MAX, "visual.conv1.weight"));
     if (tokens < 2 || tokens > (1 << 20) || patch < 1 || patch > CLIP_MAX_IMAGE || dim < 1 ||
         dim > CLIP_MAX_DIM || !v->t.width || !v->t.hidden || !v->t.layers)
         return error_set(err, ST_FORMAT, "%s: not the tensors of a clip vit", l->src->path);
@@ -86,9 +81,9 @@ static enum status guess_resnet(const struct clip_loader *l, struct open_clip_cf
 {
     struct clip_resnet *v = c->resnet;
     struct clip_config g = {.file = l->src->path, .err = err};
-    int64_t width = dim_of(l, "visual.layer1.0.conv1.weight", 0);
-    int64_t places = dim_of(l, "visual.attnpool.positional_embedding", 0) - 1;
-    int64_t dim = dim_of(l, "visual.attnpool.c_proj.weight", 0);
+    int64_t width = clip_load_dim(l, 0, INT_MAX, "visual.layer1.0.conv1.weight");
+    int64_t places = clip_load_dim(l, 0, INT_MAX, "visual.attnpool.positional_embedding") - 1;
+    int64_t dim = clip_load_dim(l, 0, INT_MAX, "visual.attnpool.c_proj.weight");
     for (int s = 0; s < CLIP_RESNET_STAGES; s++)
         while (v->layers[s] < CLIP_MAX_LAYERS &&
                clip_load_has(l, "visual.layer%d.%d.conv1.weight", s + 1, v->layers[s]))
@@ -125,13 +120,13 @@ enum status clip_open_clip_guess(struct clip_model *m, const struct clip_loader 
     if (st)
         return st;
     snprintf(name, sizeof name, "%sln_final.weight", c->at);
-    int64_t width = dim_of(l, name, 0);
+    int64_t width = clip_load_dim(l, 0, INT_MAX, "%s", name);
     snprintf(name, sizeof name, "%stransformer.", c->at);
     guess_transformer(l, &t->t, name, width);
     snprintf(name, sizeof name, "%spositional_embedding", c->at);
-    int64_t context = dim_of(l, name, 0);
+    int64_t context = clip_load_dim(l, 0, INT_MAX, "%s", name);
     snprintf(name, sizeof name, "%stoken_embedding.weight", c->at);
-    int64_t vocab = dim_of(l, name, 0);
+    int64_t vocab = clip_load_dim(l, 0, INT_MAX, "%s", name);
     if (context < 2 || context > CLIP_MAX_CONTEXT || vocab < 1 || vocab > CLIP_MAX_VOCAB ||
         !t->t.width || !t->t.hidden || !t->t.layers)
         return error_set(err, ST_FORMAT, "%s: not the tensors of a clip text tower", path);

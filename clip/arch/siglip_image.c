@@ -4,20 +4,12 @@
 
 #define STEM "visual.trunk."
 
-static int dim_of(const struct clip_loader *l, const char *name, int i, int most)
-{
-    char full[128];
-    snprintf(full, sizeof full, "%s" STEM "%s", l->src->prefix, name);
-    const struct tensor *t = weights_find(l->src->weights, full);
-    return t && i < t->ndim && t->dim[i] > 0 && t->dim[i] <= most ? (int)t->dim[i] : 0;
-}
-
 bool clip_siglip_guess_timm(const struct clip_loader *l, struct clip_siglip_image *v)
 {
     struct clip_transformer *t = &v->vit.t;
-    t->width = dim_of(l, "patch_embed.proj.weight", 0, CLIP_MAX_WIDTH);
-    v->vit.patch = dim_of(l, "patch_embed.proj.weight", 3, CLIP_MAX_IMAGE);
-    t->hidden = dim_of(l, "blocks.0.mlp.fc1.weight", 0, 8 * CLIP_MAX_WIDTH);
+    t->width = clip_load_dim(l, 0, CLIP_MAX_WIDTH, STEM "patch_embed.proj.weight");
+    v->vit.patch = clip_load_dim(l, 3, CLIP_MAX_IMAGE, STEM "patch_embed.proj.weight");
+    t->hidden = clip_load_dim(l, 0, 8 * CLIP_MAX_WIDTH, STEM "blocks.0.mlp.fc1.weight");
     while (t->layers < CLIP_MAX_LAYERS &&
            clip_load_has(l, STEM "blocks.%d.attn.qkv.weight", t->layers))
         t->layers++;

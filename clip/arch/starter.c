@@ -224,27 +224,21 @@ static void load_image(struct clip_loader *l, struct starter_image *v, int64_t d
 
 static void load_text(struct clip_loader *l, struct starter_text *v, int vocab, int64_t dim)
 {
-    int64_t d = v->t.width, f = v->t.hidden;
+    static const struct clip_layer_names names = {.ln1 = "attn_norm",
+                                                  .q = "q",
+                                                  .k = "k",
+                                                  .v = "v",
+                                                  .o = "o",
+                                                  .ln2 = "ffn_norm",
+                                                  .fc1 = "fc1",
+                                                  .fc2 = "fc2"};
+    int64_t d = v->t.width;
     v->words = clip_load_matrix(l, 2, (int64_t[]){vocab, d}, "text.embeddings.word.weight");
     v->positions =
         clip_load_small(l, 2, (int64_t[]){v->context, d}, "text.embeddings.position.weight");
     v->norm = clip_load_norm(l, d, "text.embeddings.norm");
     v->ones = load_ones(l, d);
-    if (clip_transformer_init(&v->t, l))
-        return;
-    for (int i = 0; i < v->t.layers && !l->status; i++) {
-        struct clip_layer *y = &v->t.layer[i];
-        char p[64];
-        snprintf(p, sizeof p, "text.layers.%d", i);
-        y->q = clip_load_linear(l, d, d, true, "%s.q", p);
-        y->k = clip_load_linear(l, d, d, true, "%s.k", p);
-        y->v = clip_load_linear(l, d, d, true, "%s.v", p);
-        y->o = clip_load_linear(l, d, d, true, "%s.o", p);
-        y->fc1 = clip_load_linear(l, f, d, true, "%s.fc1", p);
-        y->fc2 = clip_load_linear(l, d, f, true, "%s.fc2", p);
-        y->ln1 = clip_load_norm(l, d, "%s.attn_norm", p);
-        y->ln2 = clip_load_norm(l, d, "%s.ffn_norm", p);
-    }
+    clip_transformer_load(&v->t, l, "text.layers.", &names);
     v->linear = clip_load_linear(l, dim, d, true, "text_head.linear");
     if (v->mlp) {
         v->fc1 = clip_load_linear(l, v->mlp, d, true, "text_head.fc1");

@@ -15,6 +15,25 @@ enum status clip_transformer_init(struct clip_transformer *t, struct clip_loader
     return ST_OK;
 }
 
+void clip_transformer_load(struct clip_transformer *t, struct clip_loader *l, const char *stem,
+                           const struct clip_layer_names *n)
+{
+    if (clip_transformer_init(t, l))
+        return;
+    int64_t d = t->width, f = t->hidden;
+    for (int i = 0; i < t->layers && !l->status; i++) {
+        struct clip_layer *y = &t->layer[i];
+        y->ln1 = clip_load_norm(l, d, "%s%d.%s", stem, i, n->ln1);
+        y->q = clip_load_linear(l, d, d, true, "%s%d.%s", stem, i, n->q);
+        y->k = clip_load_linear(l, d, d, true, "%s%d.%s", stem, i, n->k);
+        y->v = clip_load_linear(l, d, d, true, "%s%d.%s", stem, i, n->v);
+        y->o = clip_load_linear(l, d, d, true, "%s%d.%s", stem, i, n->o);
+        y->ln2 = clip_load_norm(l, d, "%s%d.%s", stem, i, n->ln2);
+        y->fc1 = clip_load_linear(l, f, d, true, "%s%d.%s", stem, i, n->fc1);
+        y->fc2 = clip_load_linear(l, d, f, true, "%s%d.%s", stem, i, n->fc2);
+    }
+}
+
 void clip_linear_run(struct clip_run *r, struct tensor *y, const struct tensor *x,
                      const struct clip_linear *w, enum act act, const struct tensor *residual)
 {

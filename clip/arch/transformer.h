@@ -32,6 +32,13 @@ struct clip_transformer {
 
 /* Takes zeroed layers from the model's arena. */
 enum status clip_transformer_init(struct clip_transformer *t, struct clip_loader *l);
+/* What files call a layer's parts. */
+struct clip_layer_names {
+    const char *ln1, *q, *k, *v, *o, *ln2, *fc1, *fc2;
+};
+/* The layers, of which each part is "<stem><i>.<name>"; init included. Sticky. */
+void clip_transformer_load(struct clip_transformer *t, struct clip_loader *l, const char *stem,
+                           const struct clip_layer_names *n);
 /* x [B,T,D] in place; kv_len [B] as op_attention's, or NULL. Traces "block.<i>". */
 enum status clip_transformer_run(struct clip_run *r, const struct clip_transformer *t,
                                  struct tensor *x, const int32_t *kv_len);
