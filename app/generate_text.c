@@ -12,26 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static void put_value(struct buf *b, const char *key, const char *value)
-{
-    buf_printf(b, ", %s: ", key);
-    if (!strpbrk(value, ",:\n\"")) {
-        buf_puts(b, value);
-        return;
-    }
-    buf_putc(b, '"');
-    for (; *value; value++) {
-        if (*value == '\n')
-            buf_puts(b, "\\n");
-        else {
-            if (*value == '"' || *value == '\\')
-                buf_putc(b, '\\');
-            buf_putc(b, *value);
-        }
-    }
-    buf_putc(b, '"');
-}
-
 /* "sgm uniform" as "SGM Uniform"; k-diffusion's own schedule is called Uniform there. */
 static void put_schedule(struct buf *b, const char *name)
 {
@@ -54,13 +34,13 @@ char *generate_parameters(const struct sampler_job *job, const struct checkpoint
     if (job->negative[0])
         buf_printf(&b, "\nNegative prompt: %s", job->negative);
     buf_printf(&b, "\nSteps: %d", job->steps);
-    put_value(&b, "Sampler", job->solver->name);
+    parameters_put(&b, "Sampler", job->solver->name);
     put_schedule(&b, job->schedule->name);
     buf_printf(&b, ", CFG scale: %g, Seed: %" PRIu64 ", Size: %dx%d", job->guidance, job->seed,
                job->width, job->height);
-    put_value(&b, "Model", c->name);
+    parameters_put(&b, "Model", c->name);
     if (c->vae_name)
-        put_value(&b, "VAE", c->vae_name);
+        parameters_put(&b, "VAE", c->vae_name);
     if (job->init)
         buf_printf(&b, ", Denoising strength: %g", job->strength);
     if (job->clip_skip > 1)

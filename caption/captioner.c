@@ -43,19 +43,11 @@ static enum status find_file(struct captioner_source *s, struct error *err)
                    : error_set(err, ST_NOT_FOUND, "%s: no weight file in this folder", s->dir);
 }
 
-static bool is_here(const char *dir, const char *name)
-{
-    char *p = path_join(dir, name);
-    bool there = p && file_exists(p);
-    mem_free(p);
-    return there;
-}
-
 /* A .pt file's tokenizer lies beside it, or in a folder gpt2 there. */
 static enum status find_dir(struct captioner_source *s, struct error *err)
 {
     s->dir = path_dir(s->file);
-    if (s->dir && !is_here(s->dir, "config.json") && is_here(s->dir, "gpt2")) {
+    if (s->dir && !file_exists_in(s->dir, "config.json") && file_exists_in(s->dir, "gpt2")) {
         char *below = path_join(s->dir, "gpt2");
         mem_free(s->dir);
         s->dir = below;
@@ -76,7 +68,7 @@ static enum status source_open(struct captioner_source *s, const char *path, str
         s->file = mem_strdup(path);
         st = s->file ? find_dir(s, err) : error_set(err, ST_NOMEM, "%s: out of memory", path);
     }
-    if (!st && is_here(s->dir, "config.json")) {
+    if (!st && file_exists_in(s->dir, "config.json")) {
         s->config_path = path_join(s->dir, "config.json");
         st = s->config_path ? clip_config_read(&s->config, s->config_path, err)
                             : error_set(err, ST_NOMEM, "%s: out of memory", path);

@@ -101,7 +101,8 @@ void *clip_run_array(struct clip_run *r, int64_t n, size_t size);
 void clip_run_trace(struct clip_run *r, const char *what, int i, const struct tensor *t);
 
 /* States of the text tower before pooling and head for who cuts texts himself: n ids, at most the
- * context, with begin and end tokens -> y [n, text_width]. Not synchronised. */
+ * context, with begin and end tokens -> y [1, context, text_width]; what stands behind them is as
+ * the family's states() leaves it. Not synchronised. */
 enum status clip_run_states(const struct clip *c, struct clip_run *r, const int32_t *ids, int n,
                             struct tensor *y);
 

@@ -323,7 +323,6 @@ enum status clip_run_states(const struct clip *c, struct clip_run *r, const int3
 {
     const struct clip_model *m = &c->model;
     size_t mark = arena_mark(r->arena);
-    struct tensor all = clip_run_tensor(r, 3, (int64_t[]){1, m->context, m->text_width});
     int32_t len = n, *padded = clip_run_array(r, m->context, sizeof *padded);
     uint8_t *counts = clip_run_array(r, m->context, sizeof *counts);
     if (r->status)
@@ -331,11 +330,8 @@ enum status clip_run_states(const struct clip *c, struct clip_run *r, const int3
     for (int i = 0; i < m->context; i++)
         padded[i] = i < n ? ids[i] : tokenizer_pad(c->tokenizer);
     struct clip_tokens t = {.n = 1, .context = m->context, .ids = padded, .len = &len};
-    enum status st = c->arch->states(m, r, &t, &all, counts);
-    struct tensor own = tensor_view(all.data, DT_F32, y->ndim, y->dim);
-    if (st)
-        return st;
-    op_convert(r->be, y, &own);
-    arena_rewind(r->arena, mark);
-    return ST_OK;
+    enum status st = c->arch->states(m, r, &t, y, counts);
+    if (!st)
+        arena_rewind(r->arena, mark);
+    return st;
 }

@@ -341,6 +341,14 @@ bool file_exists(const char *path)
     return stat(path, &st) == 0;
 }
 
+bool file_exists_in(const char *dir, const char *name)
+{
+    char *path = path_join(dir, name);
+    bool there = path && file_exists(path);
+    mem_free(path);
+    return there;
+}
+
 bool file_is_dir(const char *path)
 {
     struct stat st;

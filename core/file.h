@@ -65,6 +65,7 @@ enum status file_fsync(int fd, const char *name, struct error *err);
 enum status file_fsync_dir_of(const char *path, struct error *err);
 enum status file_make_dirs(const char *path, struct error *err); /* mkdir -p, 0755 */
 bool file_exists(const char *path);
+bool file_exists_in(const char *dir, const char *name); /* false also where memory runs out */
 bool file_is_dir(const char *path);
 /* On NFS, SMB, FUSE (which may be sshfs), 9p and the like: others may write there unseen. */
 bool file_on_network(const char *path);

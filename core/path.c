@@ -103,6 +103,22 @@ size_t utf8_decode(const char *s, size_t n, uint32_t *cp)
     return len;
 }
 
+uint32_t utf16_unit(const uint8_t *p, bool big)
+{
+    return big ? (uint32_t)p[0] << 8 | p[1] : (uint32_t)p[1] << 8 | p[0];
+}
+
+size_t utf16_decode(const uint8_t *p, size_t n, bool big, uint32_t *cp)
+{
+    *cp = utf16_unit(p, big);
+    if (*cp < 0xD800 || *cp >= 0xDC00 || n < 4)
+        return 2;
+    uint32_t low = utf16_unit(p + 2, big);
+    if (low >= 0xDC00 && low < 0xE000)
+        *cp = 0x10000 + ((*cp - 0xD800) << 10) + (low - 0xDC00);
+    return 4;
+}
+
 size_t utf8_encode(uint32_t cp, char out[4])
 {
     if (cp < 0x80) {

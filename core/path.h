@@ -27,5 +27,9 @@ bool utf8_valid(const char *s, size_t n);
 /* Decodes one code point of n > 0 bytes; *cp = 0xFFFD and 1 is returned for an invalid byte. */
 size_t utf8_decode(const char *s, size_t n, uint32_t *cp);
 size_t utf8_encode(uint32_t cp, char out[4]);
+/* One unit of UTF-16, and one code point of n >= 2 bytes: 2 or 4 of them are used. Half of a pair
+ * without the other gives *cp from 0xD800 to 0xDFFF. */
+uint32_t utf16_unit(const uint8_t *p, bool big);
+size_t utf16_decode(const uint8_t *p, size_t n, bool big, uint32_t *cp);
 
 #endif

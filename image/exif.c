@@ -184,14 +184,9 @@ static void find_wide(char *dst, size_t cap, const ExifData *d, ExifTag tag, boo
     const ExifEntry *e = find(d, EXIF_IFD_0, tag, EXIF_FORMAT_BYTE, 2);
     char utf8[4 * 1024];
     size_t n = 0;
-    for (size_t i = 0; e && i + 1 < e->size && n + 4 <= sizeof utf8; i += 2) {
-        uint32_t c = e->data[i] | (uint32_t)e->data[i + 1] << 8;
-        if (c >= 0xD800 && c < 0xDC00 && i + 3 < e->size) {
-            uint32_t low = e->data[i + 2] | (uint32_t)e->data[i + 3] << 8;
-            c = low >= 0xDC00 && low < 0xE000 ? 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00)
-                                              : 0xFFFD;
-            i += 2;
-        }
+    for (size_t i = 0; e && i + 1 < e->size && n + 4 <= sizeof utf8;) {
+        uint32_t c;
+        i += utf16_decode(e->data + i, e->size - i, false, &c);
         if (!c)
             break;
         n += utf8_encode(c >= 0xD800 && c < 0xE000 ? 0xFFFD : c, utf8 + n);

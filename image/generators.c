@@ -19,26 +19,10 @@ static const char *text_of(const json_t *o, const char *key)
     return json_string_value(json_object_get(o, key));
 }
 
-/* A value with what would end it put in quotes, as AUTOMATIC1111 does. */
-static void put_value(struct buf *b, const char *key, const char *value)
+static void put_text(struct buf *b, const char *key, const char *value)
 {
-    if (!value || !value[0])
-        return;
-    buf_printf(b, ", %s: ", key);
-    if (!strpbrk(value, ",:\n\"")) {
-        buf_puts(b, value);
-        return;
-    }
-    buf_putc(b, '"');
-    for (; *value; value++) {
-        if (*value == '"' || *value == '\\')
-            buf_putc(b, '\\');
-        if (*value == '\n')
-            buf_puts(b, "\\n");
-        else
-            buf_putc(b, *value);
-    }
-    buf_putc(b, '"');
+    if (value && value[0])
+        parameters_put(b, key, value);
 }
 
 static void put_number(struct buf *b, const char *key, const json_t *v)
@@ -62,14 +46,14 @@ static void write_text(char out[PARAMETERS_MAX], const struct record *r)
     if (r->negative && r->negative[0])
         buf_printf(&b, "\nNegative prompt: %s", r->negative);
     buf_printf(&b, "\nSteps: %" JSON_INTEGER_FORMAT, json_integer_value(r->steps));
-    put_value(&b, "Sampler", r->sampler);
-    put_value(&b, "Schedule type", r->schedule);
+    put_text(&b, "Sampler", r->sampler);
+    put_text(&b, "Schedule type", r->schedule);
     put_number(&b, "CFG scale", r->guidance);
     put_number(&b, "Seed", json_is_integer(r->seed) ? r->seed : NULL);
     if (json_is_integer(r->width) && json_is_integer(r->height))
         buf_printf(&b, ", Size: %" JSON_INTEGER_FORMAT "x%" JSON_INTEGER_FORMAT,
                    json_integer_value(r->width), json_integer_value(r->height));
-    put_value(&b, "Model", r->model);
+    put_text(&b, "Model", r->model);
     put_number(&b, "Denoising strength", r->strength);
     if (!b.failed && b.len < PARAMETERS_MAX && !parameters_parse(&parsed, b.data, NULL)) {
         memcpy(out, b.data, b.len + 1);

@@ -2,10 +2,10 @@
  * so, and EXIF's orientation must then be ignored. The primary picture is taken whatever else is
  * there (bursts, live photos, depth maps); high dynamic range is cut to 8 bits without tone
  * mapping. */
+#include "core/library.h"
 #include "image/boxes.h"
 #include "image/codec.h"
 #include "image/color.h"
-#include "core/library.h"
 #include <libheif/heif.h>
 #include <string.h>
 

@@ -1,10 +1,10 @@
 /* JPEG 2000 through OpenJPEG: files and bare codestreams. Surprising: components may differ in size
  * and depth; those that are subsampled are repeated, and all are brought to 8 bits by cutting (as
  * Pillow does) or, below 8 bits, by scaling. */
+#include "core/library.h"
 #include "image/boxes.h"
 #include "image/codec.h"
 #include "image/color.h"
-#include "core/library.h"
 #include <openjpeg.h>
 #include <string.h>
 

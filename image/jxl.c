@@ -2,10 +2,10 @@
  * word, so EXIF's orientation is ignored; and pictures in JPEG XL's own colour space come out as
  * sRGB, others in their profile's colours, which are converted here. Debian's libjxl
  * tells stderr about damaged files; that of the workers is /dev/null. */
+#include "core/library.h"
 #include "image/boxes.h"
 #include "image/codec.h"
 #include "image/color.h"
-#include "core/library.h"
 #include <jxl/decode.h>
 #include <string.h>
 

@@ -128,10 +128,23 @@ enum status parameters_parse(struct parameters *p, const char *text, struct erro
     return ST_OK;
 }
 
-/* One unit of UTF-16 with the bytes in either order. */
-static uint32_t unit16(const uint8_t *p, bool big)
+void parameters_put(struct buf *b, const char *key, const char *value)
 {
-    return big ? (uint32_t)p[0] << 8 | p[1] : (uint32_t)p[1] << 8 | p[0];
+    buf_printf(b, ", %s: ", key);
+    if (!strpbrk(value, ",:\n\"")) {
+        buf_puts(b, value);
+        return;
+    }
+    buf_putc(b, '"');
+    for (; *value; value++) {
+        if (*value == '"' || *value == '\\')
+            buf_putc(b, '\\');
+        if (*value == '\n')
+            buf_puts(b, "\\n");
+        else
+            buf_putc(b, *value);
+    }
+    buf_putc(b, '"');
 }
 
 /* Such a text is ASCII for the greater part: which of two neighbours is zero more often? */
@@ -150,18 +163,12 @@ static bool put_utf16(char out[PARAMETERS_MAX], const uint8_t *p, size_t n)
     size_t len = 0;
     if (n < 2)
         return false;
-    bool mark = unit16(p, true) == 0xFEFF || unit16(p, false) == 0xFEFF;
+    bool mark = utf16_unit(p, true) == 0xFEFF || utf16_unit(p, false) == 0xFEFF;
     bool big = mark ? p[0] == 0xFE : high_first(p, n);
-    for (size_t i = mark ? 2 : 0; i + 1 < n; i += 2) {
+    for (size_t i = mark ? 2 : 0; i + 1 < n;) {
         char one[4];
-        uint32_t c = unit16(p + i, big);
-        if (c >= 0xD800 && c < 0xDC00 && i + 3 < n) {
-            uint32_t low = unit16(p + i + 2, big);
-            if (low < 0xDC00 || low > 0xDFFF)
-                return false;
-            c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
-            i += 2;
-        }
+        uint32_t c;
+        i += utf16_decode(p + i, n - i, big, &c);
         if (!c)
             break;
         if (c >= 0xD800 && c < 0xE000)

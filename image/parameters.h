@@ -11,6 +11,7 @@
 #ifndef EIDETIC_IMAGE_PARAMETERS_H
 #define EIDETIC_IMAGE_PARAMETERS_H
 
+#include "core/buf.h"
 #include "core/error.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,6 +36,8 @@ const char *parameters_get(const struct parameters *p, const char *key); /* NULL
 /* A whole number; false where it is not there, not one, or beyond 64 bits with a sign. */
 bool parameters_whole(const struct parameters *p, const char *key, int64_t *value);
 void parameters_release(struct parameters *p); /* takes zeroed */
+/* Appends ", Key: value", the value in quotes where it holds what would end it. */
+void parameters_put(struct buf *b, const char *key, const char *value);
 
 /* The text of an EXIF UserComment (n bytes, its character code in front); a comment that is no such
  * text gives "". */

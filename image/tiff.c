@@ -2,8 +2,8 @@
  * here (the high byte of 16-bit samples, alpha dropped, as for PNG), since libtiff's own conversion
  * composes alpha and knows no ink profiles; it is used for the rest, such as subsampled YCbCr and
  * CIE L*a*b*. */
-#include "image/color.h"
 #include "core/library.h"
+#include "image/color.h"
 #include "image/tiff_tags.h"
 #include <stdio.h>
 #include <string.h>

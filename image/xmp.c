@@ -3,7 +3,7 @@
  * a DOCTYPE ends the reading, so that no entity is ever expanded. */
 #include "core/mem.h"
 #include "image/words.h"
-#include <expat.h>
+#include "image/xmp_parser.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,11 +50,11 @@ static const struct {
 };
 
 struct reading {
-    XML_Parser parser;
+    struct xmp_parser xml; /* first */
     struct image_words *w; /* what this text says */
     char headline[sizeof((struct image_words *)0)->title];
     char created[32];
-    bool has_lat, has_lon, refused;
+    bool has_lat, has_lon;
     int depth, rdf; /* elements open; the depth of rdf:RDF, 0 = outside */
     enum property property;
     bool item, is_default; /* within rdf:li; whose xml:lang is x-default */
@@ -185,8 +185,7 @@ static void XMLCALL on_start(void *ctx, const char *name, const char **attribute
     struct reading *r = ctx;
     int level = r->rdf ? r->depth - r->rdf : 0; /* of what this element lies in: 0 = rdf:RDF */
     if (++r->depth > MAX_DEPTH) {
-        r->refused = true;
-        XML_StopParser(r->parser, XML_FALSE);
+        xmp_parser_refuse(&r->xml);
         return;
     }
     if (!r->rdf) {
@@ -240,15 +239,6 @@ static void XMLCALL on_text(void *ctx, const char *s, int len)
     r->n += n;
 }
 
-static void XMLCALL on_doctype(void *ctx, const char *name, const char *system, const char *public,
-                               int internal)
-{
-    struct reading *r = ctx;
-    (void)name, (void)system, (void)public, (void)internal;
-    r->refused = true;
-    XML_StopParser(r->parser, XML_FALSE);
-}
-
 static void finish(struct reading *r, struct image_words *w)
 {
     struct image_words *own = r->w;
@@ -262,7 +252,6 @@ static void finish(struct reading *r, struct image_words *w)
 
 bool xmp_read(struct image_words *w, const uint8_t *p, size_t n)
 {
-    static const XML_Memory_Handling_Suite memory = {mem_alloc, mem_realloc, mem_free};
     struct reading *r = NULL;
     bool ok = false;
     while (n && (!p[n - 1] || strchr(" \t\r\n", p[n - 1]))) /* room that writers leave */
@@ -272,18 +261,11 @@ bool xmp_read(struct image_words *w, const uint8_t *p, size_t n)
     r = mem_zalloc(sizeof *r);
     if (r)
         r->w = mem_zalloc(sizeof *r->w);
-    if (r && r->w)
-        r->parser = XML_ParserCreate_MM(NULL, &memory, "");
-    if (r && r->parser) {
-        /* Else expat asks the system for one, which a confined worker may not, and glibc aborts. */
-        XML_SetHashSalt(r->parser, (unsigned long)(uintptr_t)r ^ (unsigned long)(uintptr_t)&ok);
-        XML_SetUserData(r->parser, r);
-        XML_SetElementHandler(r->parser, on_start, on_end);
-        XML_SetCharacterDataHandler(r->parser, on_text);
-        XML_SetStartDoctypeDeclHandler(r->parser, on_doctype);
-        ok = XML_Parse(r->parser, (const char *)p, (int)n, true) == XML_STATUS_OK && !r->refused;
+    if (r && r->w && xmp_parser_open(&r->xml, on_start, on_end, on_text)) {
+        ok = XML_Parse(r->xml.parser, (const char *)p, (int)n, true) == XML_STATUS_OK &&
+             !r->xml.refused;
         finish(r, w);
-        XML_ParserFree(r->parser);
+        XML_ParserFree(r->xml.parser);
     }
     if (r)
         mem_free(r->w);

@@ -4,7 +4,7 @@
 #include "core/buf.h"
 #include "core/mem.h"
 #include "image/words.h"
-#include <expat.h>
+#include "image/xmp_parser.h"
 #include <string.h>
 #include <strings.h>
 
@@ -18,11 +18,11 @@ struct place {
     size_t tag, tag_size, end;
 };
 struct reading {
-    XML_Parser parser;
+    struct xmp_parser xml; /* first */
     const char *old;
     int depth, rdf; /* elements open; the depth of rdf:RDF, 0 = outside */
     struct place root, description, subject;
-    bool in_subject, in_item, has_subject, has_description, refused, foreign;
+    bool in_subject, in_item, has_subject, has_description, foreign;
     struct image_words words; /* keywords that are there */
     size_t n;
     char item[IMAGE_KEYWORD_MAX * 2];
@@ -30,8 +30,8 @@ struct reading {
 
 static void open_place(struct reading *r, struct place *p)
 {
-    p->tag = (size_t)XML_GetCurrentByteIndex(r->parser);
-    p->tag_size = (size_t)XML_GetCurrentByteCount(r->parser);
+    p->tag = (size_t)XML_GetCurrentByteIndex(r->xml.parser);
+    p->tag_size = (size_t)XML_GetCurrentByteCount(r->xml.parser);
     p->found = p->tag_size >= 4;
     p->empty = p->found && r->old[p->tag + p->tag_size - 2] == '/';
 }
@@ -39,14 +39,14 @@ static void open_place(struct reading *r, struct place *p)
 static void close_place(struct reading *r, struct place *p)
 {
     if (p->found && !p->end)
-        p->end = p->empty ? p->tag + p->tag_size : (size_t)XML_GetCurrentByteIndex(r->parser);
+        p->end = p->empty ? p->tag + p->tag_size : (size_t)XML_GetCurrentByteIndex(r->xml.parser);
 }
 
 static void look_at_attributes(struct reading *r, const char **attributes)
 {
     for (; *attributes; attributes += 2) {
         r->has_description |= !strcmp(attributes[0], DC "description");
-        r->refused |= !strcmp(attributes[0], DC "subject"); /* a list has no such form */
+        r->xml.refused |= !strcmp(attributes[0], DC "subject"); /* a list has no such form */
     }
 }
 
@@ -60,8 +60,7 @@ static void XMLCALL on_start(void *ctx, const char *name, const char **attribute
     struct reading *r = ctx;
     int level = r->rdf ? r->depth - r->rdf : -1;
     if (++r->depth > MAX_DEPTH) {
-        r->refused = true;
-        XML_StopParser(r->parser, XML_FALSE);
+        xmp_parser_refuse(&r->xml);
     } else if (!r->rdf && !r->root.found && !strcmp(name, RDF "RDF")) {
         r->rdf = r->depth;
         open_place(r, &r->root);
@@ -114,15 +113,6 @@ static void XMLCALL on_text(void *ctx, const char *s, int len)
     r->n += n;
 }
 
-static void XMLCALL on_doctype(void *ctx, const char *name, const char *system, const char *public,
-                               int internal)
-{
-    struct reading *r = ctx;
-    (void)name, (void)system, (void)public, (void)internal;
-    r->refused = true;
-    XML_StopParser(r->parser, XML_FALSE);
-}
-
 static void XMLCALL on_declaration(void *ctx, const char *version, const char *encoding, int alone)
 {
     struct reading *r = ctx;
@@ -133,21 +123,15 @@ static void XMLCALL on_declaration(void *ctx, const char *version, const char *e
 static enum status read_old(struct reading *r, const char *old, size_t size, const char *name,
                             struct error *err)
 {
-    static const XML_Memory_Handling_Suite memory = {mem_alloc, mem_realloc, mem_free};
     if (size >= 2 && (!memcmp(old, "\xFE\xFF", 2) || !memcmp(old, "\xFF\xFE", 2)))
         r->foreign = true;
     r->old = old;
-    r->parser = XML_ParserCreate_MM(NULL, &memory, "");
-    if (!r->parser)
+    if (!xmp_parser_open(&r->xml, on_start, on_end, on_text))
         return error_set(err, ST_NOMEM, "out of memory");
-    XML_SetUserData(r->parser, r);
-    XML_SetElementHandler(r->parser, on_start, on_end);
-    XML_SetCharacterDataHandler(r->parser, on_text);
-    XML_SetStartDoctypeDeclHandler(r->parser, on_doctype);
-    XML_SetXmlDeclHandler(r->parser, on_declaration);
-    bool ok = XML_Parse(r->parser, old, (int)size, true) == XML_STATUS_OK;
-    XML_ParserFree(r->parser);
-    if (!r->foreign && (!ok || r->refused || !r->root.end))
+    XML_SetXmlDeclHandler(r->xml.parser, on_declaration);
+    bool ok = XML_Parse(r->xml.parser, old, (int)size, true) == XML_STATUS_OK;
+    XML_ParserFree(r->xml.parser);
+    if (!r->foreign && (!ok || r->xml.refused || !r->root.end))
         return error_set(err, ST_FORMAT, "%s: is no XMP that could be added to; it was left alone",
                          name);
     if (r->foreign || (r->has_subject && !r->subject.end))

@@ -11,10 +11,7 @@
 
 bool checkpoint_has_tower(const char *path)
 {
-    char *file = path_join(path, "sampler.json");
-    bool has = file && file_exists(file);
-    mem_free(file);
-    return has;
+    return file_exists_in(path, "sampler.json");
 }
 
 /* As many numbers as the latent has channels, or NULL and a sentence. */

@@ -212,15 +212,13 @@ static int used_tokens(const struct chunks *c, int chunk)
     return n;
 }
 
-/* One chunk of one text through the library's tower: y [context, width], zeros behind its tokens.
- */
+/* One chunk of one text through the library's tower: y [context, width]. */
 static enum status run_tower(struct cond_source *src, const struct chunks *c, int chunk, float *y)
 {
-    int64_t n = used_tokens(c, chunk), width = src->c->text.v.t.width;
-    struct tensor own = tensor_view(y, DT_F32, 2, (int64_t[]){n, width});
-    memset(y, 0, (size_t)(c->context * width) * sizeof *y);
+    struct tensor all =
+        tensor_view(y, DT_F32, 3, (int64_t[]){1, c->context, src->c->text.v.t.width});
     return clip_run_states(src->c->tower, &src->run, c->id + (size_t)chunk * (size_t)c->context,
-                           (int)n, &own);
+                           used_tokens(c, chunk), &all);
 }
 
 /* One chunk of every text: y [n, context, width]. */

@@ -3,8 +3,6 @@
  */
 #include "clip/arch/hf_clip.h"
 #include "core/file.h"
-#include "core/mem.h"
-#include "core/path.h"
 #include <math.h>
 
 static bool probe(const struct clip_source *src)
@@ -145,14 +143,7 @@ void clip_hf_load_text(struct clip_loader *l, struct clip_vit_text *v, int vocab
  * of use. */
 static bool has_tokenizer(const char *dir)
 {
-    static const char *const names[] = {"tokenizer.json", "vocab.json"};
-    bool found = false;
-    for (int i = 0; i < 2 && !found; i++) {
-        char *p = path_join(dir, names[i]);
-        found = p && file_exists(p);
-        mem_free(p);
-    }
-    return found;
+    return file_exists_in(dir, "tokenizer.json") || file_exists_in(dir, "vocab.json");
 }
 
 static enum status open_model(struct clip_model *m, const struct clip_source *src,

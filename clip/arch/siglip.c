@@ -5,8 +5,6 @@
 #include "clip/arch/siglip.h"
 #include "clip/arch/hf_clip.h"
 #include "core/file.h"
-#include "core/mem.h"
-#include "core/path.h"
 #include <math.h>
 
 /* vit comes first: clip_vit_run_text reads it at m->data; its image half stays empty. */
@@ -89,14 +87,6 @@ static void load_image(struct clip_loader *l, struct clip_siglip_image *s)
     s->fc2.w.use = TENSOR_WEIGHT_FINE;
 }
 
-static bool has_file(const char *dir, const char *name)
-{
-    char *p = path_join(dir, name);
-    bool found = p && file_exists(p);
-    mem_free(p);
-    return found;
-}
-
 static enum status open_model(struct clip_model *m, const struct clip_source *src,
                               const struct clip_opts *o, struct error *err)
 {
@@ -124,7 +114,7 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
     }
     m->logit_scale = expf(clip_load_number(&l, 0.0f, "logit_scale"));
     m->logit_bias = clip_load_number(&l, 0.0f, "logit_bias");
-    m->tokenizer = has_file(src->dir, "spiece.model") ? TOKENIZER_SIGLIP : TOKENIZER_GEMMA;
+    m->tokenizer = file_exists_in(src->dir, "spiece.model") ? TOKENIZER_SIGLIP : TOKENIZER_GEMMA;
     m->tokenizer_dir = src->dir;
     clip_vit_describe(m, v);
     size_t n = strlen(m->recipe);

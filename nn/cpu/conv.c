@@ -28,16 +28,12 @@ static void im2col_line(float *out, const float *x, int64_t lo, int64_t hi, int6
         memset(out + hi * c, 0, (size_t)((kw - hi) * c) * sizeof *out);
 }
 
-static int64_t wrap(int64_t i, int64_t n)
-{
-    return (i % n + n) % n;
-}
-
 /* A line across an edge that wraps round. */
 static void im2col_wrapped(float *out, const float *row, int64_t left, const struct conv_ctx *s)
 {
     for (int64_t kx = 0; kx < s->kw; kx++)
-        memcpy(out + kx * s->c, row + wrap(left + kx, s->w) * s->c, (size_t)s->c * sizeof *out);
+        memcpy(out + kx * s->c, row + conv_wrap(left + kx, s->w) * s->c,
+               (size_t)s->c * sizeof *out);
 }
 
 /* Patches of one output row, each kh*kw*c values in w's order. */
@@ -61,7 +57,7 @@ static void im2col_rows(void *ctx, int64_t i0, int64_t i1, int thread)
                 int64_t y = top + ky;
                 bool outside = y < 0 || y >= s->h;
                 if (o->circular && (outside || lo > 0 || hi < s->kw)) {
-                    im2col_wrapped(out, x + wrap(y, s->h) * s->w * s->c, left, s);
+                    im2col_wrapped(out, x + conv_wrap(y, s->h) * s->w * s->c, left, s);
                     continue;
                 }
                 im2col_line(out, x + ((outside ? 0 : y) * s->w + left + lo) * s->c, lo,

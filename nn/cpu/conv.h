@@ -8,6 +8,12 @@ void dw_row_ref(const struct dw_args *a);
 void dw_row_avx2(const struct dw_args *a);
 void dw_row_avx512(const struct dw_args *a);
 
+/* Where i lies on an axis of n that goes round. */
+static inline int64_t conv_wrap(int64_t i, int64_t n)
+{
+    return (i % n + n) % n;
+}
+
 /* conv_low.c: the whole convolution in bf16, where it takes it; a: as for the product over patches,
  * but x and m. */
 bool conv_low_takes(const struct cpu *c, const struct linear_args *a, const struct tensor *y,

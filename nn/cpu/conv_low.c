@@ -28,11 +28,6 @@ bool conv_low_takes(const struct cpu *c, const struct linear_args *a, const stru
            a->w->packs && channels % 2 == 0 && tensor_rows(y) >= LOW_ROWS;
 }
 
-static int64_t wrap(int64_t i, int64_t n)
-{
-    return (i % n + n) % n;
-}
-
 static void turn(const struct band *s, unsigned char *to, const float *from, int64_t pixels)
 {
     if (pixels > 0)
@@ -44,7 +39,7 @@ static void fill_row(const struct band *s, int64_t i)
     unsigned char *to = s->rows + i * s->line;
     int64_t row = s->top + i, left = s->o->pad_left, pixel = 2 * s->channels;
     if (s->o->circular)
-        row = wrap(row, s->h);
+        row = conv_wrap(row, s->h);
     if (row < 0 || row >= s->h) {
         memset(to, 0, (size_t)s->line);
         return;
@@ -60,7 +55,7 @@ static void fill_row(const struct band *s, int64_t i)
     }
     for (int64_t j = 0; j < s->width; j++)
         if (j < left || j >= left + inside)
-            turn(s, to + j * pixel, from + wrap(j - s->o->pad_left, s->w) * s->channels, 1);
+            turn(s, to + j * pixel, from + conv_wrap(j - s->o->pad_left, s->w) * s->channels, 1);
 }
 
 static void fill_rows(void *ctx, int64_t i0, int64_t i1, int thread)
