@@ -176,6 +176,30 @@ const struct captioner_info *captioner_info(const struct captioner *c)
     return &c->info;
 }
 
+enum status captioner_fits(const struct captioner *c, const struct clip_info *clip,
+                           struct error *err)
+{
+    const struct captioner_info *i = &c->info;
+    if (i->clip_id[0] && strcmp(i->clip_id, clip->id) != 0)
+        return error_set(err, ST_UNSUPPORTED,
+                         "%.100s: was trained on the states of the model %s, and %.60s is %s",
+                         c->at.path, i->clip_id, clip->name, clip->id);
+    if (i->wants == CAPTIONER_PLACES &&
+        (i->places != clip->places || i->place_width != clip->place_width))
+        return error_set(err, ST_FORMAT,
+                         "%.100s: wants %d states of %d values, and those of the model %.60s are "
+                         "%d of %d",
+                         c->at.path, i->places, i->place_width, clip->name, clip->places,
+                         clip->place_width);
+    if (i->wants != CAPTIONER_PIXELS && i->clip_dim != clip->dim)
+        return error_set(
+            err, ST_FORMAT,
+            "%.100s: wants vectors of %d values, and those of the model %.60s have %d; "
+            "--model names the CLIP that it was trained with",
+            c->at.path, i->clip_dim, clip->name, clip->dim);
+    return ST_OK;
+}
+
 struct decoder_prep captioner_prep(const struct captioner *c)
 {
     struct decoder_prep p = c->m.pre.prep;

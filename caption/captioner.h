@@ -10,27 +10,31 @@
  *     captions_release(&l), captioner_session_free(s), captioner_close(c);
  *
  * Families (docs/ADDING-A-CAPTIONER.md has their layouts): ClipCap (Mokady et al. 2021, the
- * authors' .pt with a Hugging Face GPT-2 folder), BLIP (Li et al. 2022). A captioner
- * says what it wants of a picture: pixels prepared its own way, or the vector of a CLIP whose
- * dimension it names. Logits equal transformers' and the authors' code on the same input within
- * 1e-3. Thread rule: a captioner is immutable after open; a session belongs to one thread. */
+ * authors' .pt with a Hugging Face GPT-2 folder), BLIP (Li et al. 2022), eidetic's own. A captioner
+ * says what it wants of a picture: pixels prepared its own way, the vector of a CLIP whose
+ * dimension it names, or the states of the places of a CLIP that it names by id. Logits equal
+ * transformers' and the authors' code on the same input within 1e-3. Thread rule: a captioner is
+ * immutable after open; a session belongs to one thread. */
 #ifndef EIDETIC_CAPTION_CAPTIONER_H
 #define EIDETIC_CAPTION_CAPTIONER_H
 
 #include "caption/decode.h"
-#include "image/decoder.h"
+#include "clip/clip.h"
 
 enum captioner_wants {
     CAPTIONER_PIXELS,    /* RGB, prepared as captioner_prep says */
     CAPTIONER_VECTOR,    /* the CLIP's image vector, of unit length */
     CAPTIONER_EMBEDDING, /* the same before it is made unit length */
+    CAPTIONER_PLACES,    /* the vector of unit length, and clip_look_images' states of places */
 };
 struct captioner_info {
-    const char *family; /* "clipcap", "blip" */
+    const char *family; /* "starter", "clipcap", "blip" */
     const char *layout; /* "hugging face folder", ... */
     enum captioner_wants wants;
-    int clip_dim;       /* of the vector */
-    int vocab, context; /* of the decoder */
+    int clip_dim;            /* of the vector */
+    int places, place_width; /* CAPTIONER_PLACES, as the next */
+    char clip_id[33];        /* of the CLIP whose states it knows; "" = only its dimension counts */
+    int vocab, context;      /* of the decoder */
     uint64_t parameters;
     char id[33]; /* of the weights: captions belong to it */
 };
@@ -46,6 +50,7 @@ bool captioner_probe(const char *path);
 struct captioner_input {
     const uint8_t *pixels; /* CAPTIONER_PIXELS: a square of captioner_prep's size */
     const float *vector;   /* otherwise: [clip_dim] */
+    const float *places;   /* CAPTIONER_PLACES: [places, place_width] */
 };
 struct caption_opts {
     struct decode_opts decode; /* eos and prompt are the captioner's own */
@@ -61,6 +66,9 @@ struct captions {
 };
 void captions_release(struct captions *l); /* takes a zeroed struct */
 
+/* ST_UNSUPPORTED and a sentence where the captioner was trained on another CLIP than this one. */
+enum status captioner_fits(const struct captioner *c, const struct clip_info *clip,
+                           struct error *err);
 /* A name of everything that decides a caption: 32 hexadecimal digits. clip: the id of the CLIP that
  * chooses among the beams. */
 void captioner_key(char key[33], const struct captioner *c, const struct caption_opts *o,

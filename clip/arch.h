@@ -56,6 +56,7 @@ struct clip_model {
     int image_batch, text_batch; /* how many the towers like at a time; 0 = 8 and 32 */
     bool int8_near_f32; /* pictures in int8 keep a median cosine of 0.999 to f32, as measured */
     bool image_alone;   /* pictures one by one, a thread each: for towers whose maps fill a cache */
+    int places, place_width; /* of look()'s states; 0 where the family has none */
 };
 
 /* One call's surroundings. */
@@ -83,6 +84,10 @@ struct clip_arch {
     /* x [B, side, side, 3] f32, normalised -> y [B, dim], not yet unit length. */
     enum status (*image)(const struct clip_model *m, struct clip_run *r, const struct tensor *x,
                          struct tensor *y);
+    /* The same in one pass with the states of the picture's places before they are pooled: p [B,
+     * places, place_width]. NULL: none. */
+    enum status (*look)(const struct clip_model *m, struct clip_run *r, const struct tensor *x,
+                        struct tensor *y, struct tensor *p);
     /* y [n, dim], not yet unit length. */
     enum status (*text)(const struct clip_model *m, struct clip_run *r, const struct clip_tokens *t,
                         struct tensor *y);

@@ -128,6 +128,8 @@ static enum status fill_info(struct clip *c, struct error *err)
         .image_width = m->image_width,
         .text_width = m->text_width,
         .patch = m->patch,
+        .places = m->places,
+        .place_width = m->place_width,
         .near_f32 = m->int8_near_f32 ? PREC_INT8 : PREC_BF16,
         .logit_scale = m->logit_scale,
         .logit_bias = m->logit_bias,

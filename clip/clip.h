@@ -39,6 +39,7 @@ struct clip_info {
     const char *note;      /* what the files do not say and was decided by rule, or NULL */
     char id[33]; /* hex hash of source weights and preprocessing; a vector belongs to it */
     int dim, context, vocab, image_size, image_layers, text_layers, image_width, text_width, patch;
+    int places, place_width; /* of clip_look_images; 0: this family has no such states */
     /* The fastest precision for pictures that keeps a median cosine of 0.999 to f32. */
     enum precision near_f32;
     float logit_scale; /* already exp'd, as multiplied */
@@ -70,6 +71,10 @@ enum status clip_encode_images(struct clip_session *s, const uint8_t *const *pix
 /* The same before rows are made unit length. */
 enum status clip_embed_images(struct clip_session *s, const uint8_t *const *pixels, int n,
                               float *out, struct error *err);
+/* Vectors of unit length as clip_encode_images gives them, and from the same pass the states of
+ * each picture's places before they are pooled: places [n, info.places, info.place_width]. */
+enum status clip_look_images(struct clip_session *s, const uint8_t *const *pixels, int n,
+                             float *out, float *places, struct error *err);
 /* n texts, cut at the model's context. out: [n, dim], unit rows. */
 enum status clip_encode_text(struct clip_session *s, const char *const *texts, int n, float *out,
                              struct error *err);

@@ -119,13 +119,15 @@ static enum status finish(struct clip_session *s, struct clip_run *r, struct ten
 }
 
 static enum status image_batch(struct clip_session *s, struct backend *be, struct arena *arena,
-                               const uint8_t *const *pixels, int64_t n, float *out,
+                               const uint8_t *const *pixels, int64_t n, float *out, float *places,
                                struct error *err)
 {
     const struct clip_model *m = &s->c->model;
     struct clip_run r = run_begin(s, be, arena, "image", err);
     int64_t size = m->pre.prep.size, side = m->input_side > 0 ? m->input_side : size;
-    struct tensor y = clip_run_tensor(&r, 2, (int64_t[]){n, m->dim});
+    struct tensor y = clip_run_tensor(&r, 2, (int64_t[]){n, m->dim}), p = {0};
+    if (places)
+        p = clip_run_tensor(&r, 3, (int64_t[]){n, m->places, m->place_width});
     struct tensor x = clip_run_tensor(&r, 4, (int64_t[]){n, side, side, 3});
     size_t mark = arena_mark(r.arena);
     struct tensor u8 = tensor_view(clip_run_array(&r, n * side * side * 3, 1), DT_U8, 4, x.dim);
@@ -137,32 +139,44 @@ static enum status image_batch(struct clip_session *s, struct backend *be, struc
     op_normalize_u8(r.be, &x, &u8, m->pre.rescale, m->pre.mean, m->pre.std);
     arena_rewind(r.arena, mark);
     clip_run_trace(&r, "pixels", -1, &x);
-    enum status st = s->c->arch->image(m, &r, &x, &y);
+    enum status st =
+        places ? s->c->arch->look(m, &r, &x, &y, &p) : s->c->arch->image(m, &r, &x, &y);
+    if (!st && places)
+        backend_download(be, &p);
     if (!st)
         st = finish(s, &r, &y);
     if (!st)
         memcpy(out, y.data, (size_t)tensor_count(&y) * sizeof *out);
+    if (!st && places)
+        memcpy(places, p.data, (size_t)tensor_count(&p) * sizeof *places);
     return st;
 }
 
 struct each {
     struct clip_session *s;
     const uint8_t *const *pixels;
-    float *out;
+    float *out, *places;
 };
+
+static size_t places_size(const struct clip_model *m)
+{
+    return (size_t)m->places * (size_t)m->place_width;
+}
 
 static void image_alone(void *ctx, int i, int thread)
 {
     const struct each *e = ctx;
     struct lane *lane = &e->s->lane[thread];
+    const struct clip_model *m = &e->s->c->model;
     if (lane->err.code == ST_OK)
         image_batch(e->s, lane->be, &lane->arena, e->pixels + i, 1,
-                    e->out + (size_t)i * (size_t)e->s->c->model.dim, &lane->err);
+                    e->out + (size_t)i * (size_t)m->dim,
+                    e->places ? e->places + (size_t)i * places_size(m) : NULL, &lane->err);
 }
 
 /* A picture a thread: the maps of a convolutional tower stay in its processor's own cache. */
 static enum status image_each(struct clip_session *s, const uint8_t *const *pixels, int n,
-                              float *out, struct error *err)
+                              float *out, float *places, struct error *err)
 {
     int lanes = backend_threads(s->be);
     for (int i = 0; i < lanes; i++) {
@@ -173,15 +187,15 @@ static enum status image_each(struct clip_session *s, const uint8_t *const *pixe
             return st;
         lane->arena.memory = backend_memory(lane->be);
     }
-    pool_for(backend_pool(s->be), n, image_alone, &(struct each){s, pixels, out});
+    pool_for(backend_pool(s->be), n, image_alone, &(struct each){s, pixels, out, places});
     for (int i = 0; i < lanes; i++)
         if (s->lane[i].err.code != ST_OK)
             return error_set(err, s->lane[i].err.code, "%s", s->lane[i].err.text);
     return ST_OK;
 }
 
-enum status clip_encode_images(struct clip_session *s, const uint8_t *const *pixels, int n,
-                               float *out, struct error *err)
+static enum status run_images(struct clip_session *s, const uint8_t *const *pixels, int n,
+                              float *out, float *places, struct error *err)
 {
     const struct clip_model *m = &s->c->model;
     bool alone = m->image_alone && !s->trace; /* traced tensors show the whole batch */
@@ -190,7 +204,7 @@ enum status clip_encode_images(struct clip_session *s, const uint8_t *const *pix
     if (s->c->opts.no_image)
         return error_set(err, ST_USAGE, "%s: was opened without its image tower", s->c->src.path);
     if (alone && n > 1 && backend_threads(s->be) > 1)
-        return image_each(s, pixels, n, out, err);
+        return image_each(s, pixels, n, out, places, err);
     bool other = s->precision != PREC_F32;
     if (other && !s->image_be)
         st = backend_open(&s->image_be, s->pictures, backend_threads(s->be), err);
@@ -199,9 +213,24 @@ enum status clip_encode_images(struct clip_session *s, const uint8_t *const *pix
     struct arena *arena = s->image_arena.memory ? &s->image_arena : &s->arena;
     for (int i = 0; i < n && !st; i += step)
         st = image_batch(s, other ? s->image_be : s->be, arena, pixels + i,
-                         n - i < step ? n - i : step, out + (size_t)i * (size_t)s->c->model.dim,
-                         err);
+                         n - i < step ? n - i : step, out + (size_t)i * (size_t)m->dim,
+                         places ? places + (size_t)i * places_size(m) : NULL, err);
     return st;
+}
+
+enum status clip_encode_images(struct clip_session *s, const uint8_t *const *pixels, int n,
+                               float *out, struct error *err)
+{
+    return run_images(s, pixels, n, out, NULL, err);
+}
+
+enum status clip_look_images(struct clip_session *s, const uint8_t *const *pixels, int n,
+                             float *out, float *places, struct error *err)
+{
+    if (!s->c->model.places)
+        return error_set(err, ST_UNSUPPORTED, "%s: this family gives no states of places",
+                         s->c->src.path);
+    return run_images(s, pixels, n, out, places, err);
 }
 
 enum status clip_embed_images(struct clip_session *s, const uint8_t *const *pixels, int n,

@@ -3,7 +3,8 @@
 
 Surprising: but for one small .pt, no weights are stored: every value comes from its name, as in make_golden_clip.py. A
 case is <name>.json (files, tensors, decoding options and the texts that must come out) and <name>.safetensors
-(logits). ClipCap's mappers are written down here after the authors' train.py; GPT-2 and BLIP are transformers' own.
+(logits). ClipCap's mappers are written down here after the authors' train.py; GPT-2 and BLIP are transformers' own; the
+starter captioner is tools/starter/captioner_net.py, searched by transformers.
 
 usage: make_golden_caption.py [OUT_DIR [CASE...]]   (default tests/golden/caption; needs torch, transformers)
 """
@@ -35,7 +36,7 @@ def spread(name, shape):
         return 1.0, 0.3
     if len(shape) == 1:
         return 0.0, 0.3
-    if "wte" in name or "wpe" in name or "embedding" in name or "prefix_const" in name or "cls_token" in name or \
+    if "wte" in name or "wpe" in name or name == "positions.weight" or "embedding" in name or "prefix_const" in name or "cls_token" in name or \
             "pos_embed" in name:
         return 0.0, 0.6
     if "c_attn" in name or "c_proj" in name or "c_fc" in name:   # stored as inputs x outputs
@@ -292,6 +293,64 @@ def blip(case, lavis):
     return manifest
 
 
+def starter(case):
+    from transformers import BertTokenizer, GenerationConfig, GenerationMixin, PretrainedConfig, PreTrainedModel
+    from transformers.modeling_outputs import CausalLMOutput
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools", "starter"))
+    import captioner_net
+    captioner_net.CONTEXT = 28
+    files, places, width = wordpiece_files(), 9, 24
+    files["vocab.txt"] += "##,\n##-\n##'\n##s\n"
+    tokenizer = open_tokenizer(BertTokenizer, files)
+    vocab = files["vocab.txt"].count("\n")
+    net = captioner_net.Captioner(vocab, WIDTH, LAYERS, HEADS, width)
+    rows, _ = fill(net, case)
+
+    class Config(PretrainedConfig):
+        model_type = "toy"
+
+    class Searched(PreTrainedModel, GenerationMixin):
+        config_class, main_input_name, _supports_cache_class = Config, "input_ids", False
+
+        def forward(self, input_ids, **_):
+            n = len(input_ids)
+            logits = net(input_ids, self.seen, torch.zeros(n, dtype=torch.long), torch.full((n,), input_ids.shape[1]))
+            return CausalLMOutput(logits=logits.view(n, input_ids.shape[1], -1))
+
+        def prepare_inputs_for_generation(self, input_ids, **_):
+            return {"input_ids": input_ids}
+
+    def states(tail):
+        v = uniform(f"{case}/vector{tail}", (1, width), 0.0, 1.0)
+        p = uniform(f"{case}/places{tail}", (places, width), 0.0, 1.0)
+        return torch.from_numpy(np.concatenate([p, v * np.float32(width ** 0.5)])[None])
+
+    model = Searched(Config(vocab_size=vocab, is_encoder_decoder=False, use_cache=False))
+    model.inner = net
+    model.generation_config = GenerationConfig(bos_token_id=2, eos_token_id=3, pad_token_id=0, use_cache=False)
+    config = {"model_type": "eidetic_captioner", "tower": "0123456789abcdef" * 2, "places": places, "place_width": width,
+              "hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "intermediate_size": 4 * WIDTH,
+              "max_position_embeddings": captioner_net.CONTEXT, "vocab_size": vocab, "bos_token_id": 2, "eos_token_id": 3}
+    manifest = {"files": {**files, "config.json": config}, "weights": "model.safetensors", "tensors": rows, "more": None, "cases": []}
+    ids = [int(x * 7919) % vocab for x in range(1, WORDS + 1)]
+    with torch.no_grad():
+        seq = torch.tensor([[2, *ids]])
+        logits = net(seq, states(""), torch.zeros(1, dtype=torch.long), torch.tensor([WORDS + 1]))
+        for i in range(100):
+            o, prompt = options(i), [2]
+            if i % 5 == 4:
+                o["prompt"] = "a photo, it"
+                prompt = tokenizer(o["prompt"])["input_ids"][:-1]
+            model.seen = states(f" {i}")
+            got, scores = generate(model, o, input_ids=torch.tensor([prompt]))
+            o["texts"] = tokenizer.batch_decode(got, skip_special_tokens=True)
+            o["scores"] = scores
+            manifest["cases"].append(o)
+    manifest["ids"] = ids
+    save_file({"logits": logits.numpy()}, os.path.join(OUT, case + ".safetensors"))
+    return manifest
+
+
 def write(case, manifest):
     with open(os.path.join(OUT, case + ".json"), "w", encoding="utf-8") as f:
         json.dump(manifest, f, ensure_ascii=False, separators=(",", ":"))
@@ -314,7 +373,8 @@ def main():
     cases = {"clipcap_mlp": mlp,
              "clipcap_transformer": lambda: clipcap("clipcap_transformer", Mapper(CLIP, 3, 5), "mapper.pt", files,
                                                     tokenizer, False),
-             "blip": lambda: blip("blip", False), "blip_lavis": lambda: blip("blip_lavis", True)}
+             "blip": lambda: blip("blip", False), "blip_lavis": lambda: blip("blip_lavis", True),
+             "starter": lambda: starter("starter")}
     for name, make in cases.items():
         if not only or name in only:
             write(name, make())

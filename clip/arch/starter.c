@@ -281,6 +281,10 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
     m->tokenizer = TOKENIZER_WORDPIECE;
     m->tokenizer_dir = src->dir;
     m->image_alone = true;
+    if (s->image.heads) {
+        m->places = s->image.map_side * s->image.map_side;
+        m->place_width = s->dim;
+    }
     m->int8_near_f32 = true; /* the shipped one: 0.9998, and at least 0.9993, on the samples */
     snprintf(m->recipe, sizeof m->recipe, "starter heads %d softmax %g eps %g,%g", s->image.heads,
              (double)s->image.softmax_scale, (double)s->image.eps, (double)s->text.eps);
@@ -292,6 +296,7 @@ const struct clip_arch clip_arch_starter = {
     .probe = probe,
     .open = open_model,
     .image = clip_starter_run_image,
+    .look = clip_starter_run_look,
     .text = clip_starter_run_text,
     .states = clip_starter_run_states,
 };

@@ -50,6 +50,10 @@ int clip_starter_side_after(int side, const struct starter_conv *c);
 
 enum status clip_starter_run_image(const struct clip_model *m, struct clip_run *r,
                                    const struct tensor *x, struct tensor *z);
+/* states [B, places, dim]: those of places, which the heads attend to. Only where there are heads.
+ */
+enum status clip_starter_run_look(const struct clip_model *m, struct clip_run *r,
+                                  const struct tensor *x, struct tensor *z, struct tensor *states);
 enum status clip_starter_run_text(const struct clip_model *m, struct clip_run *r,
                                   const struct clip_tokens *t, struct tensor *z);
 /* States of the text's own tokens; zeros behind them, which the mask takes out. */

@@ -86,11 +86,11 @@ static enum status run_map(struct clip_run *r, const struct starter_image *v,
  * them as rows, ready for softmax; weighing gives all slices for all heads, of which the diagonal
  * is kept. */
 static enum status run_places(struct clip_run *r, const struct starter *s, const struct tensor *map,
-                              struct tensor *z)
+                              struct tensor *z, struct tensor *p)
 {
     const struct starter_image *v = &s->image;
     int64_t n = map->dim[0], places = map->dim[1], d = s->dim, h = v->heads;
-    struct tensor t = clip_run_tensor(r, 3, (int64_t[]){n, places, d});
+    struct tensor t = p ? *p : clip_run_tensor(r, 3, (int64_t[]){n, places, d});
     struct tensor val = clip_run_tensor(r, 3, (int64_t[]){n, places, d});
     struct tensor score = clip_run_tensor(r, 2, (int64_t[]){h, places});
     struct tensor all = clip_run_tensor(r, 2, (int64_t[]){h, d});
@@ -121,8 +121,8 @@ static enum status run_places(struct clip_run *r, const struct starter *s, const
     return ST_OK;
 }
 
-enum status clip_starter_run_image(const struct clip_model *m, struct clip_run *r,
-                                   const struct tensor *x, struct tensor *z)
+enum status clip_starter_run_look(const struct clip_model *m, struct clip_run *r,
+                                  const struct tensor *x, struct tensor *z, struct tensor *states)
 {
     const struct starter *s = m->data;
     const struct starter_image *v = &s->image;
@@ -146,7 +146,13 @@ enum status clip_starter_run_image(const struct clip_model *m, struct clip_run *
     clip_linear_run(r, &h, &f, &v->fc1, ACT_GELU, NULL);
     clip_linear_run(r, z, &h, &v->fc2, ACT_NONE, z);
     op_linear(r->be, z, &p, &v->names, NULL, ACT_NONE, z);
-    return v->heads ? run_places(r, s, &map, z) : ST_OK;
+    return v->heads ? run_places(r, s, &map, z, states) : ST_OK;
+}
+
+enum status clip_starter_run_image(const struct clip_model *m, struct clip_run *r,
+                                   const struct tensor *x, struct tensor *z)
+{
+    return clip_starter_run_look(m, r, x, z, NULL);
 }
 
 /* x [n,T,D]: the last layer's states; padding beyond each text's length is computed but never

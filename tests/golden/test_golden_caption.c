@@ -11,6 +11,7 @@ struct toy {
     json_t *m;
     struct captioner *c;
     struct captioner_session *s;
+    float *places; /* of the last picture, where the captioner wants them */
 };
 
 /* A tensor's seed is its name behind `skip` characters, behind `before`. */
@@ -92,6 +93,7 @@ static void toy_close(struct toy *y)
                                         "vocab.txt",   "toy.pth",    "preprocessor_config.json"};
     captioner_session_free(y->s);
     captioner_close(y->c);
+    mem_free(y->places);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *path = path_join(y->dir, names[i]);
         unlink(path);
@@ -103,7 +105,7 @@ static void toy_close(struct toy *y)
 }
 
 /* Picture i of a toy, or its first one where i < 0. */
-static void *picture(const struct toy *y, int i, struct captioner_input *in)
+static void *picture(struct toy *y, int i, struct captioner_input *in)
 {
     const struct captioner_info *info = captioner_info(y->c);
     char name[64] = "vector";
@@ -117,6 +119,14 @@ static void *picture(const struct toy *y, int i, struct captioner_input *in)
         snprintf(name, sizeof name, "vector %d", i);
     float *v = toy_values(y->name, name, (size_t)info->clip_dim, DT_F32, 0.0, 1.0);
     in->vector = v;
+    if (info->wants == CAPTIONER_PLACES) {
+        char tail[64];
+        snprintf(tail, sizeof tail, i >= 0 ? "places %d" : "places", i);
+        mem_free(y->places);
+        y->places =
+            toy_values(y->name, tail, (size_t)(info->places * info->place_width), DT_F32, 0.0, 1.0);
+        in->places = y->places;
+    }
     return v;
 }
 
@@ -221,12 +231,18 @@ static void blip_of_the_authors_equals_the_reference(void **state)
     check_toy("blip_lavis");
 }
 
+static void the_starters_own_equals_the_reference(void **state)
+{
+    (void)state;
+    check_toy("starter");
+}
+
 static void folders_are_known_by_their_small_files(void **state)
 {
     (void)state;
-    static const char *const known[] = {"clipcap_mlp", "clipcap_transformer", "blip"};
+    static const char *const known[] = {"clipcap_mlp", "clipcap_transformer", "blip", "starter"};
     struct toy y;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         toy_write(&y, known[i]);
         assert_true(captioner_probe(y.dir));
         toy_close(&y);
@@ -265,6 +281,22 @@ static void gpt2_ids_and_texts_equal_transformers(void **state)
     toy_close(&y);
 }
 
+static void check_refused(const char *toy, const char *file, const char *content, enum status code,
+                          const char *part)
+{
+    struct toy y;
+    struct error err = {0};
+    toy_write(&y, toy);
+    char *path = path_join(y.dir, file);
+    assert_int_equal(file_write_atomic(path, content, strlen(content), NULL), ST_OK);
+    enum status st = captioner_open(&y.c, y.dir, &err);
+    if (st != code || !strstr(err.text, part))
+        fail_msg("%s %s, \"%s\": %s: %s", toy, file, part, status_name(st), err.text);
+    assert_null(y.c);
+    mem_free(path);
+    toy_close(&y);
+}
+
 static void files_that_do_not_fit_are_refused(void **state)
 {
     (void)state;
@@ -283,41 +315,113 @@ static void files_that_do_not_fit_are_refused(void **state)
         {"merges.txt", "a\n", ST_FORMAT, "two pieces"},
         {"toy.pt", "not a weight file", ST_FORMAT, "toy.pt"},
     };
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        struct toy y;
-        struct error err = {0};
-        toy_write(&y, "clipcap_mlp");
-        char *path = path_join(y.dir, bad[i].file);
-        assert_int_equal(file_write_atomic(path, bad[i].content, strlen(bad[i].content), NULL),
-                         ST_OK);
-        enum status st = captioner_open(&y.c, y.dir, &err);
-        if (st != bad[i].code || !strstr(err.text, bad[i].part))
-            fail_msg("%zu: %s: %s", i, status_name(st), err.text);
-        assert_null(y.c);
-        mem_free(path);
-        toy_close(&y);
-    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        check_refused("clipcap_mlp", bad[i].file, bad[i].content, bad[i].code, bad[i].part);
 }
 
-static void memory_that_runs_out_is_said(void **state)
+/* One key of the starter's config.json changed. */
+static void check_changed(const char *key, json_t *value, enum status code, const char *part)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/caption/starter.json", TEST_DATA);
+    json_t *m = json_load_file(path, 0, NULL);
+    json_t *config = json_object_get(json_object_get(m, "files"), "config.json");
+    assert_int_equal(json_object_set_new(config, key, value), 0);
+    char *text = json_dumps(config, 0);
+    check_refused("starter", "config.json", text, code, part);
+    free(text);
+    json_decref(m);
+}
+
+static void a_starters_config_must_fit_its_weights(void **state)
+{
+    (void)state;
+    check_changed("tower", json_string("starter"), ST_FORMAT, "tower is no model's id");
+    check_changed("tower", json_integer(3), ST_FORMAT, "tower");
+    check_changed("hidden_size", json_integer(64), ST_FORMAT, "tokens.weight");
+    check_changed("hidden_size", json_integer(1 << 30), ST_FORMAT, "hidden_size");
+    check_changed("num_attention_heads", json_integer(5), ST_FORMAT, "does not divide");
+    check_changed("num_attention_heads", json_integer(0), ST_FORMAT, "num_attention_heads");
+    check_changed("num_hidden_layers", json_integer(3), ST_NOT_FOUND, "layers.2");
+    check_changed("intermediate_size", json_integer(100), ST_FORMAT, "layers.0.fc1");
+    check_changed("max_position_embeddings", json_integer(29), ST_FORMAT, "positions.weight");
+    check_changed("vocab_size", json_integer(4), ST_FORMAT, "tokens.weight");
+    check_changed("place_width", json_integer(25), ST_FORMAT, "vector.weight");
+    check_changed("places", json_integer(1 << 20), ST_FORMAT, "places");
+    check_changed("layer_norm_eps", json_real(-1), ST_FORMAT, "layer_norm_eps");
+    check_changed("bos_token_id", json_integer(100000), ST_FORMAT, "bos_token_id");
+    check_changed("eos_token_id", json_integer(100000), ST_FORMAT, "end token");
+    check_changed("model_type", json_string("other"), ST_UNSUPPORTED, "not a captioner");
+    check_refused("starter", "config.json", "{\"model_type\": \"eidetic_captioner\"", ST_FORMAT,
+                  "config.json");
+    check_refused("starter", "vocab.txt", "a\nb\n", ST_FORMAT, "the vocabulary has");
+    check_refused("starter", "model.safetensors", "x", ST_FORMAT, "model.safetensors");
+}
+
+/* At every length the file is either refused or, cut behind its last tensor, whole. */
+static void a_starter_that_is_cut_off_is_refused(void **state)
+{
+    (void)state;
+    struct toy y;
+    char *data = NULL;
+    size_t size = 0;
+    toy_write(&y, "starter");
+    char *path = path_join(y.dir, "model.safetensors");
+    assert_int_equal(file_read_all(&data, &size, path, 1 << 24, NULL), ST_OK);
+    for (size_t n = 0; n < size; n += n < 64 ? 1 : size / 61) {
+        struct error err = {0};
+        struct captioner *c = NULL;
+        assert_int_equal(file_write_atomic(path, data, n, NULL), ST_OK);
+        enum status st = captioner_open(&c, y.dir, &err);
+        if (st != ST_FORMAT && st != ST_NOT_FOUND)
+            fail_msg("%zu bytes: %s", n, status_name(st));
+        assert_null(c);
+    }
+    mem_free(path);
+    mem_free(data);
+    toy_close(&y);
+}
+
+static void another_clip_is_refused_by_name(void **state)
 {
     (void)state;
     struct toy y;
     struct error err = {0};
-    toy_write(&y, "clipcap_mlp");
+    struct clip_info clip = {.name = "other", .dim = 24, .places = 9, .place_width = 24};
+    toy_open(&y, "starter");
+    snprintf(clip.id, sizeof clip.id, "%s", captioner_info(y.c)->clip_id);
+    assert_int_equal(captioner_fits(y.c, &clip, &err), ST_OK);
+    clip.id[3] = 'f';
+    assert_int_equal(captioner_fits(y.c, &clip, &err), ST_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "other is 012f456789abcdef0123456789abcdef"));
+    snprintf(clip.id, sizeof clip.id, "%s", captioner_info(y.c)->clip_id);
+    clip.places = 0;
+    assert_int_equal(captioner_fits(y.c, &clip, &err), ST_FORMAT);
+    clip.places = 9;
+    clip.dim = 32;
+    assert_int_equal(captioner_fits(y.c, &clip, &err), ST_FORMAT);
+    toy_close(&y);
+}
+
+static void check_memory(const char *name)
+{
+    struct toy y;
+    struct error err = {0};
+    toy_write(&y, name);
     bool done = false;
     for (uint64_t n = 1; !done && n < 4000; n += n < 60 ? 1 : 37) {
         mem_fail_at(n, true);
         struct captioner *c = NULL;
         struct captioner_session *s = NULL;
         struct captions l = {0};
-        float v[64] = {0};
+        float v[64] = {0}, places[512] = {0};
         struct caption_opts o = {.decode = {.beams = 2, .max_tokens = 4}};
         enum status st = captioner_open(&c, y.dir, &err);
         if (!st)
             st = captioner_session_new(&s, c, "cpu", 1, &err);
         if (!st)
-            st = captioner_say(s, &(struct captioner_input){.vector = v}, &o, &l, &err);
+            st = captioner_say(s, &(struct captioner_input){.vector = v, .places = places}, &o, &l,
+                               &err);
         mem_fail_at(0, false);
         done = !st;
         captions_release(&l);
@@ -328,6 +432,12 @@ static void memory_that_runs_out_is_said(void **state)
     toy_close(&y);
 }
 
+static void memory_that_runs_out_is_said(void **state)
+{
+    (void)state;
+    check_memory("clipcap_mlp");
+    check_memory("starter");
+}
 /* "write CASE" leaves a toy in $TOY_DIR for tests/e2e and prints it. */
 static int write_only(const char *name)
 {
@@ -353,7 +463,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(blip_of_the_authors_equals_the_reference),
         cmocka_unit_test(folders_are_known_by_their_small_files),
         cmocka_unit_test(gpt2_ids_and_texts_equal_transformers),
+        cmocka_unit_test(the_starters_own_equals_the_reference),
         cmocka_unit_test(files_that_do_not_fit_are_refused),
+        cmocka_unit_test(a_starters_config_must_fit_its_weights),
+        cmocka_unit_test(a_starter_that_is_cut_off_is_refused),
+        cmocka_unit_test(another_clip_is_refused_by_name),
         cmocka_unit_test(memory_that_runs_out_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
