@@ -93,7 +93,9 @@ int app_usage(struct app *a, const char *fmt, ...) __attribute__((format(printf,
 int app_want_args(struct app *a, size_t least, size_t most);
 
 int app_open_library(struct app *a, enum db_mode mode);
-/* The library must be open where its own model is to be the default. Opens the model's towers. */
+/* The library must be open where its own model is to be the default. a->model_path alone. */
+int app_locate_model(struct app *a);
+/* The same, and opens the model's towers. */
 int app_open_model(struct app *a, const struct clip_opts *o);
 int app_open_session(struct app *a);
 /* What --precision means here for pictures. */

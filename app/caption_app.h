@@ -2,6 +2,7 @@
 #ifndef EIDETIC_APP_CAPTION_APP_H
 #define EIDETIC_APP_CAPTION_APP_H
 
+#include "app/caption_own.h"
 #include "app/caption_write.h"
 #include "caption/interrogate.h"
 #include "caption/tagger.h"
@@ -20,7 +21,8 @@ struct caption_run {
     struct lexicon lexicon;
     struct labels labels;
     struct tagger tagger;
-    struct interrogator interrogator; /* of CAPTION_INTERROGATE, as the next */
+    struct interrogator interrogator; /* of CAPTION_INTERROGATE, as the next two */
+    struct caption_own own;
     enum interrogate_mode how;
     char key[DB_TAGS_KEY + 1]; /* of what makes the tags or captions, for the library */
     /* results */
@@ -46,10 +48,12 @@ int caption_open_labels(struct app *a, const struct lexicon *v, const char *cons
 /* caption_interrogate.c: `how` is --interrogate's value, NULL = best; opening needs the session. */
 int caption_interrogate_parse(struct app *a, const char *how, struct caption_run *run);
 int caption_interrogate_open(struct app *a, struct caption_run *run);
-/* One answer, of the picture's vector x. image: 0 where the library does not know it; scores: room
- * for one a label. */
+/* What a prompt begins with, where the library holds a caption: *caption (mem_free), else NULL. */
+int caption_stored(struct app *a, int64_t image, char **caption);
+/* One answer, of the picture's vector x. image: 0 where the library does not know it; places: its
+ * states, or NULL; scores: room for one a label. */
 int caption_interrogate(struct app *a, struct caption_run *run, const char *path, int64_t image,
-                        const float *x, float *scores);
+                        const float *x, const float *places, float *scores);
 
 /* cmd_caption.c: one answer. caption may be NULL. */
 int caption_print(struct app *a, const char *path, const struct db_tags *t);

@@ -14,8 +14,8 @@ struct item {
     const char *path;
     int64_t image; /* in the library; 0 = not */
     enum status status;
-    char text[256]; /* why it failed */
-    bool have_vector, waits, has_job;
+    char text[256];                         /* why it failed */
+    bool have_vector, waits, has_job, seen; /* seen: its places are in the window */
     struct decoder_job job;
     struct db_tags stored; /* what an earlier run wrote, when it is still what would be */
     bool answered;
@@ -24,6 +24,7 @@ struct window {
     struct item item[WINDOW];
     size_t first, n;
     float *vectors; /* [WINDOW, dim] */
+    float *places;  /* [WINDOW, places_size], where a captioner wants them; else NULL */
 };
 struct walking {
     struct app *app;
@@ -108,6 +109,27 @@ static bool stored_answer(struct app *a, struct caption_run *run, struct item *i
     return false;
 }
 
+static size_t places_size(const struct app *a)
+{
+    const struct clip_info *i = clip_info(a->clip);
+    return (size_t)i->places * (size_t)i->place_width;
+}
+
+/* Whether a sentence must be made of it, for which its places must be seen. */
+static int wants_places(struct app *a, const struct caption_run *run, const struct item *it,
+                        bool *want)
+{
+    char *caption = NULL;
+    *want = false;
+    if (!run->own.captioner)
+        return 0;
+    if (caption_stored(a, it->image, &caption))
+        return 1;
+    *want = !caption;
+    mem_free(caption);
+    return 0;
+}
+
 static int window_begin(struct app *a, struct caption_run *run, struct window *w, size_t first)
 {
     size_t dim = (size_t)clip_dim(a->clip), left = run->n_paths - first;
@@ -118,7 +140,10 @@ static int window_begin(struct app *a, struct caption_run *run, struct window *w
         *it = (struct item){.path = run->path[first + i]};
         it->have_vector = app_stored_vector(a, it->path, w->vectors + i * dim, &it->image);
         it->answered = it->have_vector && stored_answer(a, run, it);
-        if (it->have_vector)
+        bool look = false;
+        if (it->have_vector && wants_places(a, run, it, &look))
+            return 1;
+        if (it->have_vector && !look)
             continue;
         if (decoder_submit(a->decoder, first + i, it->path, &a->err))
             return app_fail(a, APP_FILE);
@@ -157,14 +182,24 @@ static int embed_window(struct app *a, struct window *w)
     float *out = mem_array(WINDOW, dim * sizeof *out);
     if (!out)
         return app_no_memory(a);
+    size_t size = places_size(a);
     for (size_t i = 0; i < w->n; i++)
         if (w->item[i].has_job) {
             pixels[n] = w->item[i].job.pixels;
             at[n++] = i;
         }
     int failed = 0;
-    if (n && clip_encode_images(a->session, pixels, (int)n, out, &a->err))
+    enum status st = ST_OK;
+    if (n && w->places)
+        st = clip_look_images(a->session, pixels, (int)n, out, w->places, &a->err);
+    else if (n)
+        st = clip_encode_images(a->session, pixels, (int)n, out, &a->err);
+    if (st)
         failed = app_fail(a, APP_MODEL);
+    for (size_t k = n; k-- > 0 && w->places;) { /* the last first: at[k] >= k */
+        memmove(w->places + at[k] * size, w->places + k * size, size * sizeof *out);
+        w->item[at[k]].seen = true;
+    }
     for (size_t k = 0; k < n; k++) {
         struct item *it = &w->item[at[k]];
         memcpy(w->vectors + at[k] * dim, out + k * dim, dim * sizeof *out);
@@ -207,7 +242,7 @@ static int write_sidecars(struct app *a, struct caption_run *run, const struct i
 }
 
 static int answer_item(struct app *a, struct caption_run *run, struct item *it, const float *vector,
-                       float *scores, struct tag *best, double *begun)
+                       const float *places, float *scores, struct tag *best, double *begun)
 {
     if (it->status) {
         caption_warn_failed(run, it->path, it->text);
@@ -221,7 +256,7 @@ static int answer_item(struct app *a, struct caption_run *run, struct item *it, 
         return failed;
     }
     if (run->mode == CAPTION_INTERROGATE)
-        return caption_interrogate(a, run, it->path, it->image, vector, scores);
+        return caption_interrogate(a, run, it->path, it->image, vector, places, scores);
     struct db_tags t = {.tag = mem_array(run->top, sizeof *t.tag)};
     if (!t.tag)
         return app_no_memory(a);
@@ -246,7 +281,8 @@ static int window_answer(struct app *a, struct caption_run *run, struct window *
 {
     size_t dim = (size_t)clip_dim(a->clip);
     for (size_t i = 0; i < w->n; i++) {
-        if (answer_item(a, run, &w->item[i], w->vectors + i * dim, scores, best, begun))
+        const float *places = w->item[i].seen ? w->places + i * places_size(a) : NULL;
+        if (answer_item(a, run, &w->item[i], w->vectors + i * dim, places, scores, best, begun))
             return 1;
         progress_update(&run->progress, ++run->done);
     }
@@ -291,10 +327,14 @@ int caption_files(struct app *a, struct caption_run *run)
     float *scores = mem_array(run->tagger.n, sizeof *scores);
     struct tag *best = mem_array(run->top, sizeof *best);
     float *vectors = mem_array(2 * WINDOW * dim, sizeof *vectors);
+    size_t size = run->own.captioner ? WINDOW * places_size(a) : 0;
+    float *places = size ? mem_array(2 * size, sizeof *places) : NULL;
     int failed = 1;
-    if (w && scores && best && vectors) {
+    if (w && scores && best && vectors && (places || !size)) {
         w[0].vectors = vectors;
         w[1].vectors = vectors + WINDOW * dim;
+        w[0].places = places;
+        w[1].places = size ? places + size : NULL;
         progress_init(&run->progress, stderr, "looking at", run->n_paths, !a->quiet);
         failed = run_windows(a, run, w, w + 1, scores, best);
         progress_finish(&run->progress);
@@ -303,6 +343,7 @@ int caption_files(struct app *a, struct caption_run *run)
     }
     for (size_t i = 0; w && i < 2 * WINDOW; i++)
         db_tags_release(&w[i / WINDOW].item[i % WINDOW].stored);
+    mem_free(places);
     mem_free(vectors);
     mem_free(best);
     mem_free(scores);
@@ -315,6 +356,7 @@ void caption_run_release(struct caption_run *run)
     for (size_t i = 0; i < run->n_paths; i++)
         mem_free(run->path[i]);
     mem_free(run->path);
+    caption_own_close(&run->own);
     interrogator_close(&run->interrogator);
     tagger_release(&run->tagger);
     labels_close(&run->labels);

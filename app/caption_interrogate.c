@@ -1,5 +1,6 @@
 /* `caption --mode interrogate`: one picture's prompt. What it begins with is the caption that the
- * library holds, else the label of the vocabulary that fits best, as a sentence. */
+ * library holds, else what the model's own captioner says, else the label of the vocabulary that
+ * fits best, as a sentence. */
 #include "app/caption_app.h"
 #include <ctype.h>
 #include <stdio.h>
@@ -36,7 +37,7 @@ int caption_interrogate_open(struct app *a, struct caption_run *run)
                                   .ctx = &p};
     enum status st = interrogator_open(&run->interrogator, a->session, a->clip, &o, &a->err);
     progress_finish(&p);
-    return st ? app_fail(a, APP_MODEL) : 0;
+    return st ? app_fail(a, APP_MODEL) : caption_own_open(a, &run->own);
 }
 
 /* The best label below `above` (-1: of those that nothing is above) of what a sentence can begin
@@ -90,23 +91,39 @@ static int print(struct app *a, const char *path, const char *caption,
     return app_check_stdout(a);
 }
 
-int caption_interrogate(struct app *a, struct caption_run *run, const char *path, int64_t image,
-                        const float *x, float *scores)
+int caption_stored(struct app *a, int64_t image, char **caption)
 {
     struct db_tags stored = {0};
-    struct interrogation r = {0};
-    int failed = 0;
-    if (a->db && image && db_tags_get(a->db, image, &stored, &a->err))
+    *caption = NULL;
+    if (!a->db || !image)
+        return 0;
+    if (db_tags_get(a->db, image, &stored, &a->err))
         return app_fail(a, APP_LIBRARY);
-    char *caption = stored.caption ? mem_strdup(stored.caption) : sentence_of(run, x, scores);
-    if (!caption)
-        failed = app_no_memory(a);
-    else if (interrogator_ask(&run->interrogator, run->how, x, caption, &r, &a->err))
+    *caption = stored.caption;
+    stored.caption = NULL;
+    db_tags_release(&stored);
+    return 0;
+}
+
+int caption_interrogate(struct app *a, struct caption_run *run, const char *path, int64_t image,
+                        const float *x, const float *places, float *scores)
+{
+    struct interrogation r = {0};
+    char *caption = NULL;
+    double agreement;
+    int failed = caption_stored(a, image, &caption);
+    if (!failed && !caption && places &&
+        caption_own_say(&run->own, x, places, &caption, &agreement, &a->err))
         failed = app_fail(a, APP_MODEL);
-    else
+    if (!failed && !caption)
+        caption = sentence_of(run, x, scores);
+    if (!failed && !caption)
+        failed = app_no_memory(a);
+    if (!failed && interrogator_ask(&run->interrogator, run->how, x, caption, &r, &a->err))
+        failed = app_fail(a, APP_MODEL);
+    if (!failed)
         failed = print(a, path, run->how == INTERROGATE_NEGATIVE ? NULL : caption, &r);
     interrogation_release(&r);
     mem_free(caption);
-    db_tags_release(&stored);
     return failed;
 }

@@ -1,7 +1,7 @@
 /* Captions over files. Surprising: a picture may be decoded twice, for the captioner's own eyes and
- * for CLIP's; the second is left out where the library has its vector. */
+ * for CLIP's; the second is left out where the library has its vector and the captioner does not
+ * see by CLIP's own states. */
 #include "app/caption_say.h"
-#include "caption/agreement.h"
 #include "core/file.h"
 #include "core/progress.h"
 #include "db/images.h"
@@ -28,8 +28,8 @@ struct saying {
     struct caption_run *run;
     struct caption_say *s;
     struct item item[AHEAD];
-    float *vectors;
-    double begun; /* the transaction */
+    float *vectors, *places; /* places: of the picture at hand, where the captioner wants them */
+    double begun;            /* the transaction */
 };
 
 static enum status on_model(void *ctx, const char *name, const char *path)
@@ -47,7 +47,14 @@ int caption_say_find(struct app *a, const char *name, char **path)
     *path = NULL;
     if (name)
         return app_find_model(name, path, &a->err) ? app_fail(a, APP_MODEL) : 0;
-    return app_each_model(on_model, path, &a->err) ? app_no_memory(a) : 0;
+    if (app_each_model(on_model, path, &a->err))
+        return app_no_memory(a);
+    if (*path)
+        return 0;
+    if (app_locate_model(a))
+        return 1;
+    *path = caption_own_path(a);
+    return 0;
 }
 
 /* *x stays where text is NULL. */
@@ -95,15 +102,9 @@ int caption_say_open(struct app *a, struct caption_say *s)
 {
     if (captioner_open(&s->captioner, s->path, &a->err))
         return app_fail(a, APP_MODEL);
-    const struct captioner_info *info = captioner_info(s->captioner);
-    if (info->wants != CAPTIONER_PIXELS && info->clip_dim != clip_dim(a->clip)) {
-        error_set(&a->err, ST_FORMAT,
-                  "%.100s: wants vectors of %d values, and those of the model %.60s have %d; "
-                  "--model names the CLIP that it was trained with",
-                  s->path, info->clip_dim, clip_info(a->clip)->name, clip_dim(a->clip));
+    if (captioner_fits(s->captioner, clip_info(a->clip), &a->err))
         return app_fail(a, APP_MODEL);
-    }
-    if (info->wants != CAPTIONER_PIXELS)
+    if (captioner_info(s->captioner)->wants != CAPTIONER_PIXELS)
         return 0;
     struct decoder_opts o = {.workers = a->threads > 2 ? 2 : a->threads,
                              .slots = AHEAD,
@@ -149,7 +150,7 @@ static int item_begin(struct saying *y, size_t i)
     it->answered = it->have_vector && stored_answer(y, it);
     if (it->answered)
         return 0;
-    if (!it->have_vector || wants(y, CAPTIONER_EMBEDDING)) {
+    if (!it->have_vector || wants(y, CAPTIONER_EMBEDDING) || wants(y, CAPTIONER_PLACES)) {
         if (decoder_submit(a->decoder, i, it->path, &a->err))
             return app_fail(a, APP_FILE);
         it->waits_clip = true;
@@ -206,6 +207,10 @@ static int look(struct saying *y, struct item *it)
     enum status st = ST_OK;
     if (!it->has_clip)
         return 0;
+    if (wants(y, CAPTIONER_PLACES))
+        return clip_look_images(a->session, &it->clip.pixels, 1, it->vector, y->places, &a->err)
+                   ? app_fail(a, APP_MODEL)
+                   : 0;
     if (wants(y, CAPTIONER_EMBEDDING))
         st = clip_embed_images(a->session, &it->clip.pixels, 1, it->embedding, &a->err);
     if (!st && !it->have_vector)
@@ -272,7 +277,9 @@ static int say(struct saying *y, struct item *it)
     struct app *a = y->a;
     struct captions l = {0};
     struct captioner_input in = {.pixels = it->has_own ? it->own.pixels : NULL,
-                                 .vector = wants(y, CAPTIONER_VECTOR) ? it->vector : it->embedding};
+                                 .vector =
+                                     wants(y, CAPTIONER_EMBEDDING) ? it->embedding : it->vector,
+                                 .places = y->places};
     double agreement = 0, start = time_now();
     if (look(y, it))
         return 1;
@@ -280,7 +287,7 @@ static int say(struct saying *y, struct item *it)
     y->s->seconds += time_now() - start;
     y->s->tokens += (size_t)l.tokens;
     if (!st && l.n)
-        st = agreement_rank(a->session, a->clip, it->vector, &l, &agreement, &a->err);
+        st = agreement_rank(&y->s->agreement, a->session, it->vector, &l, &agreement, &a->err);
     if (!st && !l.n)
         st = error_set(&a->err, ST_INTERNAL, "%s: no caption came out", it->path);
     int failed = st ? app_fail(a, APP_MODEL) : 0;
@@ -358,16 +365,21 @@ static int say_all(struct saying *y)
 int caption_say(struct app *a, struct caption_run *run, struct caption_say *s)
 {
     struct saying y = {.a = a, .run = run, .s = s};
-    char device[48];
-    size_t n = strcspn(a->device && strcmp(a->device, "auto") != 0 ? a->device : "cpu", "/");
-    snprintf(device, sizeof device, "%.*s", (int)n,
-             a->device && strcmp(a->device, "auto") != 0 ? a->device : "cpu");
-    if (captioner_session_new(&s->session, s->captioner, device, a->threads, &a->err))
+    const struct clip_info *clip = clip_info(a->clip);
+    if (caption_session(a, s->captioner, &s->session))
+        return 1;
+    if (agreement_init(&s->agreement, a->session, a->clip, &a->err))
         return app_fail(a, APP_MODEL);
-    y.vectors = mem_zarray(2 * AHEAD, (size_t)clip_dim(a->clip) * sizeof *y.vectors);
-    if (!y.vectors)
+    bool sees = wants(&y, CAPTIONER_PLACES);
+    y.vectors = mem_zarray(2 * AHEAD, (size_t)clip->dim * sizeof *y.vectors);
+    if (sees)
+        y.places = mem_array((size_t)clip->places, (size_t)clip->place_width * sizeof *y.places);
+    if (!y.vectors || (sees && !y.places)) {
+        mem_free(y.vectors);
+        mem_free(y.places);
         return app_no_memory(a);
-    captioner_key(run->key, s->captioner, &s->opts, clip_info(a->clip)->id);
+    }
+    captioner_key(run->key, s->captioner, &s->opts, clip->id);
     progress_init(&run->progress, stderr, "describing", run->n_paths, !a->quiet);
     int failed = say_all(&y);
     progress_finish(&run->progress);
@@ -377,5 +389,6 @@ int caption_say(struct app *a, struct caption_run *run, struct caption_say *s)
     if (s->low)
         log_info("%zu captions fit their pictures badly by CLIP: low confidence", s->low);
     mem_free(y.vectors);
+    mem_free(y.places);
     return failed;
 }

@@ -1,8 +1,8 @@
 /* `caption --mode caption`: its options, and the run over files.
  *
  *     {"beams", 0, OPT_INT, offsetof(struct caption_args, say.beams), ...}
- *     if (caption_say_find(a, &args.say, &path)) ...      // which captioner, if any
  *     if (caption_say_check(a, &args.say, &say)) ...
+ *     if (caption_say_find(a, args.say.captioner, &say.path)) ...     // which captioner, if any
  *     caption_say(a, run, &say);                          // all of run->path
  *     caption_say_close(&say);
  *
@@ -11,7 +11,6 @@
 #define EIDETIC_APP_CAPTION_SAY_H
 
 #include "app/caption_app.h"
-#include "caption/captioner.h"
 
 struct caption_say_args {
     const char *captioner, *prompt, *top_p, *temperature, *repetition, *length;
@@ -22,13 +21,14 @@ struct caption_say {
     struct captioner *captioner;
     struct captioner_session *session;
     struct decoder *decoder; /* of the captioner's own pixels */
+    struct agreement agreement;
     char *path;
     size_t tokens, low;
     double seconds; /* of saying alone */
 };
 
-/* --captioner, or the first captioner in the model folders; *path NULL: there is none. mem_free it.
- */
+/* --captioner, else the first captioner in the model folders, else the one in the folder of the
+ * library's model; *path NULL: there is none. mem_free it. */
 int caption_say_find(struct app *a, const char *name, char **path);
 int caption_say_check(struct app *a, const struct caption_say_args *args, struct caption_say *s);
 /* Before threads start: the captioner and its decoder. */

@@ -49,7 +49,7 @@ static const struct option_def defs[] = {
     {"undesired-tags", 0, OPT_TEXT, offsetof(struct caption_args, write.undesired), "A,B",
      "with --write xmp or txt: tags that are left out"},
     {"captioner", 0, OPT_TEXT, offsetof(struct caption_args, say.captioner), "NAME|PATH",
-     "BLIP or ClipCap (else the first that the model folders hold)"},
+     "BLIP or ClipCap (else the first that the model folders hold, else the model's own)"},
     {"beams", 0, OPT_INT, offsetof(struct caption_args, say.beams), "N",
      "how many sentences are followed at a time (3; 1 = greedy)"},
     {"min-length", 0, OPT_INT, offsetof(struct caption_args, say.min), "N",
@@ -73,7 +73,7 @@ static int parse_args(struct app *a, const struct caption_args *args, struct cap
                       struct caption_say *say)
 {
     static const char *const modes[] = {"tags", "classify", "ask", "interrogate", "caption"};
-    const char *mode = args->mode ? args->mode : say->path && !args->labels ? "caption" : "tags";
+    const char *mode = args->mode ? args->mode : args->labels ? "tags" : "caption";
     char *end;
     size_t m = 0;
     while (m < 5 && strcmp(mode, modes[m]) != 0)
@@ -81,8 +81,6 @@ static int parse_args(struct app *a, const struct caption_args *args, struct cap
     if (m == 5)
         return app_usage(a, "--mode is caption, tags, classify, ask or interrogate, not \"%.40s\"",
                          mode);
-    if (m == CAPTION_SAY && !say->path)
-        return app_usage(a, "there is no captioner; name one with --captioner PATH");
     if (m == CAPTION_SAY && args->labels)
         return app_usage(a, "--labels goes with --mode tags and classify");
     if (m != CAPTION_SAY && args->say.captioner)
@@ -90,7 +88,7 @@ static int parse_args(struct app *a, const struct caption_args *args, struct cap
     run->mode = (enum caption_mode)m;
     run->top = (size_t)args->top;
     run->redo = args->redo;
-    run->thresh = m == CAPTION_TAGS ? (float)TAGGER_THRESHOLD : 0;
+    run->thresh = m == CAPTION_TAGS || m == CAPTION_SAY ? (float)TAGGER_THRESHOLD : 0;
     if (args->top < 1 || args->top > LEXICON_MAX_TERMS)
         return app_usage(a, "--top is 1 to %d", LEXICON_MAX_TERMS);
     if (args->thresh) {
@@ -197,10 +195,25 @@ static int open_library(struct app *a, const struct caption_run *run)
     return st && st != ST_NOT_FOUND ? app_fail(a, APP_LIBRARY) : 0;
 }
 
+/* Which captioner, if sentences are wanted; where nothing was asked for and there is none, tags. */
+static int choose(struct app *a, const struct caption_args *args, struct caption_run *run,
+                  struct caption_say *say)
+{
+    if (run->mode != CAPTION_SAY)
+        return 0;
+    if (caption_say_find(a, args->say.captioner, &say->path))
+        return 1;
+    if (!say->path && args->mode)
+        return app_usage(a, "there is no captioner; name one with --captioner PATH");
+    if (!say->path)
+        run->mode = CAPTION_TAGS;
+    return 0;
+}
+
 static int open_all(struct app *a, struct caption_run *run, struct caption_say *say)
 {
     bool sentences = run->mode == CAPTION_SAY;
-    if (open_library(a, run) || app_open_model(a, NULL) || (a->db && app_find_model_row(a)) ||
+    if (app_open_model(a, NULL) || (a->db && app_find_model_row(a)) ||
         app_open_decoder(a, a->threads, 2 * 16 + 2 * a->threads, false, 0) ||
         (sentences && caption_say_open(a, say)) || app_open_session(a))
         return 1;
@@ -247,17 +260,16 @@ static int describe(struct app *a, struct caption_run *run, struct caption_say *
 
 static int run(struct app *a, int argc, char **argv)
 {
-    struct caption_args args = {.top = CAPTION_TOP, .say = {.beams = 3, .min = 5, .max = 30}};
+    struct caption_args args = {
+        .top = CAPTION_TOP,
+        .say = {.beams = CAPTION_BEAMS, .min = CAPTION_MIN, .max = CAPTION_MAX}};
     struct caption_run run = {0};
     struct caption_say say = {0};
     if (app_begin(a, &cmd_caption, defs, &args, argc, argv))
         goto out;
-    if ((!args.mode || !strcmp(args.mode, "caption") || args.say.captioner) &&
-        caption_say_find(a, args.say.captioner, &say.path))
-        goto out;
-    if (parse_args(a, &args, &run, &say) ||
-        (run.mode != CAPTION_SAY && read_vocab(a, &args, &run)) ||
-        caption_collect(a, &run, run.mode == CAPTION_ASK) || open_all(a, &run, &say) ||
+    if (parse_args(a, &args, &run, &say) || caption_collect(a, &run, run.mode == CAPTION_ASK) ||
+        open_library(a, &run) || choose(a, &args, &run, &say) ||
+        (run.mode != CAPTION_SAY && read_vocab(a, &args, &run)) || open_all(a, &run, &say) ||
         describe(a, &run, &say))
         goto out;
     caption_write_report(&run.write);
@@ -280,12 +292,12 @@ const struct command cmd_caption = {
     "caption", "say what is in pictures",
     "usage: eidetic caption FILE|DIR... [options]\n"
     "       eidetic caption --mode ask QUESTION --choices A,B FILE|DIR...\n\n"
-    "caption   a sentence, by a captioner: BLIP (the folder of Hugging Face, or the authors' "
-    ".pth)\n"
-    "          or ClipCap (the authors' .pt in a folder with GPT-2's config.json, vocab.json and\n"
-    "          merges.txt; --model names its CLIP). The library's model chooses among the beams, "
-    "and\n"
-    "          says where even the best fits badly: low confidence\n"
+    "caption   a sentence, by a captioner: the one in the model's own folder, BLIP (the folder of\n"
+    "          Hugging Face, or the authors' .pth) or ClipCap (the authors' .pt in a folder with\n"
+    "          GPT-2's config.json, vocab.json and merges.txt; --model names its CLIP). The "
+    "library's\n"
+    "          model chooses among the beams, and says where even the best fits badly: low "
+    "confidence\n"
     "tags      labels of a vocabulary of 4,800 (things, scenes, activities, colours, terms of\n"
     "          photography), or of --labels FILE, with scores from 0 to 1; what is above a label "
     "is\n"
@@ -295,8 +307,9 @@ const struct command cmd_caption = {
     "          nothing is counted, read or reasoned, and \"no\" is not understood\n"
     "interrogate  a prompt for generate, as clip-interrogator finds it: the library's caption of "
     "the\n"
-    "          picture, else \"a photo of\" the label that fits best, and phrases out of 3,000 "
-    "flavors,\n"
+    "          picture, else one by the captioner in the model's folder, else \"a photo of\" the "
+    "label\n"
+    "          that fits best, and phrases out of 3,000 flavors,\n"
     "          800 artists, mediums, movements and sites; at most 77 tokens. fast: those nearest "
     "to\n"
     "          the picture; classic: one of each kind and three flavors; best: phrase by phrase, "

@@ -17,7 +17,8 @@
 
 struct index_args {
     struct option_list exclude;
-    bool hidden, symlinks, prune, exact, retry, caption;
+    bool hidden, symlinks, prune, exact, retry;
+    const char *caption; /* "" or "true" (the config file's): all */
     const char *max_megapixels, *watch, *shard;
     int batch;
 };
@@ -40,8 +41,9 @@ static const struct option_def defs[] = {
      "decode large JPEGs in full (slower)"},
     {"retry-failed", 0, OPT_FLAG, offsetof(struct index_args, retry), NULL,
      "try files again that failed before and have not changed"},
-    {"caption", 0, OPT_FLAG, offsetof(struct index_args, caption), NULL,
-     "also tag each new picture, as caption --write db does"},
+    {"caption", 0, OPT_OPTIONAL, offsetof(struct index_args, caption), "tags",
+     "also describe each new picture, as caption --write db does: tags, and a sentence where the "
+     "model brings a captioner; with =tags tags alone, which is faster"},
     {"max-image-megapixels", 0, OPT_TEXT, offsetof(struct index_args, max_megapixels), "MP|none",
      "refuse larger pictures (500)"},
     {"batch-size", 'b', OPT_INT, offsetof(struct index_args, batch), "N",
@@ -242,6 +244,9 @@ static int index_folders(struct app *a, const struct index_args *args, char **ro
     struct watch *watch = NULL;
     if (batch > 4096)
         return app_usage(a, "--batch-size is at most 4096");
+    bool sentences = args->caption && strcmp(args->caption, "tags") != 0;
+    if (sentences && args->caption[0] && strcmp(args->caption, "true") != 0)
+        return app_usage(a, "--caption is alone or --caption=tags, not \"%.40s\"", args->caption);
     if (parse_shard(a, args->shard, &o) ||
         (args->watch && index_watch_open(a, args->watch, &o, &watch)))
         return 1;
@@ -254,11 +259,13 @@ static int index_folders(struct app *a, const struct index_args *args, char **ro
         app_open_model(a, &(struct clip_opts){.no_text = !args->caption}) ||
         app_open_decoder(a, a->threads, 2 * batch + 2 * a->threads, args->exact, max_pixels) ||
         app_open_session(a) ||
-        (args->caption && (app_find_model_row(a) || index_tagger_open(a, tagger))) ||
-        index_once(a, &o, false);
+        (args->caption && (app_find_model_row(a) || index_tagger_open(a, tagger, sentences)));
+    o.places = tagger->own.captioner != NULL;
+    failed = failed || index_once(a, &o, false);
     if (!failed && args->caption)
-        log_info("%zu pictures tagged; those that were indexed before: eidetic caption --write db",
-                 tagger->tagged);
+        log_info("%zu pictures tagged, %zu captioned; those that were indexed before: eidetic "
+                 "caption --write db",
+                 tagger->tagged, tagger->captioned);
     while (!failed && watch)
         failed = index_watch_next(a, watch) || index_once(a, &o, true);
     watch_close(watch);
@@ -310,7 +317,7 @@ const struct command cmd_index = {
     "run shall have belong in ~/.config/eidetic/config, such as: follow-symlinks = true\n\n"
     "  eidetic index ~/Pictures\n"
     "  eidetic index --exclude-dir thumbnails ~/Pictures /mnt/camera\n"
-    "  eidetic index --caption ~/Pictures   tags too\n"
+    "  eidetic index --caption ~/Pictures   tags and captions too\n"
     "  eidetic index --watch                go on, and index what changes\n"
     "  eidetic index --json                 one JSON line at the end (with --watch one for each "
     "change)",

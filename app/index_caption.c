@@ -6,7 +6,7 @@
 #include "db/vectors.h"
 #include <string.h>
 
-int index_tagger_open(struct app *a, struct index_tagger *t)
+int index_tagger_open(struct app *a, struct index_tagger *t, bool sentences)
 {
     size_t dim = (size_t)clip_dim(a->clip);
     t->app = a;
@@ -25,7 +25,9 @@ int index_tagger_open(struct app *a, struct index_tagger *t)
     t->calibrated = t->n;
     tagger_key(t->key, &t->lexicon, clip_info(a->clip)->id, CAPTION_TOP, (float)TAGGER_THRESHOLD);
     t->scores = mem_array(t->labels.n, sizeof *t->scores);
-    return t->scores ? 0 : app_no_memory(a);
+    if (!t->scores)
+        return app_no_memory(a);
+    return sentences ? caption_own_open(a, &t->own) : 0;
 }
 
 static void add_to_mean(struct index_tagger *t, const float *x)
@@ -41,7 +43,21 @@ static void add_to_mean(struct index_tagger *t, const float *x)
     t->calibrated = t->n;
 }
 
-enum status index_tagger_put(void *ctx, int64_t image, const float *vector, struct error *err)
+static enum status put_caption(struct index_tagger *t, int64_t image, const float *vector,
+                               const float *places, struct error *err)
+{
+    char *text = NULL;
+    double agreement = 0;
+    enum status st = caption_own_say(&t->own, vector, places, &text, &agreement, err);
+    if (!st)
+        st = db_caption_put(t->app->db, image, t->own.key, text, agreement, err);
+    t->captioned += !st;
+    mem_free(text);
+    return st;
+}
+
+enum status index_tagger_put(void *ctx, int64_t image, const float *vector, const float *places,
+                             struct error *err)
 {
     struct index_tagger *t = ctx;
     struct tag best[CAPTION_TOP];
@@ -53,11 +69,14 @@ enum status index_tagger_put(void *ctx, int64_t image, const float *vector, stru
         tags[i] = (struct db_tag){t->lexicon.term[best[i].term].text, (double)best[i].score};
     enum status st = db_tags_put(t->app->db, image, t->key, tags, n, err);
     t->tagged += !st;
+    if (!st && t->own.captioner)
+        st = put_caption(t, image, vector, places, err);
     return st;
 }
 
 void index_tagger_close(struct index_tagger *t)
 {
+    caption_own_close(&t->own);
     mem_free(t->scores);
     tagger_release(&t->tagger);
     labels_close(&t->labels);

@@ -1,9 +1,10 @@
-/* `index --caption`: tags of every picture as it is embedded, as `caption --write db` makes them.
- */
+/* `index --caption`: tags of every picture as it is embedded, as `caption --mode tags --write db`
+ * makes them, and a sentence by the captioner in the model's folder, as `caption --write db` does
+ * by default. */
 #ifndef EIDETIC_APP_INDEX_CAPTION_H
 #define EIDETIC_APP_INDEX_CAPTION_H
 
-#include "app/app.h"
+#include "app/caption_own.h"
 #include "caption/tagger.h"
 #include "db/tags.h"
 
@@ -16,12 +17,14 @@ struct index_tagger {
     float *scores;
     float mean[CLIP_MAX_DIM]; /* of n pictures: those that were there, and those of this run */
     size_t n, calibrated;     /* by how many */
-    size_t tagged;
+    struct caption_own own;   /* captioner NULL: tags alone */
+    size_t tagged, captioned;
 };
 /* The library, the model with its text tower, and the session must be open. */
-int index_tagger_open(struct app *a, struct index_tagger *t);
+int index_tagger_open(struct app *a, struct index_tagger *t, bool sentences);
 /* index_opts.embedded; ctx: the struct index_tagger. */
-enum status index_tagger_put(void *ctx, int64_t image, const float *vector, struct error *err);
+enum status index_tagger_put(void *ctx, int64_t image, const float *vector, const float *places,
+                             struct error *err);
 void index_tagger_close(struct index_tagger *t); /* takes a zeroed struct */
 
 #endif

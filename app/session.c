@@ -194,19 +194,26 @@ int app_open_library(struct app *a, enum db_mode mode)
     return st ? app_fail(a, APP_LIBRARY) : 0;
 }
 
-int app_open_model(struct app *a, const struct clip_opts *o)
+int app_locate_model(struct app *a)
 {
     char *saved = NULL;
     const char *name = a->model;
+    if (a->model_path)
+        return 0;
     if (!name && a->db && db_setting_get(a->db, "model", &saved, &a->err))
         return app_fail(a, APP_LIBRARY);
     if (!name)
         name = saved ? saved : "starter";
     enum status st = app_find_model(name, &a->model_path, &a->err);
-    if (!st)
-        st = clip_open(&a->clip, a->model_path, o, &a->err);
     mem_free(saved);
     return st ? app_fail(a, APP_MODEL) : 0;
+}
+
+int app_open_model(struct app *a, const struct clip_opts *o)
+{
+    if (app_locate_model(a))
+        return 1;
+    return clip_open(&a->clip, a->model_path, o, &a->err) ? app_fail(a, APP_MODEL) : 0;
 }
 
 static bool on_card(const struct app *a)

@@ -15,27 +15,42 @@ static double dot(const float *a, const float *b, int n)
     return sum;
 }
 
-enum status agreement_rank(struct clip_session *s, const struct clip *c, const float *vector,
+enum status agreement_init(struct agreement *a, struct clip_session *s, const struct clip *c,
+                           struct error *err)
+{
+    a->scale = (double)clip_info(c)->logit_scale;
+    a->dim = clip_dim(c);
+    float *rows = mem_array(NOTHING, (size_t)a->dim * sizeof *rows);
+    if (!rows)
+        return error_set(err, ST_NOMEM, "out of memory for %d sentences", (int)NOTHING);
+    enum status st = clip_encode_text(s, nothing, NOTHING, rows, err);
+    for (int i = 0; i < a->dim && !st; i++) {
+        double sum = 0;
+        for (int k = 0; k < NOTHING; k++)
+            sum += (double)rows[k * a->dim + i];
+        a->nothing[i] = (float)(sum / NOTHING);
+    }
+    mem_free(rows);
+    return st;
+}
+
+enum status agreement_rank(const struct agreement *a, struct clip_session *s, const float *vector,
                            struct captions *l, double *agreement, struct error *err)
 {
-    int dim = clip_dim(c), n = l->n, best = 0;
-    double scale = (double)clip_info(c)->logit_scale, base = 0, top = -INFINITY, cosine = 0;
-    const char *text[DECODE_MAX_BEAMS + NOTHING];
-    float *rows = mem_array((size_t)n + NOTHING, (size_t)dim * sizeof *rows);
+    int n = l->n, best = 0;
+    double top = -INFINITY, cosine = 0;
+    const char *text[DECODE_MAX_BEAMS];
+    float *rows = mem_array((size_t)n + 1, (size_t)a->dim * sizeof *rows);
     *agreement = 0;
     if (!rows)
         return error_set(err, ST_NOMEM, "out of memory for %d captions", n);
     for (int i = 0; i < n; i++)
         text[i] = l->item[i].text;
-    for (int i = 0; i < NOTHING; i++)
-        text[n + i] = nothing[i];
-    enum status st = clip_encode_text(s, text, n + NOTHING, rows, err);
-    for (int i = 0; i < n + NOTHING && !st; i++) {
-        double cos = dot(vector, rows + (size_t)i * (size_t)dim, dim);
-        if (i >= n) {
-            base += cos / NOTHING;
-        } else if (scale * cos + (double)l->item[i].score > top) {
-            top = scale * cos + (double)l->item[i].score;
+    enum status st = clip_encode_text(s, text, n, rows, err);
+    for (int i = 0; i < n && !st; i++) {
+        double cos = dot(vector, rows + (size_t)i * (size_t)a->dim, a->dim);
+        if (a->scale * cos + (double)l->item[i].score > top) {
+            top = a->scale * cos + (double)l->item[i].score;
             cosine = cos;
             best = i;
         }
@@ -45,7 +60,8 @@ enum status agreement_rank(struct clip_session *s, const struct clip *c, const f
         for (int i = best; i > 0; i--)
             l->item[i] = l->item[i - 1];
         l->item[0] = x;
-        *agreement = 1.0 / (1.0 + exp(scale * (base - cosine) + AGREEMENT_SHIFT));
+        double base = dot(vector, a->nothing, a->dim);
+        *agreement = 1.0 / (1.0 + exp(a->scale * (base - cosine) + AGREEMENT_SHIFT));
     }
     mem_free(rows);
     return st;

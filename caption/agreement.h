@@ -1,7 +1,9 @@
 /* How well a sentence fits a picture by CLIP, and the best of several.
  *
+ *     struct agreement a;
+ *     agreement_init(&a, session, clip, &err);                        // once a model
  *     double agreement;
- *     agreement_rank(session, clip, vector, &captions, &agreement, &err);
+ *     agreement_rank(&a, session, vector, &captions, &agreement, &err);
  *     // captions.item[0] is the best now; agreement < AGREEMENT_LOW: better not believed
  *
  * A sentence's rank is T cos(picture, sentence) plus the captioner's own score (the mean
@@ -20,7 +22,14 @@
 #define AGREEMENT_LOW 0.5
 #define AGREEMENT_SHIFT 3.5
 
-enum status agreement_rank(struct clip_session *s, const struct clip *c, const float *vector,
+struct agreement {
+    double scale;
+    int dim;
+    float nothing[CLIP_MAX_DIM]; /* the mean vector of the sentences that say nothing */
+};
+enum status agreement_init(struct agreement *a, struct clip_session *s, const struct clip *c,
+                           struct error *err);
+enum status agreement_rank(const struct agreement *a, struct clip_session *s, const float *vector,
                            struct captions *l, double *agreement, struct error *err);
 
 #endif

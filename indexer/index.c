@@ -88,7 +88,11 @@ static enum status open_run(struct index_run *run, struct error *err)
     run->batch = mem_zarray((size_t)run->batch_size, sizeof *run->batch);
     run->pixels = mem_zarray((size_t)run->batch_size, sizeof *run->pixels);
     run->vectors = mem_array((size_t)run->batch_size * (size_t)run->dim, sizeof *run->vectors);
-    if (!run->batch || !run->pixels || !run->vectors)
+    run->places_size = (size_t)info->places * (size_t)info->place_width;
+    bool places = run->o->places && run->places_size;
+    if (places)
+        run->places = mem_array((size_t)run->batch_size, run->places_size * sizeof *run->places);
+    if (!run->batch || !run->pixels || !run->vectors || (places && !run->places))
         return error_set(err, ST_NOMEM, "out of memory for a batch of %d", run->batch_size);
     return db_model_put(run->parts->db, info->id, info->name, info->dim, &run->model, err);
 }
@@ -118,5 +122,6 @@ enum status index_run(const struct index_parts *parts, const struct index_opts *
     mem_free(run.batch);
     mem_free(run.pixels);
     mem_free(run.vectors);
+    mem_free(run.places);
     return st;
 }

@@ -56,9 +56,12 @@ struct index_opts {
     void (*progress)(void *ctx, const struct index_report *r); /* may be NULL */
     void (*warn)(void *ctx, const char *sentence);             /* may be NULL */
     void *ctx;
-    /* Of every content that got a vector, in the transaction that puts it there; NULL = nothing. */
-    enum status (*embedded)(void *ctx, int64_t image, const float *vector, struct error *err);
+    /* Of every content that got a vector, in the transaction that puts it there; NULL = nothing.
+     * places: clip_look_images' states where `places` is set, else NULL. */
+    enum status (*embedded)(void *ctx, int64_t image, const float *vector, const float *places,
+                            struct error *err);
     void *embedded_ctx;
+    bool places;
 };
 enum { INDEX_BATCH = 16 };
 

@@ -51,6 +51,8 @@ struct index_run {
     int batch_n;
     const uint8_t **pixels; /* [batch_size], into the slots */
     float *vectors;         /* [batch_size, dim] */
+    float *places;          /* [batch_size, places_size] where the options ask for them */
+    size_t places_size;
     double last_commit, start;
 };
 
@@ -88,6 +90,7 @@ enum status index_write_known(struct index_run *run, const struct index_item *it
 enum status index_write_reread(struct index_run *run, const struct index_item *it,
                                const struct decoder_job *job, struct error *err);
 enum status index_write_new(struct index_run *run, const struct index_item *it,
-                            const struct decoder_job *job, const float *vector, struct error *err);
+                            const struct decoder_job *job, const float *vector, const float *places,
+                            struct error *err);
 
 #endif

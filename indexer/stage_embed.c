@@ -9,12 +9,16 @@ enum status index_flush(struct index_run *run, struct error *err)
     enum status st = ST_OK;
     for (int i = 0; i < run->batch_n; i++)
         pixels[i] = run->batch[i].job.pixels;
-    if (run->batch_n)
+    if (run->batch_n && run->places)
+        st = clip_look_images(run->parts->session, pixels, run->batch_n, run->vectors, run->places,
+                              err);
+    else if (run->batch_n)
         st = clip_encode_images(run->parts->session, pixels, run->batch_n, run->vectors, err);
     for (int i = 0; i < run->batch_n; i++) {
         struct index_pending *p = &run->batch[i];
         if (!st)
             st = index_write_new(run, p->item, &p->job, run->vectors + (size_t)i * (size_t)run->dim,
+                                 run->places ? run->places + (size_t)i * run->places_size : NULL,
                                  err);
         decoder_done(run->parts->decoder, &p->job);
     }

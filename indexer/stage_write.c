@@ -208,7 +208,8 @@ static enum db_precision precision_of(const struct clip_session *s)
 }
 
 enum status index_write_new(struct index_run *run, const struct index_item *it,
-                            const struct decoder_job *job, const float *vector, struct error *err)
+                            const struct decoder_job *job, const float *vector, const float *places,
+                            struct error *err)
 {
     struct db *db = run->parts->db;
     struct db_image im = image_of(job);
@@ -235,7 +236,7 @@ enum status index_write_new(struct index_run *run, const struct index_item *it,
     if (!st)
         st = write_words(run, it, &job->meta.words, id, err);
     if (!st && run->o->embedded)
-        st = run->o->embedded(run->o->embedded_ctx, f.image, vector, err);
+        st = run->o->embedded(run->o->embedded_ctx, f.image, vector, places, err);
     if (!st)
         run->r->embedded++;
     parameters_release(&p);

@@ -134,6 +134,13 @@ sample_copy() {
     printf '%s' "$dir"
 }
 
+# The starter model without what lies in its subfolders (captioner, sampler); prints its path.
+bare_model() {
+    mkdir -p "$TMP/bare"
+    cp "$EIDETIC_SOURCE"/models/starter/*.* "$TMP/bare/"
+    printf '%s' "$TMP/bare"
+}
+
 done_testing() {
     FINISHED=1
     printf '%d checks hold\n' "$TEST_COUNT"

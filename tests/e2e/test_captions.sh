@@ -10,9 +10,12 @@ eidetic index "$photos"
 assert_exit 0
 
 t "without a captioner tags are the default, and --mode caption says what is missing"
-eidetic caption --mode caption "$photos/oakland-zoo-otters.jpg"
+bare=$(bare_model)
+eidetic caption --model "$bare" --mode caption "$photos/oakland-zoo-otters.jpg"
 assert_exit 2
 assert_err "there is no captioner"
+eidetic caption --model "$bare" --json "$photos/oakland-zoo-otters.jpg"
+assert_json '.caption == null and (.tags | length) > 0'
 
 t "with one a sentence is"
 eidetic caption --captioner "$toy" --json "$photos/oakland-zoo-otters.jpg"
@@ -64,6 +67,10 @@ echo "no picture" >"$TMP/bad.jpg"
 eidetic caption --captioner "$toy" "$TMP/bad.jpg" "$photos/oakland-zoo-otters.jpg"
 assert_exit 3
 assert_eq "$(wc -l <"$TMP/out")" 1
+(cd "$TMP" && TOY_DIR=own "$EIDETIC_BUILD/tests/test_golden_caption" write starter >/dev/null) || fail "the toy cannot be written"
+eidetic caption --captioner "$TMP/own" "$photos/oakland-zoo-otters.jpg"
+assert_exit 4
+assert_err "was trained on the states of the model 0123456789abcdef0123456789abcdef, and starter is"
 head -c 5000 "$toy/model.safetensors" >"$TMP/cut" && cp "$TMP/cut" "$toy/model.safetensors"
 eidetic caption --captioner "$toy" "$photos/oakland-zoo-otters.jpg"
 assert_exit 4

@@ -4,7 +4,8 @@
 . "${EIDETIC_SOURCE:-$(dirname "$0")/../..}/tests/e2e/lib.sh"
 photo=$EIDETIC_SOURCE/samples/photos/ocean-waves.jpg
 printf 'sea\nocean wave\nairplane\n' >"$TMP/labels"
-ask() { eidetic caption --mode interrogate --labels "$TMP/labels" "$@"; }
+bare=$(bare_model)
+ask() { eidetic caption --model "$bare" --mode interrogate --labels "$TMP/labels" "$@"; }
 eidetic index "$photo"
 
 t "fast: the label that fits and the phrases nearest to the picture, within 77 tokens"

@@ -39,7 +39,7 @@ assert_exit 0
 assert_err "20 pictures tagged"
 EIDETIC_LIBRARY=$TMP/tagged eidetic search -f tag:ocean
 assert_out ocean-waves.jpg
-EIDETIC_LIBRARY=$TMP/tagged eidetic caption --write db --json "$photos"
+EIDETIC_LIBRARY=$TMP/tagged eidetic caption --mode tags --write db --json "$photos"
 assert_err "0 pictures tagged, 20 were already"
 EIDETIC_LIBRARY=$TMP/tagged eidetic index --caption --json "$photos"
 assert_json '.embedded == 0'
@@ -48,23 +48,23 @@ EIDETIC_LIBRARY=$TMP/tagged eidetic check --read-data
 assert_exit 0
 
 t "the built-in vocabulary; its vectors are computed once"
-eidetic caption --write db --json "$photos"
+eidetic caption --mode tags --write db --json "$photos"
 assert_exit 0
 cp "$TMP/out" "$TMP/first"
 assert_json 'select(.path | endswith("ocean-waves.jpg")) | [.tags[].tag] | index("ocean") != null' "$TMP/first"
-eidetic caption --verbose --json "$photos/ocean-waves.jpg"
+eidetic caption --mode tags --verbose --json "$photos/ocean-waves.jpg"
 assert_lacks err "computing the vectors"
-eidetic caption --write db --json "$photos"
+eidetic caption --mode tags --write db --json "$photos"
 assert_err "0 pictures tagged, 20 were already"
 assert_true cmp -s "$TMP/out" "$TMP/first"
-eidetic caption --write db --redo --json "$photos"
+eidetic caption --mode tags --write db --redo --json "$photos"
 assert_err "20 pictures tagged"
 
 t "a damaged cache of label vectors is mended"
 cache=$(echo "$EIDETIC_LIBRARY"/labels-*.bin)
 cp "$cache" "$TMP/whole"
 printf 'x' | dd of="$cache" bs=1 seek=4000 conv=notrunc status=none
-eidetic caption --verbose --json "$photos/ocean-waves.jpg"
+eidetic caption --mode tags --verbose --json "$photos/ocean-waves.jpg"
 assert_exit 0
 assert_err "computing the vectors"
 assert_true cmp -s "$cache" "$TMP/whole"
@@ -137,7 +137,7 @@ assert_eq "$(wc -l <"$TMP/out")" 1
 assert_eq "$(wc -l <"$TMP/err")" 2
 cp "$photos/ocean-waves.jpg" "$TMP/other.jpg"
 printf 'x' >>"$TMP/other.jpg"
-eidetic caption --write db "$TMP/other.jpg"
+eidetic caption --mode tags --write db "$TMP/other.jpg"
 assert_exit 3
 assert_err "not in the library"
 
@@ -145,7 +145,7 @@ t "after kills at random moments the library is sound and the next run completes
 for i in 1 2 3 4 5 6 7 8; do
     rm -f "$EIDETIC_LIBRARY"/labels-*.bin
     [ $((i % 2)) = 0 ] && cp "$TMP/whole" "$cache"
-    "$EIDETIC" caption --write db --redo --quiet "$photos" >/dev/null 2>&1 &
+    "$EIDETIC" caption --mode tags --write db --redo --quiet "$photos" >/dev/null 2>&1 &
     pid=$!
     sleep "0.$((RANDOM % 5))$((RANDOM % 10))"
     kill -KILL $pid 2>/dev/null
@@ -154,7 +154,7 @@ for i in 1 2 3 4 5 6 7 8; do
     assert_exit 0
 done
 cp "$TMP/whole" "$cache"
-eidetic caption --write db --json "$photos"
+eidetic caption --mode tags --write db --json "$photos"
 assert_exit 0
 assert_eq "$(wc -l <"$TMP/out")" 20
 
