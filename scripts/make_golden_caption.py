@@ -314,7 +314,7 @@ def starter(case):
 
         def forward(self, input_ids, **_):
             n = len(input_ids)
-            logits = net(input_ids, self.seen, torch.zeros(n, dtype=torch.long), torch.full((n,), input_ids.shape[1]))
+            logits = net(input_ids, self.seen, torch.full((n,), input_ids.shape[1]))
             return CausalLMOutput(logits=logits.view(n, input_ids.shape[1], -1))
 
         def prepare_inputs_for_generation(self, input_ids, **_):
@@ -335,7 +335,7 @@ def starter(case):
     ids = [int(x * 7919) % vocab for x in range(1, WORDS + 1)]
     with torch.no_grad():
         seq = torch.tensor([[2, *ids]])
-        logits = net(seq, states(""), torch.zeros(1, dtype=torch.long), torch.tensor([WORDS + 1]))
+        logits = net(seq, states(""), torch.tensor([WORDS + 1]))
         for i in range(100):
             o, prompt = options(i), [2]
             if i % 5 == 4:

@@ -1,90 +1,192 @@
-"""What the starter captioner trains on: patch states of the shipped starter, and sentences in word pieces.
+"""What the starter captioner trains on: patch states of the shipped starter with its vector behind them, and sentences.
 
-Surprising: the vocabulary is a part of BERT's by frequency in the training sentences, with all single letters, so that
-nothing is unknown; sentences are cut by it afresh.
+Surprising: a piece that touches the one before it ("t-shirt", "dog's", "snow,") is spelled with ## as a part of a word is, so
+that captions read as people write; the vocabulary is a part of BERT's by frequency, with all single letters.
 
-usage: captioner_data.py DATA OUT [--model ../../models/starter] [--extra EXTRA] [--limit N] [--pieces 4000]
-OUT gets vocab.txt, and per set (train, train_flip, dev, extra) NAME.states.npy [N,81,D] f16 and NAME.json: a list of the
-pictures' sentences as ids. dev is for choosing and reporting, never for training.
+usage: captioner_data.py states DATA VIEWS OUT [NAME ...]     VIEWS: what views.py wrote; OUT/NAME.npy [N,82,384] f16
+       captioner_data.py words DATA VIEWS OUT [SENTENCES]     OUT/vocab.txt, OUT/NAME.json; SENTENCES: more of them, without pictures
+       captioner_data.py texts DATA VIEWS OUT                 OUT/text.npy [N,384]: their vectors
+dev is for choosing and reporting, never for training.
 """
-import argparse
 import collections
-import csv
 import json
 import os
-import tarfile
-import io
+import random
+import re
+import sys
+import unicodedata
 
 import numpy as np
 import torch
-from PIL import Image
-from tokenizers import BertWordPieceTokenizer
+import torch.nn.functional as F
 
 import data
 import reference
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-MOST = 30   # word pieces of a sentence
+CUT, MOST, PIECES = 15, 28, 3600        # first block above the views; pieces of a sentence; of the vocabulary
+LIKE_OURS = ("pascal_sentences", "coco", "small")       # sentences that people wrote; those of other lists begin with [MASK]
+TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
-def make_vocab(sentences, folder, pieces):
-    bert = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "third_party", "bert", "vocab.txt")
-    whole = BertWordPieceTokenizer(bert, lowercase=True)
-    count = collections.Counter(t for s in sentences for t in whole.encode(s, add_special_tokens=False).tokens)
+class Above(torch.nn.Module):
+    """Map after block 14 -> 81 states and the unit vector times the root of its length."""
+
+    def __init__(self, ref):
+        super().__init__()
+        self.ref = ref
+
+    def forward(self, x):
+        r = self.ref
+        for i, b in enumerate(r.c["image"]["blocks"]):
+            if i >= CUT:
+                y = F.relu6(r.conv(x, f"image.blocks.{i}.expand"))
+                y = F.relu6(r.conv(y, f"image.blocks.{i}.dw", b["stride"], b["pad"]))
+                y = r.conv(y, f"image.blocks.{i}.project")
+                x = x + y if b["residual"] else y
+        m = F.relu6(r.conv(x, "image.head")).flatten(2).transpose(1, 2)
+        v = r.embed_map(m)
+        return torch.cat([r.patch_states(m), v[:, None] * v.shape[1] ** 0.5], 1)
+
+
+def states(views, out, names):
+    import openvino as ov
+    low = {n: np.load(f"{views}/{n}.mid.npy", mmap_mode="r") for n in names}
+    m = ov.convert_model(Above(reference.Reference(HERE + "/../../models/starter")).eval(),
+                         example_input=torch.zeros(8, *low[names[0]].shape[1:]), input=[[-1, *low[names[0]].shape[1:]]])
+    for name in names:
+        run = ov.compile_model(m, "CPU", {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32" if name == "dev" else "bf16"})
+        x = low[name]
+        y = np.lib.format.open_memmap(f"{out}/{name}.npy.part", mode="w+", dtype=np.float16, shape=(len(x), 82, 384))
+        for i in range(0, len(x), 16):
+            y[i:i + 16] = run([np.ascontiguousarray(x[i:i + 16], dtype=np.float32)])[0]
+        y.flush()
+        os.rename(f"{out}/{name}.npy.part", f"{out}/{name}.npy")
+        print(name, len(x), flush=True)
+
+
+def clean(text):
+    """Lower case, no accents, no quotes; marks touch the word before them; no full stop at the end."""
+    text = unicodedata.normalize("NFD", text.lower().replace("’", "'").replace("`", "'"))
+    text = "".join(c for c in text if " " <= c <= "~" and c not in "\"()[]{}<>|\\^_~*#@=;:/")
+    text = re.sub(r"\s+([,.'!?%])", r"\1", text)
+    return re.sub(r"\s+", " ", text).strip(" .,-'")
+
+
+class Pieces:
+    def __init__(self, vocab):
+        self.id, self.known = {p: i for i, p in enumerate(vocab)}, {}
+
+    def of(self, word, touches):
+        key = (word, touches)
+        if key not in self.known:
+            out, at = [], 0
+            while at < len(word):
+                mark = "##" if at or touches else ""
+                end = next((e for e in range(len(word), at, -1) if mark + word[at:e] in self.id), 0)
+                if not end:
+                    out = None
+                    break
+                out.append(mark + word[at:end])
+                at = end
+            self.known[key] = out
+        return self.known[key]
+
+    def split(self, text):
+        """Pieces, or None where one cannot be said."""
+        out, last = [], -1
+        text = clean(text)
+        for m in TOKEN.finditer(text):
+            p = self.of(m.group(), m.start() == last)
+            if p is None:
+                return None
+            out, last = out + p, m.end()
+        return out
+
+    def ids(self, text):
+        p = self.split(text)
+        return None if not p or len(p) > MOST else [2, *(self.id[x] for x in p), 3]
+
+
+def vocabulary(sentences):
+    with open(HERE + "/../../third_party/bert/vocab.txt", encoding="utf-8") as f:
+        bert = [line.rstrip("\n") for line in f]
+    marks = list(",.'-!?&%$+")
+    whole = Pieces(dict.fromkeys(bert + ["##" + p for p in bert if p.isalnum()] + marks + ["##" + m for m in marks]))
+    count = collections.Counter(p for s in sentences for p in whole.split(s) or ())
     letters = [chr(c) for c in [*range(48, 58), *range(97, 123)]]
-    keep = dict.fromkeys(SPECIAL + letters + ["##" + c for c in letters] + list(".,'-!?"))
+    keep = dict.fromkeys(SPECIAL + letters + ["##" + c for c in letters] + marks + ["##" + m for m in marks])
     for piece, n in count.most_common():
-        if len(keep) >= pieces or n < 3:
+        if len(keep) >= PIECES or n < 4:
             break
         keep.setdefault(piece)
-    path = os.path.join(folder, "vocab.txt")
-    with open(path, "w", encoding="utf-8") as f:
-        f.write("\n".join(keep) + "\n")
-    return BertWordPieceTokenizer(path, lowercase=True), len(keep)
+    return list(keep)
 
 
-def states(ref, pictures, flip):
-    out = []
-    with torch.no_grad():
-        for i in range(0, len(pictures), 8):
-            x = torch.stack([ref.preprocess(open_picture()) for open_picture in pictures[i:i + 8]])
-            out.append(ref.patch_states(ref.image_map(x.flip(3) if flip else x)).half().numpy())
-    return np.concatenate(out)
+def words(folder, views, out, more):
+    train, dev = data.captioned(folder, "train"), data.captioned(folder, "dev")
+    extra = json.load(open(views + "/extra.json"))
+    # Our own sentences count three times, so that their words are whole.
+    vocab = vocabulary([s for _, ss in train for s in ss for _ in range(3)] + [s for _, _, ss in extra for s in ss])
+    with open(out + "/vocab.txt", "w", encoding="utf-8") as f:
+        f.write("\n".join(vocab) + "\n")
+    pieces = Pieces(vocab)
+
+    def write(name, rows):
+        rows = [(source, [i for s in ss if (i := pieces.ids(s))], ss) for source, ss in rows]
+        for source, ids, _ in rows:
+            for i in ids if source not in ("ours", *LIKE_OURS) else ():
+                i[0] = SPECIAL.index("[MASK]")
+        with open(f"{out}/{name}.json", "w") as f:
+            json.dump([{"source": s, "ids": ids, "texts": [clean(x) for x in ss]} for s, ids, ss in rows], f)
+        print(name, len(rows), "pictures,", sum(len(r[1]) for r in rows), "sentences", flush=True)
+
+    write("train", [("ours", ss) for _, ss in train])
+    write("dev", [("ours", ss) for _, ss in dev])
+    write("extra", [(source, ss) for _, source, ss in extra])
+    if more:
+        with open(more, encoding="utf-8") as f:
+            said = [clean(line) for line in f]
+        said = [(s, i) for s in said if (i := pieces.ids(s)) and len(i) > 7]
+        random.Random(3).shuffle(said)
+        with open(out + "/text.json", "w") as f:
+            json.dump([{"text": s, "ids": i} for s, i in said], f)
+        print("text", len(said), "sentences")
 
 
-def extra(folder):
-    """[(opener, [sentence])] of pictures from elsewhere (pictures.tar, pictures.tsv: file, source, sentence)."""
-    tar = tarfile.open(os.path.join(folder, "pictures.tar"))
-    with open(os.path.join(folder, "pictures.tsv"), newline="", encoding="utf-8") as f:
-        rows = [r for r in csv.reader(f, delimiter="\t", quoting=csv.QUOTE_NONE) if r[0] != "file"]
-    return [(lambda n=r[0]: Image.open(io.BytesIO(tar.extractfile(n).read())).convert("RGB"), [r[2]]) for r in rows]
+def texts(out, most=80000):
+    torch.set_num_threads(1)
+    ref = reference.Reference(HERE + "/../../models/starter")
+    with open(out + "/text.json") as f:
+        said = [r["text"] for r in json.load(f)[:most]]
+    ids = [ref.ids(s) for s in said]
+    by = collections.defaultdict(list)
+    for k, i in enumerate(ids):
+        by[len(i)].append(k)
+    y = np.zeros((len(said), 384), np.float16)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        for length, rows in sorted(by.items()):
+            for k in range(0, len(rows), 128):
+                part = rows[k:k + 128]
+                x = torch.tensor([ids[j] for j in part])
+                u = ref.text_states(x, torch.ones_like(x, dtype=torch.bool)).float().mean(1)
+                x = F.layer_norm(u, u.shape[-1:], eps=ref.c["heads"]["text"]["layer_norm_eps"])
+                z = ref.linear(x, "text_head.linear") + ref.linear(F.gelu(ref.linear(x, "text_head.fc1")), "text_head.fc2")
+                y[part] = F.normalize(z.float(), dim=1).numpy() * 384 ** 0.5
+            print(length, len(rows), flush=True)
+    np.save(out + "/text.npy", y)
 
 
 def main():
-    p = argparse.ArgumentParser()
-    p.add_argument("data")
-    p.add_argument("out")
-    p.add_argument("--model", default="../../models/starter")
-    p.add_argument("--extra")
-    p.add_argument("--limit", type=int, default=0)
-    p.add_argument("--pieces", type=int, default=4000)
-    o = p.parse_args()
-    torch.set_num_threads(2)
-    os.makedirs(o.out, exist_ok=True)
-    ref, pics = reference.Reference(o.model), data.Pictures(o.data, "captioned")
-    own = {s: [(lambda f=f: pics.open(f), ss) for f, ss in data.captioned(o.data, s)] for s in ("train", "dev")}
-    sets = {"train": (own["train"], False), "train_flip": (own["train"], True), "dev": (own["dev"], False)}
-    if o.extra:
-        sets["extra"] = (extra(o.extra), False)
-    tok, n = make_vocab([s for k in sets if k != "dev" for _, ss in sets[k][0] for s in ss], o.out, o.pieces)
-    print("vocabulary", n)
-    for name, (rows, flip) in sets.items():
-        rows = rows[:o.limit] if o.limit else rows
-        np.save(os.path.join(o.out, name + ".states.npy"), states(ref, [r[0] for r in rows], flip))
-        ids = [[tok.encode(s).ids[:MOST] for s in ss] for _, ss in rows]
-        with open(os.path.join(o.out, name + ".json"), "w") as f:
-            json.dump(ids, f)
-        print(name, len(rows), "pictures", flush=True)
+    what, folder, views, out = sys.argv[1:5]
+    os.makedirs(out, exist_ok=True)
+    if what == "states":
+        states(views, out, sys.argv[5:] or ["dev", "train", "train_flip", *(f"train_crop{i}" for i in range(4)), "extra"])
+    elif what == "words":
+        words(folder, views, out, sys.argv[5] if len(sys.argv) > 5 else None)
+    else:
+        texts(out)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
-"""Trains the starter captioner: a small pre-norm decoder whose layers attend to the starter's 81 patch states.
+"""Trains the starter captioner: on sentences alone with their vectors, on pictures, then for the CIDEr of what it draws.
 
-Surprising: it is caption/lm.h's network (pre_norm, cross) and nothing else, so that its weights need no code of their own
-there but names; the head is the word table.
+Surprising: lengths are given in minutes; rates fall along a cosine of the time that has passed. The reward counts pieces in
+place of words, the end among them (else sentences end in "with a").
 
-usage: captioner_train.py CACHE OUT.pt [--minutes 30] [--layers 3] [--width 256] [--init FILE]    CACHE: captioner_data.py's
+usage: captioner_train.py CACHE OUT.pt [--text 1] [--minutes 7] [--reward 3] [--init FILE]      CACHE: captioner_data.py's
 """
 import argparse
+import collections
 import json
 import math
 import os
 import random
+import sys
 import time
 
 import numpy as np
@@ -17,120 +19,218 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-CONTEXT = 40
+from captioner_data import LIKE_OURS
+from captioner_net import BEGIN, END, Captioner
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import score_captions  # noqa: E402
 
 
-class Attention(nn.Module):
-    def __init__(self, d, memory, heads):
-        super().__init__()
-        self.heads = heads
-        self.q, self.k, self.v, self.o = nn.Linear(d, d), nn.Linear(memory, d), nn.Linear(memory, d), nn.Linear(d, d)
-
-    def forward(self, x, m, causal):
-        n, t, d = x.shape
-        q = self.q(x).view(n, t, self.heads, -1).transpose(1, 2)
-        k, v = (f(m).view(n, m.shape[1], self.heads, -1).transpose(1, 2) for f in (self.k, self.v))
-        return self.o(F.scaled_dot_product_attention(q, k, v, is_causal=causal).transpose(1, 2).reshape(n, t, d))
+EACH = 5        # sentences of a picture in a batch
 
 
-class Layer(nn.Module):
-    def __init__(self, d, memory, heads, drop):
-        super().__init__()
-        self.ln1, self.ln_cross, self.ln2 = (nn.LayerNorm(d) for _ in range(3))
-        self.attn, self.cross = Attention(d, d, heads), Attention(d, memory, heads)
-        self.fc1, self.fc2, self.drop = nn.Linear(d, 4 * d), nn.Linear(4 * d, d), nn.Dropout(drop)
+class Set:
+    """Views of the same pictures, and their sentences."""
 
-    def forward(self, x, m):
-        y = self.ln1(x)
-        x = x + self.drop(self.attn(y, y, True))
-        x = x + self.drop(self.cross(self.ln_cross(x), m, False))
-        return x + self.drop(self.fc2(F.gelu(self.fc1(self.ln2(x)))))
+    def __init__(self, cache, name, views, want=lambda source: True):
+        self.views = [np.load(f"{cache}/{v}.npy", mmap_mode="r") for v in views if os.path.exists(f"{cache}/{v}.npy")]
+        with open(f"{cache}/{name}.json") as f:
+            rows = json.load(f)
+        self.texts = [r["texts"] for r in rows]
+        self.at = [i for i, r in enumerate(rows) if len(r["ids"]) >= EACH - 1 and want(r["source"])]
+        self.ids = [[s for s in r["ids"] if len(s) <= 24] or r["ids"] for r in rows]
 
-
-class Captioner(nn.Module):
-    def __init__(self, vocab, d=256, layers=3, heads=8, memory=384, drop=0.2):
-        super().__init__()
-        self.tokens, self.positions = nn.Embedding(vocab, d), nn.Embedding(CONTEXT, d)
-        self.layers = nn.ModuleList(Layer(d, memory, heads, drop) for _ in range(layers))
-        self.norm, self.drop = nn.LayerNorm(d), nn.Dropout(drop)
-        nn.init.normal_(self.tokens.weight, std=0.02)
-        nn.init.normal_(self.positions.weight, std=0.02)
-
-    def forward(self, ids, memory):
-        x = self.drop(self.tokens(ids) + self.positions.weight[:ids.shape[1]])
-        for layer in self.layers:
-            x = layer(x, memory)
-        return self.norm(x) @ self.tokens.weight.T
+    def draw(self, rng, n):
+        """States [n,82,D], EACH sentences of every picture, and which pictures they are."""
+        rows = [rng.choice(self.at) for _ in range(n)]
+        return (np.stack([rng.choice(self.views)[i] for i in rows]),
+                [s for i in rows for s in (self.ids[i] + rng.choices(self.ids[i], k=EACH))[:EACH]], rows)
 
 
-def load(cache, name):
-    with open(os.path.join(cache, name + ".json")) as f:
-        return np.load(os.path.join(cache, name + ".states.npy"), mmap_mode="r"), json.load(f)
-
-
-def batch(sets, n, rng):
-    """Each picture with one of its sentences; padding is -100 in the targets."""
-    pick = [rng.choices(sets, [len(s[1]) for s in sets])[0] for _ in range(n)]
-    rows = [(s, rng.randrange(len(s[1]))) for s in pick]
-    said = [rng.choice(s[1][i]) for s, i in rows]
-    length = max(map(len, said)) - 1
-    ids, want = torch.zeros(n, length, dtype=torch.long), torch.full((n, length), -100)
+def padded(said):
+    length = torch.tensor([len(s) - 1 for s in said])
+    ids = torch.full((len(said), int(length.max()) + 1), END)
     for k, s in enumerate(said):
-        ids[k, :len(s) - 1], want[k, :len(s) - 1] = torch.tensor(s[:-1]), torch.tensor(s[1:])
-    memory = torch.from_numpy(np.stack([s[0][i] for s, i in rows]).astype(np.float32))
-    return ids, want, memory
+        ids[k, :len(s)] = torch.tensor(s)
+    real = torch.arange(ids.shape[1] - 1)[None] < length[:, None]
+    return ids[:, :-1], ids[:, 1:][real], length
 
 
-def loss_of(net, ids, want, memory, smooth):
-    return F.cross_entropy(net(ids, memory).flatten(0, 1), want.flatten(), ignore_index=-100, label_smoothing=smooth)
+def loss_of(net, states, said, smooth):
+    ids, want, length = padded(said)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = net(ids, states, length)
+    return F.cross_entropy(logits.float(), want, label_smoothing=smooth)
+
+
+def fewer(states, rng, keep):
+    """Some of the places, the vector always."""
+    return states[:, sorted(rng.sample(range(81), keep)) + [81]] if keep < 81 else states
+
+
+class Mean:
+    """Weights averaged over the last steps."""
+
+    def __init__(self, net, decay):
+        self.net, self.decay, self.w, self.n = net, decay, {k: v.detach().clone() for k, v in net.state_dict().items()}, 0
+
+    def add(self):
+        self.n += 1
+        with torch.no_grad():
+            for k, v in self.net.state_dict().items():
+                self.w[k].lerp_(v, 1 - min(self.decay, self.n / (self.n + 9)))
+
+
+class Cider:
+    """CIDEr-D over ids, the end a word; documents are the pictures of the train split."""
+
+    def __init__(self, refs):
+        seen = collections.Counter()
+        for ss in refs:
+            seen.update({g for s in ss for g in self.grams(s)})
+        self.docs = math.log(len(refs))
+        self.idf = {g: self.docs - math.log(n) for g, n in seen.items()}
+        self.refs, self.known = refs, {}
+
+    @staticmethod
+    def grams(s):
+        return collections.Counter(tuple(s[i:i + n]) for n in range(1, 5) for i in range(len(s) - n + 1))
+
+    def vector(self, s):
+        v = {g: k * self.idf.get(g, self.docs) for g, k in self.grams(s).items()}
+        norm = [0.0] * 4
+        for g, x in v.items():
+            norm[len(g) - 1] += x * x
+        return v, [math.sqrt(x) for x in norm], len(s)
+
+    def of(self, picture, s):
+        if picture not in self.known:
+            self.known[picture] = [self.vector(r) for r in self.refs[picture]]
+        (v, norm, length), total = self.vector(s), 0.0
+        for w, other, n in self.known[picture]:
+            part = [0.0] * 4
+            for g, x in v.items():
+                if g in w:
+                    y = w[g]
+                    part[len(g) - 1] += min(x, y) * y
+            total += sum(p / (a * b) for p, a, b in zip(part, norm, other) if a and b) * math.exp(-(length - n) ** 2 / 72)
+        return 2.5 * total / len(self.refs[picture])
+
+
+def text_of(vocab, ids):
+    out = ""
+    for i in ids:
+        if i == END:
+            break
+        out += vocab[i][2:] if vocab[i].startswith("##") else " " + vocab[i]
+    return out.strip()
+
+
+def dev_scores(net, dev, vocab, show=0):
+    net.eval()
+    said = []
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        for i in range(0, len(dev.texts), 200):
+            said += [text_of(vocab, s) for s in net.say(torch.from_numpy(dev.views[0][i:i + 200].astype(np.float32))).tolist()]
+    net.train()
+    refs = [[score_captions.tokens(t) for t in ts] for ts in dev.texts[:len(said)]]
+    got = [score_captions.tokens(s) for s in said]
+    for s in said[:show]:
+        print("   ", s)
+    return f"dev, greedy: BLEU-4 {score_captions.bleu(got, refs):.4f} CIDEr {score_captions.cider(got, refs):.4f}"
+
+
+def options():
+    p = argparse.ArgumentParser()
+    for a in ("cache", "out"):
+        p.add_argument(a)
+    for name, default in dict(layers=3, width=256, heads=8, batch=28, extra=7, seed=1, threads=2).items():
+        p.add_argument("--" + name, type=int, default=default)
+    for name, default in dict(text=1.0, minutes=7.0, reward=3.0, lr=1e-3, reward_lr=1.5e-4, drop=0.1, smooth=0.1, noise=0.7, decay=0.995).items():
+        p.add_argument("--" + name, type=float, default=default)
+    p.add_argument("--init", default="")
+    return p.parse_args()
 
 
 def main():
-    p = argparse.ArgumentParser()
-    p.add_argument("cache")
-    p.add_argument("out")
-    p.add_argument("--minutes", type=float, default=30)
-    p.add_argument("--layers", type=int, default=3)
-    p.add_argument("--width", type=int, default=256)
-    p.add_argument("--batch", type=int, default=128)
-    p.add_argument("--lr", type=float, default=8e-4)
-    p.add_argument("--drop", type=float, default=0.2)
-    p.add_argument("--smooth", type=float, default=0.1)
-    p.add_argument("--init")
-    p.add_argument("--seed", type=int, default=1)
-    o = p.parse_args()
-    torch.set_num_threads(2)
+    o = options()
+    torch.set_num_threads(o.threads)
     torch.manual_seed(o.seed)
     rng = random.Random(o.seed)
-    sets = [load(o.cache, n) for n in ("train", "train_flip", "extra") if os.path.exists(f"{o.cache}/{n}.json")]
-    dev = [load(o.cache, "dev")]
-    with open(os.path.join(o.cache, "vocab.txt"), encoding="utf-8") as f:
-        vocab = sum(1 for _ in f)
-    net = Captioner(vocab, o.width, o.layers, memory=sets[0][0].shape[2], drop=o.drop)
+    with open(o.cache + "/vocab.txt", encoding="utf-8") as f:
+        vocab = [line.rstrip("\n") for line in f]
+    ours = Set(o.cache, "train", ["train", "train_flip", *(f"train_crop{i}" for i in range(4))])
+    extra = Set(o.cache, "extra", ["extra", "extra_b"], lambda source: source in LIKE_OURS)
+    dev = Set(o.cache, "dev", ["dev"])
+    net = Captioner(len(vocab), o.width, o.layers, o.heads, ours.views[0].shape[2], o.drop)
     if o.init:
-        net.load_state_dict(torch.load(o.init, weights_only=True)["net"])
-    opt = torch.optim.AdamW(net.parameters(), lr=o.lr, betas=(0.9, 0.98), weight_decay=0.05)
-    print(f"{sum(x.numel() for x in net.parameters())} parameters, vocabulary {vocab}", flush=True)
-    start, step, said, sums = time.time(), 0, 0.0, []
-    while (done := (time.time() - start) / (60 * o.minutes)) < 1:
-        rate = min(1.0, (step + 1) / 200) * 0.5 * (1 + math.cos(math.pi * done))
-        for g in opt.param_groups:
-            g["lr"] = o.lr * rate
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = loss_of(net, *batch(sets, o.batch, rng), o.smooth)
-        opt.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        opt.step()
-        step, sums = step + 1, [*sums[-99:], loss.item()]
-        if time.time() - said > 30 or step == 1:
-            said = time.time()
-            print(f"{step} steps, {100 * done:.0f} %, loss {sum(sums) / len(sums):.3f}", flush=True)
-    net.eval()
-    with torch.no_grad():
-        each = [loss_of(net, *batch(dev, o.batch, random.Random(k)), 0.0).item() for k in range(8)]
-    print(f"dev loss {sum(each) / len(each):.3f} after {step} steps")
-    torch.save({"net": net.state_dict(), "args": vars(o)}, o.out)
+        net.load_state_dict(torch.load(o.init)["net"])
+    print(f"{sum(x.numel() for x in net.parameters())} parameters; {len(ours.at)} pictures in {len(ours.views)} views, {len(extra.at)} in {len(extra.views)}", flush=True)
+
+    def save(weights, path=o.out):
+        torch.save({"net": weights, "args": vars(o)}, path)
+
+    def run(name, minutes, lr, warmup, decay, loss, mean_decay):
+        """Steps of loss() for so many minutes; the network is the mean of its last weights then."""
+        opt = torch.optim.AdamW(net.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=decay)
+        mean, start, said, step, sums = Mean(net, mean_decay), time.time(), time.time(), 0, []
+        while (done := (time.time() - start) / (60 * minutes)) < 1:
+            for g in opt.param_groups:
+                g["lr"] = lr * min(1.0, (step + 1) / warmup) * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * done)))
+            x, about = loss()
+            opt.zero_grad(set_to_none=True)
+            x.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            opt.step()
+            mean.add()
+            step, sums = step + 1, [*sums[-49:], about]
+            if time.time() - said > 20:
+                said = time.time()
+                print(f"{name} {step} steps, {100 * done:.0f} %, {sum(sums) / len(sums):.3f}", flush=True)
+        net.load_state_dict(mean.w)
+        save(mean.w, f"{o.out}.{name}")
+        print(f"{name} done after {step} steps; {dev_scores(net, dev, vocab, 5)}", flush=True)
+
+    if o.text:
+        vectors = np.load(o.cache + "/text.npy", mmap_mode="r")
+        with open(o.cache + "/text.json") as f:
+            said = [r["ids"] for r in json.load(f)[:len(vectors)]]
+        shift = ours.views[0][:2000, -1].astype(np.float32).mean(0) - vectors[:4000].astype(np.float32).mean(0)
+
+        def text_loss():
+            rows = rng.choices(range(len(said)), k=256)
+            m = torch.from_numpy(vectors[rows].astype(np.float32) + shift)[:, None]
+            x = loss_of(net, m + o.noise * torch.randn_like(m), [said[i] for i in rows], o.smooth)
+            return x, x.item()
+        run("text", o.text, o.lr, 60, 0.02, text_loss, 0.99)
+    if o.minutes:
+        def picture_loss():
+            parts = [ours.draw(rng, o.batch), extra.draw(rng, o.extra)]
+            states = torch.from_numpy(np.concatenate([p[0] for p in parts]).astype(np.float32))
+            x = loss_of(net, fewer(states, rng, 66), parts[0][1] + parts[1][1], o.smooth)
+            return x, x.item()
+        run("pictures", o.minutes, o.lr, 60, 0.05, picture_loss, o.decay)
+    if o.reward:
+        cider = Cider([[s[1:] for s in ss] for ss in ours.ids])
+        for layer in net.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.p = 0.0
+
+        def reward_loss():
+            states, _, rows = ours.draw(rng, o.batch)
+            states = torch.from_numpy(states.astype(np.float32))
+            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+                drawn = net.say(states, EACH, sample=True).tolist()
+            drawn = [s[:s.index(END) + 1] if END in s else s for s in drawn]
+            r = torch.tensor([cider.of(rows[k // EACH], s) for k, s in enumerate(drawn)]).view(-1, EACH)
+            gain = ((r - r.mean(1, keepdim=True)) * EACH / (EACH - 1)).flatten()
+            ids, want, length = padded([[BEGIN, *s] for s in drawn])
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = net(ids, states, length)
+            logp = -F.cross_entropy(logits.float(), want, reduction="none")
+            return -(gain.repeat_interleave(length) * logp).sum() / length.sum(), r.mean().item()
+        run("reward", o.reward, o.reward_lr, 20, 0.0, reward_loss, 0.99)
+    save(net.state_dict())
 
 
 if __name__ == "__main__":
