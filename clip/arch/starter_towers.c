@@ -8,44 +8,116 @@ int clip_starter_side_after(int side, const struct starter_conv *c)
     return room < 0 ? 0 : room / c->stride + 1;
 }
 
-static void run_conv(struct clip_run *r, struct tensor *y, const struct tensor *x,
-                     const struct starter_conv *c, bool depthwise)
+static struct conv_opts conv_opts_of(const struct starter_conv *c)
 {
-    struct conv_opts o = {.stride = c->stride,
-                          .pad_top = c->before,
-                          .pad_left = c->before,
-                          .pad_bottom = c->after,
-                          .pad_right = c->after,
-                          .act = ACT_RELU6};
-    if (depthwise)
-        op_depthwise(r->be, y, x, &c->w, &c->b, &o);
-    else
-        op_conv2d(r->be, y, x, &c->w, &c->b, &o);
+    return (struct conv_opts){.stride = c->stride,
+                              .pad_top = c->before,
+                              .pad_left = c->before,
+                              .pad_bottom = c->after,
+                              .pad_right = c->after,
+                              .act = ACT_RELU6};
 }
 
-/* The most floats a picture needs before, between and behind the steps of any block. */
+/* On a processor the wide blocks of a picture run over strips of rows, so that what lies between a
+ * block's steps (6.5 MB at most in the starter) stays in a core's own cache; rows that two strips
+ * need are grown twice. A device runs all blocks whole. */
+enum { WHOLE_FLOATS = 256 << 10, STRIP_FLOATS = 220 << 10 };
+
+static int64_t block_wide(const struct starter_block *b)
+{
+    return b->expand ? b->expand : b->in;
+}
+
+/* Rows of a block's output to make at a time. */
+static int64_t strip_rows(const struct clip_run *r, const struct starter_block *b)
+{
+    int64_t out = clip_starter_side_after(b->side, &b->dw), row = b->side * block_wide(b);
+    bool odd =
+        b->dw.before >= b->dw.kernel || b->dw.after >= b->dw.kernel; /* rows of zeros alone */
+    if (backend_memory(r->be) || odd || b->side * row <= WHOLE_FLOATS)
+        return out;
+    int64_t in = STRIP_FLOATS / row, rows = (in - b->dw.kernel) / b->dw.stride + 1;
+    if (in < b->dw.kernel)
+        rows = 1;
+    int64_t strips = (out + rows - 1) / rows;
+    return (out + strips - 1) / strips;
+}
+
+/* Floats that a picture needs between the steps of a block, and behind it. */
 struct room {
-    int64_t io, grown, turned;
+    int64_t grown, turned, out;
 };
 
-static struct room room_for(const struct starter_image *v)
+static struct room block_room(const struct clip_run *r, const struct starter_block *b, int64_t n)
 {
-    int64_t side = clip_starter_side_after(v->size, &v->stem);
-    struct room m = {.io = side * side * v->stem_out, .grown = 1, .turned = 1};
-    for (int i = 0; i < v->blocks; i++) {
-        const struct starter_block *b = &v->block[i];
-        int64_t in = b->side, out = clip_starter_side_after(b->side, &b->dw);
-        int64_t wide = b->expand ? b->expand : b->in;
-        m.grown = in * in * b->expand > m.grown ? in * in * b->expand : m.grown;
-        m.turned = out * out * wide > m.turned ? out * out * wide : m.turned;
-        m.io = out * out * b->out > m.io ? out * out * b->out : m.io;
+    int64_t out = clip_starter_side_after(b->side, &b->dw), rows = strip_rows(r, b);
+    int64_t in = (rows - 1) * b->dw.stride + b->dw.kernel;
+    struct room m = {.out = n * out * out * b->out, .turned = rows * out * block_wide(b)};
+    m.grown = (rows == out || in > b->side ? b->side : in) * b->side * b->expand;
+    if (rows == out) {
+        m.grown *= n;
+        m.turned *= n;
     }
     return m;
 }
 
-static struct tensor square(void *data, int64_t n, int64_t side, int64_t channels)
+static int64_t most(int64_t a, int64_t b)
 {
-    return tensor_view(data, DT_F32, 4, (int64_t[]){n, side, side, channels});
+    return a > b ? a : b;
+}
+
+static struct room most_room(const struct clip_run *r, const struct starter_image *v, int64_t n)
+{
+    int64_t side = clip_starter_side_after(v->size, &v->stem);
+    struct room m = {.grown = 1, .turned = 1, .out = n * side * side * v->stem_out};
+    for (int i = 0; i < v->blocks; i++) {
+        struct room b = block_room(r, &v->block[i], n);
+        m = (struct room){most(m.grown, b.grown), most(m.turned, b.turned), most(m.out, b.out)};
+    }
+    return m;
+}
+
+static struct tensor map_view(void *data, int64_t n, int64_t rows, int64_t side, int64_t channels)
+{
+    return tensor_view(data, DT_F32, 4, (int64_t[]){n, rows, side, channels});
+}
+
+/* Rows [row, row + rows) of the output of n pictures' block. */
+static void run_strip(struct clip_run *r, const struct starter_block *b, float *y, float *x,
+                      const struct tensor between[2], int64_t n, int64_t row, int64_t rows)
+{
+    int64_t top = row * b->dw.stride - b->dw.before, out = clip_starter_side_after(b->side, &b->dw);
+    int64_t end = top + (rows - 1) * b->dw.stride + b->dw.kernel;
+    int64_t in0 = most(top, 0), in1 = end > b->side ? b->side : end, wide = block_wide(b);
+    struct tensor from = map_view(x + in0 * b->side * b->in, n, in1 - in0, b->side, b->in);
+    struct tensor grown = map_view(between[0].data, n, in1 - in0, b->side, wide);
+    struct tensor turned = map_view(between[1].data, n, rows, out, wide);
+    struct tensor to = map_view(y + row * out * b->out, n, rows, out, b->out);
+    struct tensor same = {0};
+    struct conv_opts o = conv_opts_of(&b->dw);
+    o.pad_top = (int)(in0 - top);
+    o.pad_bottom = (int)(end - in1);
+    if (b->residual)
+        same = map_view(x + row * out * b->in, n, rows, out, b->in);
+    if (b->expand)
+        clip_linear_run(r, &grown, &from, &b->grow, ACT_RELU6, NULL);
+    op_depthwise(r->be, &turned, b->expand ? &grown : &from, &b->dw.w, &b->dw.b, &o);
+    clip_linear_run(r, &to, &turned, &b->shrink, ACT_NONE, b->residual ? &same : NULL);
+}
+
+static void run_block(struct clip_run *r, const struct starter_block *b, struct tensor *y,
+                      const struct tensor *x, const struct tensor between[2])
+{
+    int64_t n = x->dim[0], out = y->dim[1], rows = strip_rows(r, b);
+    if (rows == out) {
+        run_strip(r, b, y->data, x->data, between, n, 0, out);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t row = 0; row < out; row += rows)
+            run_strip(r, b, (float *)y->data + i * out * out * b->out,
+                      (float *)x->data + i * b->side * b->side * b->in, between, 1, row,
+                      row + rows > out ? out - row : rows);
 }
 
 /* x [B,S,S,3] -> map [B,places,map_width]. */
@@ -53,27 +125,21 @@ static enum status run_map(struct clip_run *r, const struct starter_image *v,
                            const struct tensor *x, struct tensor *map)
 {
     int64_t n = x->dim[0], side = clip_starter_side_after(v->size, &v->stem);
-    struct room room = room_for(v);
-    float *a = clip_run_array(r, n * room.io, sizeof *a);
-    float *b = clip_run_array(r, n * room.io, sizeof *b);
-    float *grown = clip_run_array(r, n * room.grown, sizeof *grown);
-    float *turned = clip_run_array(r, n * room.turned, sizeof *turned);
+    struct room room = most_room(r, v, n);
+    float *turn[2] = {clip_run_array(r, room.out, sizeof(float)),
+                      clip_run_array(r, room.out, sizeof(float))};
+    struct tensor between[2] = {clip_run_tensor(r, 1, &room.grown),
+                                clip_run_tensor(r, 1, &room.turned)};
     if (r->status)
         return r->status;
-    struct tensor now = square(a, n, side, v->stem_out);
-    run_conv(r, &now, x, &v->stem, false);
+    struct tensor now = map_view(turn[0], n, side, side, v->stem_out);
+    struct conv_opts stem = conv_opts_of(&v->stem);
+    op_conv2d(r->be, &now, x, &v->stem.w, &v->stem.b, &stem);
     clip_run_trace(r, "embed", -1, &now);
     for (int i = 0; i < v->blocks; i++) {
-        const struct starter_block *k = &v->block[i];
-        int64_t side_out = clip_starter_side_after(k->side, &k->dw),
-                channels = k->expand ? k->expand : k->in;
-        struct tensor g = square(grown, n, k->side, channels),
-                      t = square(turned, n, side_out, channels);
-        struct tensor next = square(now.data == a ? b : a, n, side_out, k->out);
-        if (k->expand)
-            clip_linear_run(r, &g, &now, &k->grow, ACT_RELU6, NULL);
-        run_conv(r, &t, k->expand ? &g : &now, &k->dw, true);
-        clip_linear_run(r, &next, &t, &k->shrink, ACT_NONE, k->residual ? &now : NULL);
+        side = clip_starter_side_after(v->block[i].side, &v->block[i].dw);
+        struct tensor next = map_view(turn[(i + 1) % 2], n, side, side, v->block[i].out);
+        run_block(r, &v->block[i], &next, &now, between);
         now = next;
         clip_run_trace(r, "block", i, &now);
     }
