@@ -44,6 +44,8 @@ struct checkpoint {
     float *latent_mean, *latent_std; /* per channel, in place of the scale; NULL = the scale */
     int side;                        /* of pictures by default: what the UNet was trained at */
     double guidance;                 /* by default */
+    const struct solver *solver;     /* by default; NULL = Euler a */
+    const struct schedule *schedule; /* by default; NULL = the solver's */
     struct sigma_table sigmas;
     struct net_unet unet;
     struct net_vae vae;

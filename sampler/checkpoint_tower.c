@@ -6,6 +6,7 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "sampler/checkpoint_int.h"
+#include "sampler/solver.h"
 #include <math.h>
 #include <string.h>
 
@@ -47,6 +48,10 @@ static enum status read_file(struct checkpoint *c, const char *file, char id[33]
     snprintf(id, 33, "%s", clip_config_text(&g, root, "text_tower", ""));
     c->side = clip_config_int(&g, root, "side", 64, 8, 4096);
     c->guidance = clip_config_real(&g, root, "guidance", 4, 0.1, 100);
+    const char *solver = clip_config_text(&g, root, "solver", "Euler a");
+    c->solver = solver_find(solver, &c->schedule);
+    if (!c->solver)
+        clip_config_fail(&g, ST_UNSUPPORTED, "solver \"%.40s\" is not known", solver);
     c->latent_mean = read_channels(&g, c, root, "latent_mean", false);
     if (c->latent_mean)
         c->latent_std = read_channels(&g, c, root, "latent_std", true);

@@ -100,8 +100,10 @@ enum status sampler_check(const struct checkpoint *c, struct sampler_job *job, s
     job->has_guidance = true;
     job->clip_skip = job->clip_skip ? job->clip_skip : 1;
     const struct schedule *own = NULL;
+    if (!job->solver && !job->schedule)
+        job->schedule = c->schedule;
     if (!job->solver)
-        job->solver = solver_find("Euler a", &own);
+        job->solver = c->solver ? c->solver : solver_find("Euler a", &own);
     if (!job->schedule)
         job->schedule = schedule_find(job->solver->schedule ? job->solver->schedule : "normal");
     if (job->width < unit || job->width > SAMPLER_MAX_SIDE || job->width % unit ||

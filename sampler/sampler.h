@@ -52,7 +52,7 @@ struct sampler_job {
     double variation;
     uint64_t variation_seed;
     enum noise_kind rng;             /* [torch's CPU generator] */
-    const struct solver *solver;     /* [Euler a] */
+    const struct solver *solver;     /* [the checkpoint's, else Euler a] */
     const struct schedule *schedule; /* [the solver's, else normal] */
     struct solver_opts solver_opts;
     int clip_skip;                 /* [1] */

@@ -80,7 +80,9 @@ eidetic check --read-data
 assert_exit 0
 
 t "wrong words are wrong usage"
-eidetic search "$absent" --or-generate
+mkdir -p bare/starter # the starter without its sampler
+cp "$EIDETIC_SOURCE"/models/starter/*.* bare/starter/
+EIDETIC_MODELS=$TMP/bare eidetic search "$absent" --or-generate
 assert_exit 2
 assert_err "checkpoint"
 for words in "--or-generate=0" "--or-generate=x" "--dry-run" "--or-generate --add cat"; do

@@ -190,6 +190,10 @@ static void another_tower_and_bad_files_are_refused(void **state)
     refuse(path, "sampler.json", "{\"latent_mean\": [0,0,0,0,0,0], \"latent_std\": [1,1,1,1,1,0]}",
            "latent_std must be 6 positive numbers");
     refuse(path, "sampler.json", "{\"latent_mean\": [0,0,0,0,0,1e999]}", "sampler.json");
+    refuse(
+        path, "sampler.json",
+        "{\"latent_mean\": [0,0,0,0,0,0], \"latent_std\": [1,1,1,1,1,1], \"solver\": \"Newton\"}",
+        "\"Newton\" is not known");
     refuse(path, "sampler.json", "[]", "sampler.json");
     sd_toy_remove(model);
     mem_free(path);
