@@ -4,14 +4,12 @@ Surprising: a piece that touches the one before it ("t-shirt", "dog's", "snow,")
 that captions read as people write; the vocabulary is a part of BERT's by frequency, with all single letters.
 
 usage: captioner_data.py states DATA VIEWS OUT [NAME ...]     VIEWS: what views.py wrote; OUT/NAME.npy [N,82,384] f16
-       captioner_data.py words DATA VIEWS OUT [SENTENCES]     OUT/vocab.txt, OUT/NAME.json; SENTENCES: more of them, without pictures
-       captioner_data.py texts DATA VIEWS OUT                 OUT/text.npy [N,384]: their vectors
+       captioner_data.py words DATA VIEWS OUT                 OUT/vocab.txt, OUT/NAME.json
 dev is for choosing and reporting, never for training.
 """
 import collections
 import json
 import os
-import random
 import re
 import sys
 import unicodedata
@@ -124,7 +122,7 @@ def vocabulary(sentences):
     return list(keep)
 
 
-def words(folder, views, out, more):
+def words(folder, views, out):
     train, dev = data.captioned(folder, "train"), data.captioned(folder, "dev")
     extra = json.load(open(views + "/extra.json"))
     # Our own sentences count three times, so that their words are whole.
@@ -145,37 +143,6 @@ def words(folder, views, out, more):
     write("train", [("ours", ss) for _, ss in train])
     write("dev", [("ours", ss) for _, ss in dev])
     write("extra", [(source, ss) for _, source, ss in extra])
-    if more:
-        with open(more, encoding="utf-8") as f:
-            said = [clean(line) for line in f]
-        said = [(s, i) for s in said if (i := pieces.ids(s)) and len(i) > 7]
-        random.Random(3).shuffle(said)
-        with open(out + "/text.json", "w") as f:
-            json.dump([{"text": s, "ids": i} for s, i in said], f)
-        print("text", len(said), "sentences")
-
-
-def texts(out, most=80000):
-    torch.set_num_threads(1)
-    ref = reference.Reference(HERE + "/../../models/starter")
-    with open(out + "/text.json") as f:
-        said = [r["text"] for r in json.load(f)[:most]]
-    ids = [ref.ids(s) for s in said]
-    by = collections.defaultdict(list)
-    for k, i in enumerate(ids):
-        by[len(i)].append(k)
-    y = np.zeros((len(said), 384), np.float16)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        for length, rows in sorted(by.items()):
-            for k in range(0, len(rows), 128):
-                part = rows[k:k + 128]
-                x = torch.tensor([ids[j] for j in part])
-                u = ref.text_states(x, torch.ones_like(x, dtype=torch.bool)).float().mean(1)
-                x = F.layer_norm(u, u.shape[-1:], eps=ref.c["heads"]["text"]["layer_norm_eps"])
-                z = ref.linear(x, "text_head.linear") + ref.linear(F.gelu(ref.linear(x, "text_head.fc1")), "text_head.fc2")
-                y[part] = F.normalize(z.float(), dim=1).numpy() * 384 ** 0.5
-            print(length, len(rows), flush=True)
-    np.save(out + "/text.npy", y)
 
 
 def main():
@@ -183,10 +150,8 @@ def main():
     os.makedirs(out, exist_ok=True)
     if what == "states":
         states(views, out, sys.argv[5:] or ["dev", "train", "train_flip", *(f"train_crop{i}" for i in range(4)), "extra"])
-    elif what == "words":
-        words(folder, views, out, sys.argv[5] if len(sys.argv) > 5 else None)
     else:
-        texts(out)
+        words(folder, views, out)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ def main():
         else:
             small[name] = rounded[name] = v.float()
     save_file({k: v.contiguous() for k, v in small.items()}, out + "/model.safetensors")
+    os.chmod(out + "/model.safetensors", 0o644)
     with open(out + "/config.json", "w") as f:
         json.dump(config, f, indent=1)
         f.write("\n")

@@ -1,9 +1,10 @@
-"""Trains the starter captioner: on sentences alone with their vectors, on pictures, then for the CIDEr of what it draws.
+"""Trains the starter captioner: on pictures with their sentences, then for the CIDEr of what it draws.
 
 Surprising: lengths are given in minutes; rates fall along a cosine of the time that has passed. The reward counts pieces in
-place of words, the end among them (else sentences end in "with a").
+place of words, the end among them (else sentences end in "with a"). Two processes of one thread each (RANK=0 and RANK=1, with
+MEET=file:///some/new/file) do more than one of two threads, which wait for each other in matrices as small as these.
 
-usage: captioner_train.py CACHE OUT.pt [--text 1] [--minutes 7] [--reward 3] [--init FILE]      CACHE: captioner_data.py's
+usage: captioner_train.py CACHE OUT.pt [--minutes 11] [--reward 6] [--init FILE]      CACHE: captioner_data.py's
 """
 import argparse
 import collections
@@ -17,7 +18,7 @@ import time
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import distributed, nn
 
 from captioner_data import LIKE_OURS
 from captioner_net import BEGIN, END, Captioner
@@ -79,6 +80,20 @@ class Mean:
         with torch.no_grad():
             for k, v in self.net.state_dict().items():
                 self.w[k].lerp_(v, 1 - min(self.decay, self.n / (self.n + 9)))
+
+
+def shared(net, over):
+    """Gradients averaged over the processes; whether any of them is through with its time."""
+    if not distributed.is_initialized():
+        return over
+    grads = [p.grad for p in net.parameters()]
+    flat = torch.cat([*(g.flatten() for g in grads), torch.tensor([float(over)])])
+    distributed.all_reduce(flat)
+    at = 0
+    for g in grads:
+        g.copy_(flat[at:at + g.numel()].view_as(g) / distributed.get_world_size())
+        at += g.numel()
+    return bool(flat[-1] > 0)
 
 
 class Cider:
@@ -146,7 +161,7 @@ def options():
         p.add_argument(a)
     for name, default in dict(layers=3, width=256, heads=8, batch=28, extra=7, seed=1, threads=2).items():
         p.add_argument("--" + name, type=int, default=default)
-    for name, default in dict(text=1.0, minutes=7.0, reward=3.0, lr=1e-3, reward_lr=1.5e-4, drop=0.1, smooth=0.1, noise=0.7, decay=0.995).items():
+    for name, default in dict(minutes=11.0, reward=6.0, lr=1e-3, reward_lr=1.5e-4, drop=0.1, smooth=0.1, decay=0.995).items():
         p.add_argument("--" + name, type=float, default=default)
     p.add_argument("--init", default="")
     return p.parse_args()
@@ -156,7 +171,10 @@ def main():
     o = options()
     torch.set_num_threads(o.threads)
     torch.manual_seed(o.seed)
-    rng = random.Random(o.seed)
+    rank = int(os.environ.get("RANK", 0))
+    rng = random.Random(o.seed + 1000 * rank)
+    if "MEET" in os.environ:
+        distributed.init_process_group("gloo", init_method=os.environ["MEET"], rank=rank, world_size=2)
     with open(o.cache + "/vocab.txt", encoding="utf-8") as f:
         vocab = [line.rstrip("\n") for line in f]
     ours = Set(o.cache, "train", ["train", "train_flip", *(f"train_crop{i}" for i in range(4))])
@@ -165,6 +183,7 @@ def main():
     net = Captioner(len(vocab), o.width, o.layers, o.heads, ours.views[0].shape[2], o.drop)
     if o.init:
         net.load_state_dict(torch.load(o.init)["net"])
+    torch.manual_seed(o.seed + 1000 * rank)
     print(f"{sum(x.numel() for x in net.parameters())} parameters; {len(ours.at)} pictures in {len(ours.views)} views, {len(extra.at)} in {len(extra.views)}", flush=True)
 
     def save(weights, path=o.out):
@@ -173,13 +192,15 @@ def main():
     def run(name, minutes, lr, warmup, decay, loss, mean_decay):
         """Steps of loss() for so many minutes; the network is the mean of its last weights then."""
         opt = torch.optim.AdamW(net.parameters(), lr=lr, betas=(0.9, 0.98), weight_decay=decay)
-        mean, start, said, step, sums = Mean(net, mean_decay), time.time(), time.time(), 0, []
-        while (done := (time.time() - start) / (60 * minutes)) < 1:
+        mean, start, said, step, sums, over = Mean(net, mean_decay), time.time(), time.time(), 0, [], False
+        while not over:
+            done = min(1.0, (time.time() - start) / (60 * minutes))
             for g in opt.param_groups:
                 g["lr"] = lr * min(1.0, (step + 1) / warmup) * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * done)))
             x, about = loss()
             opt.zero_grad(set_to_none=True)
             x.backward()
+            over = shared(net, done >= 1)
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             opt.step()
             mean.add()
@@ -188,28 +209,17 @@ def main():
                 said = time.time()
                 print(f"{name} {step} steps, {100 * done:.0f} %, {sum(sums) / len(sums):.3f}", flush=True)
         net.load_state_dict(mean.w)
-        save(mean.w, f"{o.out}.{name}")
-        print(f"{name} done after {step} steps; {dev_scores(net, dev, vocab, 5)}", flush=True)
+        if rank == 0:
+            save(mean.w, f"{o.out}.{name}")
+            print(f"{name} done after {step} steps; {dev_scores(net, dev, vocab, 5)}", flush=True)
 
-    if o.text:
-        vectors = np.load(o.cache + "/text.npy", mmap_mode="r")
-        with open(o.cache + "/text.json") as f:
-            said = [r["ids"] for r in json.load(f)[:len(vectors)]]
-        shift = ours.views[0][:2000, -1].astype(np.float32).mean(0) - vectors[:4000].astype(np.float32).mean(0)
-
-        def text_loss():
-            rows = rng.choices(range(len(said)), k=256)
-            m = torch.from_numpy(vectors[rows].astype(np.float32) + shift)[:, None]
-            x = loss_of(net, m + o.noise * torch.randn_like(m), [said[i] for i in rows], o.smooth)
-            return x, x.item()
-        run("text", o.text, o.lr, 60, 0.02, text_loss, 0.99)
     if o.minutes:
         def picture_loss():
             parts = [ours.draw(rng, o.batch), extra.draw(rng, o.extra)]
             states = torch.from_numpy(np.concatenate([p[0] for p in parts]).astype(np.float32))
             x = loss_of(net, fewer(states, rng, 66), parts[0][1] + parts[1][1], o.smooth)
             return x, x.item()
-        run("pictures", o.minutes, o.lr, 60, 0.05, picture_loss, o.decay)
+        run("pictures", o.minutes, o.lr, 20, 0.05, picture_loss, o.decay)
     if o.reward:
         cider = Cider([[s[1:] for s in ss] for ss in ours.ids])
         for layer in net.modules():
@@ -230,7 +240,8 @@ def main():
             logp = -F.cross_entropy(logits.float(), want, reduction="none")
             return -(gain.repeat_interleave(length) * logp).sum() / length.sum(), r.mean().item()
         run("reward", o.reward, o.reward_lr, 20, 0.0, reward_loss, 0.99)
-    save(net.state_dict())
+    if rank == 0:
+        save(net.state_dict())
 
 
 if __name__ == "__main__":
