@@ -202,12 +202,13 @@ static enum status open_model(struct captioner *c, struct clip_loader *l, struct
         return st;
     /* The authors stop at a full stop, which stays in the text. */
     struct token_list stop = {0};
-    if ((st = tokenizer_encode(c->tokenizer, ".", 1, &stop, err)))
-        return st;
+    st = tokenizer_encode(c->tokenizer, ".", 1, &stop, err);
     c->n_eos = 2;
     c->eos[0] = tokenizer_eos(c->tokenizer);
     c->eos[1] = stop.n == 3 ? stop.id[1] : c->eos[0];
     token_list_release(&stop);
+    if (st)
+        return st;
     c->first = -1;
     c->prefix = p->prefix;
     c->info.layout = c->more ? "clipcap mapper beside a gpt-2 folder" : "clipcap state dict";
