@@ -32,6 +32,7 @@ struct clip_source {
     const char *layout; /* "hugging face folder", ... */
     struct weights *weights;
     char prefix[64]; /* what stands before every name ("module.", "state_dict."), often "" */
+    bool undotted; /* behind the prefix names have no dots (Stable Diffusion's averaged weights) */
 };
 
 /* Filled by open(); clip_close releases what is in it (the arena with everything taken from it). */
@@ -120,6 +121,9 @@ struct clip_loader {
     struct error *err;
     enum status status;
 };
+/* The file's whole name of one; false: it is cut off. */
+bool clip_source_name(const struct clip_source *src, char *name, size_t size, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 bool clip_load_has(const struct clip_loader *l, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* Dimension i of a tensor that may be there; 0 where it is not, or not from 1 to most. */

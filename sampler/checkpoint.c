@@ -3,20 +3,21 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "sampler/checkpoint_int.h"
+#include <math.h>
 #include <string.h>
 
 static void fill_sigmas(struct checkpoint *c, const struct checkpoint_numbers *n)
 {
     double alphas[SIGMA_STEPS], product = 1;
-    if (!n->linear) {
-        sigma_table_scaled_linear(&c->sigmas, n->beta_first, n->beta_last);
-        return;
-    }
+    bool roots = !n->linear;
+    double first = roots ? sqrt(n->beta_first) : n->beta_first;
+    double last = roots ? sqrt(n->beta_last) : n->beta_last;
     for (int i = 0; i < SIGMA_STEPS; i++) {
-        double share = i / (double)(SIGMA_STEPS - 1);
-        product *= 1 - (n->beta_first + (n->beta_last - n->beta_first) * share);
-        alphas[i] = product;
+        double beta = first + (last - first) * i / (SIGMA_STEPS - 1);
+        alphas[i] = product *= 1 - (roots ? beta * beta : beta);
     }
+    if (n->zero_snr)
+        sigma_zero_snr(alphas, n->last_alpha);
     sigma_table_alphas(&c->sigmas, alphas);
 }
 
@@ -59,6 +60,7 @@ enum status checkpoint_open(struct checkpoint **out, const char *path,
     struct checkpoint_numbers n = {
         .latent_scale = 0.18215, .beta_first = 0.00085, .beta_last = 0.012};
     *out = NULL;
+    n.averaged = o && o->averaged;
     if (!file_exists(path))
         return error_set(err, ST_NOT_FOUND, "%s: no such checkpoint", path);
     struct checkpoint *c = mem_zalloc(sizeof *c);
@@ -78,6 +80,7 @@ enum status checkpoint_open(struct checkpoint **out, const char *path,
     if (c->prediction == PREDICT_AUTO)
         c->prediction = PREDICT_NOISE;
     c->latent_scale = n.latent_scale;
+    c->zero_snr = n.zero_snr = n.zero_snr || (o && o->zero_snr);
     c->side = c->side ? c->side : 512;
     c->guidance = c->guidance != 0 ? c->guidance : 7;
     fill_sigmas(c, &n);

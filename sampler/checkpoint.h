@@ -9,7 +9,9 @@
  * Single files (.safetensors, .ckpt, by content) have CompVis' names (model.diffusion_model.*,
  * first_stage_model.*, cond_stage_model.transformer.*) and no config: heads, prediction and betas
  * are Stable Diffusion 1's, unless a <stem>.yaml beside the file says otherwise (num_heads,
- * parameterization, linear_start, linear_end, scale_factor, as AUTOMATIC1111 reads it). Folders
+ * parameterization, linear_start, linear_end, scale_factor, as AUTOMATIC1111 reads it), or tensors
+ * v_pred and ztsnr are in it, as ComfyUI and AUTOMATIC1111 have them. A UNet that is there only as
+ * averaged weights (model_ema.*, names without dots) is read from those. Folders
  * have unet/, vae/, text_encoder/, tokenizer/ and scheduler/ with configs; vae/ may be diffusers'
  * AutoencoderTiny. A folder with a sampler.json (docs/FILE-FORMATS.md) has no text tower: it lies
  * in the folder of the CLIP model that it was trained with. What is missing or unsupported is one
@@ -33,6 +35,8 @@ enum prediction {
 
 struct checkpoint_opts {
     enum prediction prediction;
+    bool averaged; /* the UNet's averaged weights, where a single file has both */
+    bool zero_snr; /* as if the files said so */
 };
 
 struct checkpoint {
@@ -46,6 +50,8 @@ struct checkpoint {
     double guidance;                 /* by default */
     const struct solver *solver;     /* by default; NULL = Euler a */
     const struct schedule *schedule; /* by default; NULL = the solver's */
+    bool trailing;                   /* the schedule where nobody names one, as diffusers has it */
+    bool zero_snr;                   /* the last level is noise alone */
     struct sigma_table sigmas;
     struct net_unet unet;
     struct net_vae vae;

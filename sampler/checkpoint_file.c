@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define UNET "model.diffusion_model."
+#define AVERAGED "model_ema.diffusion_model" /* names without dots follow */
 #define VAE "first_stage_model."
 #define TEXT "cond_stage_model.transformer."
 
@@ -31,9 +32,6 @@ static enum status check_family(const struct weights *w, const char *path, struc
                          "%s is a Flux checkpoint; Stable Diffusion 1.x is what is read", path);
     if (has_prefix(w, "lora_unet_") || has_prefix(w, "lora_te_"))
         return error_set(err, ST_UNSUPPORTED, "%s is a LoRA, not a checkpoint", path);
-    if (!has_prefix(w, UNET) && has_prefix(w, "model_ema."))
-        return error_set(err, ST_UNSUPPORTED,
-                         "%s has only averaged weights (model_ema.*), without " UNET "*", path);
     if (has_prefix(w, "cond_stage_model.model."))
         return error_set(err, ST_UNSUPPORTED,
                          "%s is a checkpoint of Stable Diffusion 2 (its text tower is OpenCLIP's); "
@@ -41,7 +39,7 @@ static enum status check_family(const struct weights *w, const char *path, struc
                          path);
     static const char *const parts[3][2] = {
         {UNET, "denoiser"}, {VAE, "autoencoder"}, {TEXT, "text tower"}};
-    for (int i = 0; i < 3; i++)
+    for (int i = has_prefix(w, AVERAGED); i < 3; i++)
         if (!has_prefix(w, parts[i][0]))
             return error_set(err, ST_FORMAT, "%s: lacks the %s (%s*)", path, parts[i][1],
                              parts[i][0]);
@@ -115,6 +113,29 @@ static enum status read_beside(struct checkpoint_numbers *n, const char *path, s
     return st;
 }
 
+/* A tensor of any shape that says something by being there. */
+static void read_marks(struct checkpoint_numbers *n, const struct weights *w)
+{
+    if (weights_find(w, "v_pred"))
+        n->prediction = PREDICT_V;
+    n->zero_snr |= weights_find(w, "ztsnr") != NULL;
+    n->last_alpha = 4.8973451890853435e-08;
+}
+
+static enum status open_unet(struct checkpoint *c, const struct checkpoint_numbers *n,
+                             const char *path, struct error *err)
+{
+    struct net_loader l;
+    struct weights *w = c->weights[0];
+    bool have = has_prefix(w, AVERAGED), averaged = have && (n->averaged || !has_prefix(w, UNET));
+    if (n->averaged && !have)
+        return error_set(err, ST_NOT_FOUND, "%s: has no averaged weights (" AVERAGED "*)", path);
+    net_loader_init(&l, &c->model, w, averaged ? AVERAGED : UNET,
+                    (struct net_names){.kind = NET_UNET, .ldm = true}, err);
+    l.src.undotted = averaged;
+    return net_unet_load(&c->unet, &l, &n->unet);
+}
+
 enum status checkpoint_open_file(struct checkpoint *c, struct checkpoint_numbers *n,
                                  const char *path, struct error *err)
 {
@@ -124,12 +145,11 @@ enum status checkpoint_open_file(struct checkpoint *c, struct checkpoint_numbers
     if (!st)
         st = check_family(c->weights[0], path, err);
     if (!st)
+        read_marks(n, c->weights[0]);
+    if (!st)
         st = read_beside(n, path, err);
-    if (!st) {
-        net_loader_init(&l, &c->model, c->weights[0], UNET,
-                        (struct net_names){.kind = NET_UNET, .ldm = true}, err);
-        st = net_unet_load(&c->unet, &l, &n->unet);
-    }
+    if (!st)
+        st = open_unet(c, n, path, err);
     if (!st) {
         net_loader_init(&l, &c->model, c->weights[0], VAE,
                         (struct net_names){.kind = NET_VAE, .ldm = true}, err);

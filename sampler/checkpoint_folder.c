@@ -12,6 +12,8 @@ static const char *const net_files[] = {"diffusion_pytorch_model.safetensors",
                                         "diffusion_pytorch_model.bin",
                                         "diffusion_pytorch_model.bin.index.json",
                                         "diffusion_pytorch_model.fp16.bin",
+                                        "diffusion_pytorch_model.non_ema.safetensors",
+                                        "diffusion_pytorch_model.non_ema.bin",
                                         NULL};
 static const char *const text_files[] = {"model.safetensors",
                                          "model.safetensors.index.json",
@@ -148,7 +150,8 @@ static enum status read_vae(struct part *p, struct checkpoint_numbers *n)
     return p->g.status;
 }
 
-static enum status read_scheduler(struct part *p, struct checkpoint_numbers *n)
+static enum status read_scheduler(struct part *p, struct checkpoint *c,
+                                  struct checkpoint_numbers *n)
 {
     const char *kind = clip_config_text(&p->g, p->root, "beta_schedule", "linear");
     const char *prediction = clip_config_text(&p->g, p->root, "prediction_type", "epsilon");
@@ -160,7 +163,10 @@ static enum status read_scheduler(struct part *p, struct checkpoint_numbers *n)
         clip_config_fail(&p->g, ST_UNSUPPORTED, "prediction_type %.40s is not read", prediction);
     want_number(p, "num_train_timesteps", SIGMA_STEPS);
     want_nothing(p, "trained_betas");
-    want_flag(p, "rescale_betas_zero_snr", false);
+    n->zero_snr = clip_config_bool(&p->g, p->root, "rescale_betas_zero_snr", false);
+    n->last_alpha = 0x1p-24;
+    const char *spacing = clip_config_text(&p->g, p->root, "timestep_spacing", "leading");
+    c->trailing = strcmp(spacing, "trailing") == 0;
     n->beta_first = clip_config_real(&p->g, p->root, "beta_start", 0.0001, 1e-9, 0.999);
     n->beta_last = clip_config_real(&p->g, p->root, "beta_end", 0.02, 1e-9, 0.999);
     return p->g.status;
@@ -260,7 +266,7 @@ enum status checkpoint_open_folder(struct checkpoint *c, struct checkpoint_numbe
         return st;
     st = part_open(&p, path, "scheduler", "scheduler_config.json", err);
     if (!st)
-        st = read_scheduler(&p, n);
+        st = read_scheduler(&p, c, n);
     part_close(&p);
     return st;
 }

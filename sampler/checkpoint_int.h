@@ -10,7 +10,10 @@ struct checkpoint_numbers {
     struct net_vae_config vae;
     enum prediction prediction;
     double latent_scale, beta_first, beta_last;
-    bool linear; /* betas linear themselves, not their roots */
+    bool linear;       /* betas linear themselves, not their roots */
+    bool zero_snr;     /* the noise levels are moved so that the last one is noise alone */
+    double last_alpha; /* what stands there for none: diffusers' and AUTOMATIC1111's differ */
+    bool averaged;     /* what the caller wants */
 };
 
 enum status checkpoint_open_file(struct checkpoint *c, struct checkpoint_numbers *n,

@@ -104,8 +104,9 @@ enum status sampler_check(const struct checkpoint *c, struct sampler_job *job, s
         job->schedule = c->schedule;
     if (!job->solver)
         job->solver = c->solver ? c->solver : solver_find("Euler a", &own);
+    const char *schedule = c->trailing ? "trailing" : "normal";
     if (!job->schedule)
-        job->schedule = schedule_find(job->solver->schedule ? job->solver->schedule : "normal");
+        job->schedule = schedule_find(job->solver->schedule ? job->solver->schedule : schedule);
     if (job->width < unit || job->width > SAMPLER_MAX_SIDE || job->width % unit ||
         job->height < unit || job->height > SAMPLER_MAX_SIDE || job->height % unit)
         return error_set(err, ST_USAGE, "%d x %d: sides must be multiples of %d, at most %d",
@@ -114,6 +115,9 @@ enum status sampler_check(const struct checkpoint *c, struct sampler_job *job, s
         return error_set(err, ST_USAGE, "%d steps: from 1 to %d", job->steps, SAMPLER_MAX_STEPS);
     if (!(job->guidance >= -100 && job->guidance <= 100))
         return error_set(err, ST_USAGE, "a guidance of %g: from -100 to 100", job->guidance);
+    if (!(job->guidance_rescale >= 0 && job->guidance_rescale <= 1))
+        return error_set(err, ST_USAGE, "a guidance rescale of %g: from 0 to 1",
+                         job->guidance_rescale);
     if (job->clip_skip > 1 && c->tower)
         return error_set(err, ST_USAGE, "a clip skip of %d: %s attends to the last states alone",
                          job->clip_skip, c->name);
@@ -220,8 +224,17 @@ static void fill_context(float *y, const struct asked *a, int64_t width)
     }
 }
 
-/* The UNet's word on x, for count prompts at once, as estimates of the picture. Karras et al.'s
- * preconditioning: noise x - sigma * eps; v x / (sigma^2 + 1) - v * sigma / sqrt(sigma^2 + 1). */
+/* Karras et al.'s preconditioning: the estimate is keep * x + take * the network's answer. Of noise
+ * x - sigma * eps; of v x / (sigma^2 + 1) - v * sigma / sqrt(sigma^2 + 1). */
+static void precondition(const struct checkpoint *c, double sigma, double *keep, double *take)
+{
+    double square = sigma * sigma + 1;
+    bool v = c->prediction == PREDICT_V;
+    *keep = v ? 1 / square : 1;
+    *take = v ? -sigma / sqrt(square) : -sigma;
+}
+
+/* The UNet's word on x, for count prompts at once, as estimates of the picture. */
 static enum status ask(struct denoiser *d, float *y, const float *x, float sigma,
                        const struct asked *t, int count)
 {
@@ -230,11 +243,8 @@ static enum status ask(struct denoiser *d, float *y, const float *x, float sigma
     int64_t wide = c->unet.in, more = wide - d->channels;
     float times[2];
     int32_t keys[2];
-    double scale = 1 / sqrt((double)sigma * sigma + 1), keep = 1, take = -(double)sigma;
-    if (c->prediction == PREDICT_V) {
-        keep = scale * scale;
-        take = -sigma * scale;
-    }
+    double scale = 1 / sqrt((double)sigma * sigma + 1), keep, take;
+    precondition(c, (double)sigma, &keep, &take);
     for (int i = 0; i < count; i++)
         times[i] = (float)sigma_to_time(&c->sigmas, (double)sigma);
     denoiser_begin(d, "unet");
@@ -277,6 +287,32 @@ static enum status ask_all(struct denoiser *d, const float *x, float sigma, cons
         st = ask(d, d->results + i * n, x, sigma, t + i, pair);
     }
     return st;
+}
+
+/* Deviation of a network's answer, but for a factor, from an estimate. */
+static double spread(const float *estimate, const float *x, double keep, int64_t n)
+{
+    double sum = 0, squares = 0;
+    for (int64_t k = 0; k < n; k++) {
+        double v = (double)estimate[k] - keep * (double)x[k];
+        sum += v;
+        squares += v * v;
+    }
+    return sqrt(fmax(squares / (double)n - sum / (double)n * (sum / (double)n), 0));
+}
+
+/* As far as job says, the answer gets the deviation that the first prompt's has alone. */
+static void rescale_guidance(const struct denoiser *d, float *denoised, const float *x, float sigma)
+{
+    int64_t n = d->channels * d->h * d->w;
+    double keep, take, share = d->job->guidance_rescale;
+    precondition(d->s->c, (double)sigma, &keep, &take);
+    double is = spread(denoised, x, keep, n), wanted = spread(d->results, x, keep, n);
+    double factor = is > 0 ? share * wanted / is + 1 - share : 1;
+    for (int64_t k = 0; k < n; k++) {
+        double kept = keep * (double)x[k];
+        denoised[k] = (float)(kept + factor * ((double)denoised[k] - kept));
+    }
 }
 
 static enum status guide(struct denoiser *d, float *denoised, int prompts, bool both, float sigma)
@@ -345,9 +381,12 @@ static enum status denoise(void *ctx, float *denoised, const float *x, float sig
         longest = t[prompts].tokens;
     for (int i = 0; i < prompts + masked; i++)
         t[i].tokens = longest;
-    enum status st = ask_all(d, hide_init(d, denoised, x), sigma, t, prompts + both);
+    const float *seen = hide_init(d, d->results + (prompts + 1) * (d->channels * d->h * d->w), x);
+    enum status st = ask_all(d, seen, sigma, t, prompts + both);
     if (!st)
         st = guide(d, denoised, prompts, both, sigma);
+    if (!st && both && d->job->guidance_rescale > 0)
+        rescale_guidance(d, denoised, seen, sigma);
     if (!st)
         keep_init(d, denoised);
     d->call++;
@@ -375,7 +414,7 @@ static enum status prepare(struct denoiser *d)
     if (st)
         return st;
     size_t n = (size_t)(d->channels * d->h * d->w);
-    d->results = mem_array((size_t)d->good.n + 1, n * sizeof(float));
+    d->results = mem_array((size_t)d->good.n + 2, n * sizeof(float));
     return d->results ? ST_OK : error_set(d->err, ST_NOMEM, "out of memory for latents");
 }
 

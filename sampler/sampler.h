@@ -46,14 +46,17 @@ struct sampler_job {
     int steps;                     /* [20] */
     bool has_guidance;             /* else the checkpoint's */
     double guidance;               /* 1: the prompt alone, without its negative */
-    uint64_t seed;                 /* of this picture */
+    /* [0] to 1: so much of what guidance adds to the deviation of the network's answer is taken
+     * away again (Lin et al. 2024); diffusers' guidance_rescale */
+    double guidance_rescale;
+    uint64_t seed; /* of this picture */
     /* [0] to 1: so far the first noise turns towards that of variation_seed, column by column on a
      * sphere, as AUTOMATIC1111 does it */
     double variation;
     uint64_t variation_seed;
     enum noise_kind rng;             /* [torch's CPU generator] */
     const struct solver *solver;     /* [the checkpoint's, else Euler a] */
-    const struct schedule *schedule; /* [the solver's, else normal] */
+    const struct schedule *schedule; /* [the solver's, the checkpoint's, else normal] */
     struct solver_opts solver_opts;
     int clip_skip;                 /* [1] */
     struct embeddings *embeddings; /* that both prompts may name, or NULL */

@@ -19,7 +19,7 @@ struct denoiser {
     struct cond good, bad;
     int64_t h, w, channels;
     int call;
-    float *results;  /* [prompts, channels * h * w], the last one the negative's */
+    float *results;  /* [prompts + 2, channels * h * w]: the negative's, and scratch, at the end */
     float *init;     /* the picture's latent [channels * h * w], or NULL */
     uint8_t *anew;   /* [h * w], not 0 where the latent is made anew; NULL = everywhere */
     float *beside;   /* [h * w, 1 + channels]: mask and masked picture for a UNet for inpainting */

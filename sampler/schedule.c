@@ -6,18 +6,15 @@
 #include <string.h>
 
 extern const struct schedule schedule_normal, schedule_karras, schedule_exponential,
-    schedule_polyexponential, schedule_sgm_uniform, schedule_simple, schedule_beta, schedule_ays;
+    schedule_polyexponential, schedule_sgm_uniform, schedule_simple, schedule_beta, schedule_ays,
+    schedule_trailing;
 
 const struct schedule *const schedule_list[] = {
-    &schedule_normal,
-    &schedule_karras,
-    &schedule_exponential,
-    &schedule_polyexponential,
-    &schedule_sgm_uniform,
-    &schedule_simple,
-    &schedule_beta,
-    &schedule_ays,
-    NULL,
+    &schedule_normal,      &schedule_karras,
+    &schedule_exponential, &schedule_polyexponential,
+    &schedule_sgm_uniform, &schedule_simple,
+    &schedule_beta,        &schedule_ays,
+    &schedule_trailing,    NULL,
 };
 
 void sigma_table_alphas(struct sigma_table *t, const double *alphas_cumprod)
@@ -26,6 +23,16 @@ void sigma_table_alphas(struct sigma_table *t, const double *alphas_cumprod)
         t->sigma[i] = sqrt((1 - alphas_cumprod[i]) / alphas_cumprod[i]);
         t->log_sigma[i] = log(t->sigma[i]);
     }
+}
+
+void sigma_zero_snr(double *alphas_cumprod, double last)
+{
+    double first = sqrt(alphas_cumprod[0]), end = sqrt(alphas_cumprod[SIGMA_STEPS - 1]);
+    for (int i = 0; i < SIGMA_STEPS; i++) {
+        double root = (sqrt(alphas_cumprod[i]) - end) * first / (first - end);
+        alphas_cumprod[i] = root * root;
+    }
+    alphas_cumprod[SIGMA_STEPS - 1] = last;
 }
 
 void sigma_table_scaled_linear(struct sigma_table *t, double first, double last)

@@ -22,6 +22,9 @@ struct sigma_table {
 void sigma_table_scaled_linear(struct sigma_table *t, double first, double last);
 /* From cumulative products of 1 - beta, [1000], each in (0, 1). */
 void sigma_table_alphas(struct sigma_table *t, const double *alphas_cumprod);
+/* Lin et al. 2024: products moved and stretched so that the last would be 0 and the first stays;
+ * `last` stands for that 0, since its level would be infinite. */
+void sigma_zero_snr(double *alphas_cumprod, double last);
 /* Log-linear between the table's points, clamped to it; t may be fractional. */
 double sigma_from_time(const struct sigma_table *t, double time);
 double sigma_to_time(const struct sigma_table *t, double sigma);

@@ -16,7 +16,8 @@ assert os.environ.get("ATEN_CPU_CAPABILITY") == "avx2", "set ATEN_CPU_CAPABILITY
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler, LCMScheduler, PNDMScheduler, UniPCMultistepScheduler
+from diffusers import (DDIMScheduler, DDPMScheduler, EulerDiscreteScheduler, LCMScheduler, PNDMScheduler,
+                       UniPCMultistepScheduler)
 from k_diffusion import external, sampling
 from scipy import stats
 
@@ -151,4 +152,8 @@ diffusers_run("PLMS", PNDMScheduler(**base, skip_prk_steps=True, set_alpha_to_on
 diffusers_run("UniPC", UniPCMultistepScheduler(**base, final_sigmas_type="zero"))
 diffusers_run("UniPC 3", UniPCMultistepScheduler(**base, solver_order=3, final_sigmas_type="zero"))
 diffusers_run("LCM", LCMScheduler(**base, clip_sample=False, set_alpha_to_one=True))
+for n in (2, 7, 20):
+    trailing = EulerDiscreteScheduler(**base, timestep_spacing="trailing")
+    trailing.set_timesteps(n)
+    put(f"schedule/trailing/{n}", trailing.sigmas[:-1])
 out.close()

@@ -8,7 +8,24 @@ static bool full_name(const struct clip_source *src, char *name, size_t size, co
 {
     int n = snprintf(name, size, "%s", src->prefix);
     int k = vsnprintf(name + n, size - (size_t)n, fmt, ap);
-    return k >= 0 && (size_t)n + (size_t)k < size;
+    bool whole = k >= 0 && (size_t)n + (size_t)k < size;
+    char *to = name + n;
+    for (const char *s = to; src->undotted; s++) {
+        *to = *s;
+        to += *s != '.';
+        if (!*s)
+            break;
+    }
+    return whole;
+}
+
+bool clip_source_name(const struct clip_source *src, char *name, size_t size, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    bool whole = full_name(src, name, size, fmt, ap);
+    va_end(ap);
+    return whole;
 }
 
 bool clip_load_has(const struct clip_loader *l, const char *fmt, ...)

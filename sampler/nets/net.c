@@ -21,11 +21,20 @@ static void spell(const struct net_loader *l, char name[NET_NAME_MAX], const cha
         name[0] = 0;
 }
 
+enum { FULL_NAME_MAX = NET_NAME_MAX + 80 };
+
+/* full: the file's name of it. */
+static const struct tensor *find_as(const struct net_loader *l, char full[FULL_NAME_MAX],
+                                    const char *name)
+{
+    clip_source_name(&l->src, full, FULL_NAME_MAX, "%s.weight", name);
+    return weights_find(l->src.weights, full);
+}
+
 static const struct tensor *find(const struct net_loader *l, const char *name)
 {
-    char full[NET_NAME_MAX + 80];
-    snprintf(full, sizeof full, "%s%s.weight", l->src.prefix, name);
-    return weights_find(l->src.weights, full);
+    char full[FULL_NAME_MAX];
+    return find_as(l, full, name);
 }
 
 bool net_load_has(const struct net_loader *l, const char *fmt, ...)
@@ -52,19 +61,18 @@ enum status net_load_fail(struct net_loader *l, const char *fmt, ...)
 
 int64_t net_load_dim(struct net_loader *l, int i, const char *fmt, ...)
 {
-    char name[NET_NAME_MAX];
+    char name[NET_NAME_MAX], full[FULL_NAME_MAX] = "";
     va_list ap;
     va_start(ap, fmt);
     spell(l, name, fmt, ap);
     va_end(ap);
-    const struct tensor *t = l->l.status ? NULL : find(l, name);
+    const struct tensor *t = l->l.status ? NULL : find_as(l, full, name);
     if (t && i < t->ndim && t->dim[i] > 0 && t->dim[i] <= NET_MAX_WIDTH)
         return t->dim[i];
     if (t)
-        net_load_fail(l, "tensor %s%s.weight has an unlikely shape", l->src.prefix, name);
+        net_load_fail(l, "tensor %s has an unlikely shape", full);
     else if (!l->l.status)
-        l->l.status = error_set(l->l.err, ST_NOT_FOUND, "%s: lacks %s%s.weight", l->src.path,
-                                l->src.prefix, name);
+        l->l.status = error_set(l->l.err, ST_NOT_FOUND, "%s: lacks %s", l->src.path, full);
     return 0;
 }
 

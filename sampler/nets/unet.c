@@ -19,7 +19,7 @@ static int ldm_per_level(const struct net_loader *l)
 {
     char name[NET_NAME_MAX];
     for (int n = 1; n <= NET_MAX_BLOCKS + 1; n++) {
-        snprintf(name, sizeof name, "%sinput_blocks.%d.0.in_layers.0.weight", l->src.prefix, n);
+        clip_source_name(&l->src, name, sizeof name, "input_blocks.%d.0.in_layers.0.weight", n);
         if (!weights_find(l->src.weights, name))
             return n - 1;
     }
@@ -44,7 +44,7 @@ static int heads_of(const struct walk *w, int level, int64_t width, const char *
     snprintf(full, sizeof full, "%s.proj_in", stem);
     if (!net_name(&w->l->names, name, full))
         return 8;
-    snprintf(full, sizeof full, "%s%s.weight", w->l->src.prefix, name);
+    clip_source_name(&w->l->src, full, sizeof full, "%s.weight", name);
     const struct tensor *t = weights_find(w->l->src.weights, full);
     return t && t->ndim == 2 && width >= 64 ? (int)(width / 64) : 8;
 }

@@ -9,4 +9,4 @@ static double level(const struct schedule_range *r, int i, int n)
 }
 
 const struct schedule schedule_sgm_uniform = {
-    .name = "sgm uniform", .aliases = "sgm trailing", .level = level};
+    .name = "sgm uniform", .aliases = "sgm", .level = level};

@@ -11,6 +11,8 @@ struct sd_toy {
     bool bare_text;       /* text tower's names without "text_model.", as transformers 5 writes */
     enum dtype dtype;     /* DT_F16, DT_BF16: all matrices in it; 0 = as the manifest says */
     bool inpaints;        /* a UNet of 9 channels */
+    bool averaged;        /* a single file's UNet under its averaged weights' names */
+    const char *mark;     /* an empty tensor of this name besides */
     const char *drop;     /* leave this tensor out (the layout's name) */
     const char *shape_of; /* give this tensor one row more */
     const char *file, *text; /* write this file besides, or instead of the manifest's */
@@ -51,6 +53,16 @@ static inline struct weights_out_tensor sd_tensor(const json_t *row, const struc
                           : vae ? "first_stage_model."
                                 : "model.diffusion_model.",
                           ldm);
+    if (!o->folder && o->averaged && !text && !vae) { /* as LitEma: a prefix, dots taken out */
+        char *to = name, *from = name + strlen("model.");
+        for (; *from; from++)
+            if (*from != '.')
+                *to++ = *from;
+        *to = 0;
+        char *flat = mem_printf("model_ema.%s", name);
+        mem_free(name);
+        name = flat;
+    }
     if (!o->folder && vae && ndim == 2)
         ndim = 4;
     if (o->inpaints && strcmp(key, "unet/conv_in.weight") == 0)
@@ -73,7 +85,7 @@ static inline void sd_write_part(const json_t *rows, const char *part, const cha
                                  const struct sd_toy *o)
 {
     size_t n = json_array_size(rows), used = 0;
-    struct weights_out_tensor *t = mem_zarray(n, sizeof *t);
+    struct weights_out_tensor *t = mem_zarray(n + 1, sizeof *t);
     struct error err = {0};
     for (size_t i = 0; i < n; i++) {
         const json_t *row = json_array_get(rows, i);
@@ -87,6 +99,9 @@ static inline void sd_write_part(const json_t *rows, const char *part, const cha
         }
         used++;
     }
+    if (o->mark)
+        t[used++] = (struct weights_out_tensor){mem_strdup(o->mark),
+                                                tensor_view(NULL, DT_F32, 1, (int64_t[]){0})};
     if (weights_write(path, t, (int)used, NULL, &err))
         fail_msg("%s", err.text);
     for (size_t i = 0; i < used; i++) {

@@ -144,7 +144,8 @@ static void other_families_are_named(void **state)
     only("cond_stage_model.model.ln_final.weight", ST_UNSUPPORTED, "Stable Diffusion 2");
     only("double_blocks.0.x", ST_UNSUPPORTED, "Flux");
     only("lora_unet_down_blocks_0.lora_up.weight", ST_UNSUPPORTED, "LoRA");
-    only("model_ema.decay", ST_UNSUPPORTED, "averaged");
+    only("model_ema.decay", ST_FORMAT, "lacks the denoiser");
+    only("model_ema.diffusion_modelx", ST_FORMAT, "lacks the autoencoder");
     only("x", ST_FORMAT, "lacks the denoiser");
     only("model.diffusion_model.x", ST_FORMAT, "lacks the autoencoder");
     struct checkpoint *c = NULL;
