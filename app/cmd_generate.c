@@ -1,8 +1,7 @@
 /* eidetic generate: a picture from a sentence, by a Stable Diffusion checkpoint. */
 #include "app/generate_app.h"
 #include "app/generate_from.h"
-#include <inttypes.h>
-#include <stdio.h>
+#include "app/generate_xy.h"
 #include <string.h>
 
 const struct option_def generate_defs[] = {
@@ -28,6 +27,12 @@ const struct option_def generate_defs[] = {
      "whose noise: torch's on a processor or on a graphics card (cpu)"},
     {"prediction", 0, OPT_TEXT, offsetof(struct generate_args, prediction), "eps|v",
      "what the network predicts, where the files do not say (eps)"},
+    {"ema", 0, OPT_FLAG, offsetof(struct generate_args, averaged), NULL,
+     "take the averaged weights, where a single file has both"},
+    {"zero-snr", 0, OPT_FLAG, offsetof(struct generate_args, zero_snr), NULL,
+     "noise levels up to noise alone, for networks trained so whose files do not say it"},
+    {"guidance-rescale", 0, OPT_NUMBER, offsetof(struct generate_args, guidance_rescale), "X",
+     "0 to 1: so much of the contrast that --cfg-scale adds is taken back (0)"},
     {"output", 'o', OPT_TEXT, offsetof(struct generate_args, output), "FILE",
      "a .png, .jpg or .webp that is not there yet (else a name in the library); %d or %03d in it "
      "is the number"},
@@ -45,6 +50,10 @@ const struct option_def generate_defs[] = {
      "make this picture again from the text in it; PROMPT and options given change that"},
     {"grid", 0, OPT_TEXT, offsetof(struct generate_args, grid), "FILE",
      "also all pictures of the run in one, a .png that is not there yet"},
+    {"x", 0, OPT_TEXT, offsetof(struct generate_args, x), "NAME=V,V,...",
+     "a column of the grid for each value of an option: steps=10,20,30, \"cfg scale=4-10 (+2)\""},
+    {"y", 0, OPT_TEXT, offsetof(struct generate_args, y), "NAME=V,V,...",
+     "the same for rows: seed=1-4, \"prompt s/r=red,blue,green\""},
     {"variation-strength", 0, OPT_NUMBER, offsetof(struct generate_args, more.variation), "X",
      "0 to 1: how far the seed's noise turns towards the variation seed's (0)"},
     {"variation-seed", 0, OPT_TEXT, offsetof(struct generate_args, more.variation_seed), "N",
@@ -98,67 +107,65 @@ const struct generate_args generate_defaults = {.width = -1,
                                                 .picture = GENERATE_PICTURE_NOTHING,
                                                 .more = GENERATE_MORE_NOTHING};
 
-static int print_picture(struct app *a, const struct generate_run *r, const struct generate_made *m)
-{
-    if (a->json)
-        return app_print_json(a, generate_json(r, m));
-    print_path(stdout, m->path);
-    putchar('\n');
-    log_info("seed %" PRIu64 ", %.1f s, score %.3f%s", m->seed, m->seconds, (double)m->score,
-             m->filed ? ", filed" : "");
-    return app_check_stdout(a);
-}
-
 /* What the picture was made with says another name than the checkpoint's: worth a word. */
 static void compare_models(const struct generate_from *f, const struct generate_run *r)
 {
     const char *model = parameters_get(&f->text, "Model");
-    if (model && strcmp(model, r->checkpoint->name) != 0)
+    const char *hash = parameters_get(&f->text, "Model hash");
+    if (hash && r->model_hash[0] && strlen(hash) >= 8) { /* a file may be called otherwise here */
+        if (strncmp(hash, r->model_hash, strlen(hash)) != 0)
+            log_warn("%s was made with %s (%.12s), not with %s (%.10s)", f->path,
+                     model ? model : "another model", hash, r->checkpoint->name, r->model_hash);
+    } else if (model && strcmp(model, r->checkpoint->name) != 0)
         log_warn("%s was made with %s, not with %s", f->path, model, r->checkpoint->name);
 }
 
-static int begin(struct generate_run *r, struct app *a, struct generate_args *g,
-                 struct generate_from *f, int argc, char **argv)
+static int read_again(struct app *a, struct generate_args *g, struct generate_from *f, int argc,
+                      char **argv)
 {
     f->path = g->from;
     if (app_want_args(a, f->path ? 0 : 1, 1))
         return 1;
-    if (f->path) {
-        *g = generate_defaults;
-        if (app_read_again(a, generate_defs, g, argc, argv, generate_from_fill, f))
-            return 1;
-        if (g->picture.strength != GENERATE_UNSAID && !g->picture.init_path)
-            return app_usage(a, "%.150s was made from another picture: give it with --init-image",
-                             f->path);
-    }
-    if (generate_begin(r, a, g, a->rest.n ? a->rest.item[0].value : f->text.prompt))
+    if (!f->path)
+        return 0;
+    *g = generate_defaults;
+    if (app_read_again(a, generate_defs, g, argc, argv, generate_from_fill, f))
         return 1;
-    if (f->path)
-        compare_models(f, r);
+    const char *init = parameters_get(&f->text, "Init image");
+    if (g->picture.strength != GENERATE_UNSAID && !g->picture.init_path)
+        return app_usage(a,
+                         "%.150s was made from another picture%s%.80s: give it with --init-image",
+                         f->path, init ? ", " : "", init ? init : "");
     return 0;
+}
+
+static int make_pictures(struct generate_run *r, const struct generate_args *g)
+{
+    int failed = 0;
+    for (int i = 0; !failed && i < g->count; i++)
+        failed = generate_make(r);
+    return failed || generate_grid_write(r->app, &r->grid, NULL);
 }
 
 static int run_generate(struct app *a, int argc, char **argv)
 {
     struct generate_args g = generate_defaults;
     struct generate_run r = {.filing.lock = -1};
-    struct generate_made m = {0};
     struct generate_from f = {0};
     if (app_begin(a, &cmd_generate, generate_defs, &g, argc, argv))
         return a->exit;
-    int failed = begin(&r, a, &g, &f, argc, argv);
-    for (int i = 0; !failed && i < g.count; i++) {
-        failed = generate_one(&r, &m);
-        if (m.path && print_picture(a, &r, &m))
-            failed = 1;
-        if (m.path && failed && !g.no_file && !m.filed)
-            log_info("the picture is kept; the next index or generate files it");
-        mem_free(m.path);
-        m.path = NULL;
+    int failed = read_again(a, &g, &f, argc, argv);
+    const char *prompt = a->rest.n ? a->rest.item[0].value : f.text.prompt;
+    if (!failed && (g.x || g.y)) {
+        generate_xy(a, &g, prompt);
+    } else if (!failed) {
+        failed = generate_begin(&r, a, &g, prompt);
+        if (!failed && f.path)
+            compare_models(&f, &r);
+        if (!failed)
+            make_pictures(&r, &g);
+        generate_end(&r);
     }
-    if (!failed)
-        generate_grid_write(a, &r.grid);
-    generate_end(&r);
     generate_from_release(&f);
     return a->exit;
 }
@@ -192,5 +199,7 @@ const struct command cmd_generate = {
     "      --model v1-5.safetensors\n"
     "  eidetic generate \"a wide valley\" --init-image hills.jpg --outpaint 128,128,0,0 \\\n"
     "      --strength 0.9 --model v1-5.safetensors\n"
+    "  eidetic generate \"a red boat\" --model v1-5.safetensors --grid plot.png --seed 5 \\\n"
+    "      --x \"steps=10-30 (+10)\" --y \"sampler=Euler a,DPM++ 2M Karras\"\n"
     "  eidetic generate --from lighthouse.png --seed 7 --model v1-5.safetensors",
     run_generate};

@@ -226,11 +226,12 @@ int filing_add(struct filing *f, const char *path)
     struct app *a = f->app;
     struct db_opts o = {.mode = DB_CREATE, .lock_wait_ms = 10000, .command = a->command->name};
     struct db *db = NULL;
-    bool inside = !path || path_inside(path, f->folder);
+    bool sweep = !path || !f->swept;
     enum status st = db_open(&db, a->library_path, &o, &a->err);
-    if (!st && file_is_dir(f->folder))
+    if (!st && sweep && file_is_dir(f->folder))
         st = index_one(f, db, f->folder);
-    if (!st && !inside)
+    f->swept |= !st;
+    if (!st && path && !(sweep && path_inside(path, f->folder)))
         st = index_one(f, db, path);
     db_close(db);
     return st ? app_fail(a, APP_LIBRARY) : 0;

@@ -10,8 +10,8 @@
  *     filing_close(&f);
  *
  * The library is open for writing only inside filing_add. A kill between file and row costs
- * nothing: filing_add takes in whatever lies in the folder. Each int function
- * follows app.h: non-zero = said, a->exit is set. */
+ * nothing: the first filing_add takes in whatever lies in the folder, later ones the new file. Each
+ * int function follows app.h: non-zero = said, a->exit is set. */
 #ifndef EIDETIC_APP_FILING_H
 #define EIDETIC_APP_FILING_H
 
@@ -22,6 +22,7 @@ struct filing {
     struct app *app;
     char *folder; /* <library>/generated */
     int lock;     /* held while pictures are made for a search; -1 = not */
+    bool swept;   /* all of the folder is known */
     char *text;   /* whose vector it is */
     float *vector;
 };
@@ -35,7 +36,7 @@ void filing_close(struct filing *f); /* takes a zeroed struct; a keeps what it o
 int filing_path(struct filing *f, char **path, uint64_t seed, const char *prompt);
 /* The cosine of the picture and the words; `text` is read without the prompt grammar's marks. */
 int filing_score(struct filing *f, const char *text, const struct image *img, float *score);
-/* path NULL: only what lies in the folder and is not known yet. */
+/* path NULL: what lies in the folder and is not known yet. */
 int filing_add(struct filing *f, const char *path);
 
 /* One at a time makes pictures for searches of this library, so that none is made twice. Waits. */

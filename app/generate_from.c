@@ -80,12 +80,15 @@ static void read_mask(struct reader *r, struct generate_picture *p)
 static void fill(struct reader *r, struct generate_from *f, struct generate_args *g)
 {
     const char *rng = get(r, "RNG"), *tiling = get(r, "Tiling"), *v = get(r, "Prediction");
+    const char *noise = get(r, "Noise Schedule");
     g->negative = f->text.negative;
     g->seed = get(r, "Seed");
     g->sampler = get(r, "Sampler");
     g->schedule = get(r, "Schedule type");
     g->rng = rng && !strcmp(rng, "CPU") ? "cpu" : "cuda";
     g->prediction = v ? v : g->prediction;
+    g->zero_snr = noise && !strcmp(noise, "Zero Terminal SNR");
+    number(r, "CFG Rescale phi", 0, 1, &g->guidance_rescale);
     whole(r, "Steps", SAMPLER_MAX_STEPS, &g->steps);
     whole(r, "Clip skip", 100, &g->clip_skip);
     number(r, "CFG scale", -100, 100, &g->guidance);

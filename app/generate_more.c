@@ -1,6 +1,5 @@
 /* Options of `generate` that bend a run. */
 #include "app/generate_more.h"
-#include "core/buf.h"
 #include "core/progress.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -63,40 +62,18 @@ void generate_next_seed(struct sampler_job *job)
         job->seed++;
 }
 
-char *generate_text_insert(char *text, const char *more)
+void generate_more_put(const struct sampler_job *job, struct buf *b)
 {
-    struct buf b;
-    char *end = NULL;
-    for (char *s = text; s && (s = strstr(s, ", Version: ")); s++)
-        end = s;
-    if (!end || !more || !*more)
-        return text;
-    buf_init(&b, 1 << 20);
-    buf_append(&b, text, (size_t)(end - text));
-    buf_puts(&b, more);
-    buf_puts(&b, end);
-    mem_free(text);
-    return buf_take(&b);
-}
-
-char *generate_more_text(const struct sampler_job *job, char *text)
-{
-    struct buf b;
-    buf_init(&b, 4096);
-    buf_puts(&b, "");
     if (job->variation > 0)
-        buf_printf(&b, ", Variation seed: %" PRIu64 ", Variation seed strength: %g",
+        buf_printf(b, ", Variation seed: %" PRIu64 ", Variation seed strength: %g",
                    job->variation_seed, job->variation);
     if (job->hires_scale != 0) {
-        buf_printf(&b, ", Denoising strength: %g, Hires upscale: %g", job->hires_strength,
+        buf_printf(b, ", Denoising strength: %g, Hires upscale: %g", job->hires_strength,
                    job->hires_scale);
         if (job->hires_steps)
-            buf_printf(&b, ", Hires steps: %d", job->hires_steps);
-        buf_printf(&b, ", Hires upscaler: %s", job->hires_pixels ? "Lanczos" : "Latent");
+            buf_printf(b, ", Hires steps: %d", job->hires_steps);
+        buf_printf(b, ", Hires upscaler: %s", job->hires_pixels ? "Lanczos" : "Latent");
     }
     if (job->circular)
-        buf_puts(&b, ", Tiling: True");
-    text = generate_text_insert(text, b.data);
-    buf_release(&b);
-    return text;
+        buf_puts(b, ", Tiling: True");
 }

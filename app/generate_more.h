@@ -2,11 +2,12 @@
  *
  *     struct generate_more m = GENERATE_MORE_NOTHING;
  *     if (generate_more_read(a, &m, &job)) return a->exit;
- *     text = generate_more_text(&job, text);     // what AUTOMATIC1111's text says of them */
+ *     generate_more_put(&job, &b);               // what AUTOMATIC1111's text says of them */
 #ifndef EIDETIC_APP_GENERATE_MORE_H
 #define EIDETIC_APP_GENERATE_MORE_H
 
 #include "app/app.h"
+#include "core/buf.h"
 #include "sampler/sampler.h"
 
 enum { GENERATE_TILE = 32 }; /* cells of the latent: 256 pixels */
@@ -29,9 +30,7 @@ int generate_more_read(struct app *a, const struct generate_more *m, struct samp
 int generate_seed(struct app *a, const char *option, const char *text, uint64_t *seed);
 /* The job of the next picture: another seed, or another variation of the same. */
 void generate_next_seed(struct sampler_job *job);
-/* Takes text, returns it or another (mem_free), NULL = no memory. */
-char *generate_more_text(const struct sampler_job *job, char *text);
-/* more in front of the text's version, for generate_*_text. The same rules. */
-char *generate_text_insert(char *text, const char *more);
+/* Appends ", Key: value" for what AUTOMATIC1111's text says of them. */
+void generate_more_put(const struct sampler_job *job, struct buf *b);
 
 #endif

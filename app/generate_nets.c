@@ -1,6 +1,10 @@
 /* What generate adds to a checkpoint: autoencoders of the user's; LoRAs and embeddings that the
  * prompt names are looked up, added, and reported. */
+#include "app/file_hash.h"
 #include "app/generate_app.h"
+#include "core/buf.h"
+#include "nn/weights.h"
+#include <string.h>
 
 int generate_vae_open(struct app *a, struct checkpoint *c, const char *vae, const char *taesd)
 {
@@ -17,6 +21,73 @@ int generate_vae_open(struct app *a, struct checkpoint *c, const char *vae, cons
     return st ? app_fail(a, APP_MODEL) : 0;
 }
 
+/* "name: 0123456789ab", with a comma before where there is one already. */
+static void put_hash(struct buf *b, const char *name, const char *hash)
+{
+    buf_puts(b, b->len ? ", " : "");
+    for (; *name; name++)
+        if (*name != ':' && *name != ',')
+            buf_putc(b, *name);
+    buf_printf(b, ": %.12s", hash);
+}
+
+/* The one that kohya's scripts leave in the file, or that of its tensors. */
+static enum status hash_lora(char hex[65], struct app *a, const char *path)
+{
+    struct weights *w = NULL;
+    enum status st = weights_open(&w, path, &a->err);
+    const char *own = st ? NULL : weights_meta(w, "sshs_model_hash");
+    bool kept = own && strlen(own) == 64 && strspn(own, "0123456789abcdef") == 64;
+    if (kept)
+        snprintf(hex, 65, "%s", own);
+    weights_close(w);
+    return st || kept ? st : file_hash(hex, path, true, a->stop, &a->err);
+}
+
+static int hash_loras(struct app *a, struct generate_nets *g)
+{
+    struct buf b;
+    enum status st = ST_OK;
+    buf_init(&b, 1 << 16);
+    for (int i = 0; !st && i < g->loras.n; i++) {
+        const struct lora_use *u = &g->loras.item[i];
+        const char *name = strchr(u->text, ':') + 1;
+        char hex[65], *only = mem_strndup(name, strcspn(name, ":"));
+        st = hash_lora(hex, a, u->path);
+        if (!st)
+            put_hash(&b, only ? only : "", hex);
+        mem_free(only);
+    }
+    buf_puts(&b, "");
+    g->lora_hashes = st ? NULL : buf_take(&b);
+    buf_release(&b);
+    if (st)
+        return app_fail(a, APP_MODEL);
+    return g->lora_hashes ? 0 : app_no_memory(a);
+}
+
+char *generate_embedding_hashes(struct app *a, const struct generate_nets *g)
+{
+    const char *name, *path;
+    struct buf b;
+    enum status st = ST_OK;
+    buf_init(&b, 1 << 16);
+    for (int i = 0, rows; !st && (name = embeddings_used(g->embeddings, i, &rows, &path)); i++) {
+        char hex[65];
+        st = file_hash(hex, path, false, a->stop, &a->err);
+        if (!st)
+            put_hash(&b, name, hex);
+    }
+    buf_puts(&b, "");
+    char *list = st ? NULL : buf_take(&b);
+    buf_release(&b);
+    if (st)
+        app_fail(a, APP_MODEL);
+    else if (!list)
+        app_no_memory(a);
+    return list;
+}
+
 static int open_loras(struct app *a, struct generate_nets *g, struct checkpoint *c,
                       const char *prompt, const char *dir)
 {
@@ -29,7 +100,7 @@ static int open_loras(struct app *a, struct generate_nets *g, struct checkpoint 
         (u->applied < u->keys ? log_warn : log_info)("<%s>: applied %d of %d keys", u->text,
                                                      u->applied, u->keys);
     }
-    return 0;
+    return hash_loras(a, g);
 }
 
 int generate_nets_open(struct app *a, struct generate_nets *g, struct checkpoint *c,
@@ -52,11 +123,12 @@ int generate_nets_open(struct app *a, struct generate_nets *g, struct checkpoint
 
 void generate_nets_close(struct generate_nets *g)
 {
-    const char *name;
-    for (int i = 0, rows; (name = embeddings_used(g->embeddings, i, &rows)); i++)
+    const char *name, *path;
+    for (int i = 0, rows; (name = embeddings_used(g->embeddings, i, &rows, &path)); i++)
         log_info("embedding %s: %d vector%s", name, rows, rows == 1 ? "" : "s");
     embeddings_close(g->embeddings);
     lora_patch_free(g->patch);
     lora_list_release(&g->loras);
+    mem_free(g->lora_hashes);
     *g = (struct generate_nets){0};
 }

@@ -1,7 +1,6 @@
 /* Pictures that `generate` starts from: read, cut to what is to be made, and put together again. */
 #include "app/generate_picture.h"
-#include "app/generate_more.h"
-#include "core/buf.h"
+#include "image/parameters.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,23 +212,22 @@ enum status generate_picture_finish(const struct generate_picture *p, struct ima
     return ST_OK;
 }
 
-char *generate_picture_text(const struct generate_picture *p, char *text)
+void generate_picture_put(const struct generate_picture *p, struct buf *b)
 {
-    struct buf b;
+    if (p->init_path)
+        parameters_put(b, "Init image", path_base(p->init_path));
     if (!p->mask.data)
-        return text;
-    buf_init(&b, 4096);
-    buf_printf(&b, ", Mask blur: %g", p->blur);
+        return;
+    if (p->mask_path)
+        parameters_put(b, "Mask", path_base(p->mask_path));
+    buf_printf(b, ", Mask blur: %g", p->blur);
     if (p->only_masked)
-        buf_printf(&b, ", Inpaint area: Only masked, Masked area padding: %d", p->padding);
+        buf_printf(b, ", Inpaint area: Only masked, Masked area padding: %d", p->padding);
     if (strcmp(p->content, "original") != 0)
-        buf_printf(&b, ", Masked content: %s",
+        buf_printf(b, ", Masked content: %s",
                    !strcmp(p->content, "fill") ? "fill" : "latent noise");
     if (p->outpaint)
-        buf_printf(&b, ", Outpaint: \"%s\"", p->outpaint);
-    text = generate_text_insert(text, b.data);
-    buf_release(&b);
-    return text;
+        buf_printf(b, ", Outpaint: \"%s\"", p->outpaint);
 }
 
 void generate_picture_release(struct generate_picture *p)

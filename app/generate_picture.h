@@ -11,6 +11,7 @@
 #define EIDETIC_APP_GENERATE_PICTURE_H
 
 #include "app/app.h"
+#include "core/buf.h"
 #include "sampler/repaint.h"
 #include "sampler/sampler.h"
 
@@ -44,9 +45,9 @@ int generate_picture_open(struct app *a, struct generate_picture *p, const struc
 /* What was made goes into the picture, where there is a mask; *img is then as large as it. */
 enum status generate_picture_finish(const struct generate_picture *p, struct image *img,
                                     struct error *err);
-/* Puts into AUTOMATIC1111's text what is to be said of the mask. Takes text, returns it or another
- * (mem_free), NULL = no memory. */
-char *generate_picture_text(const struct generate_picture *p, char *text);
+/* Appends ", Key: value" for what is to be said of them: the files' names without their folders,
+ * and of a mask what AUTOMATIC1111's text has. */
+void generate_picture_put(const struct generate_picture *p, struct buf *b);
 void generate_picture_release(struct generate_picture *p);
 
 /* For tests: the sides of a job from those of a picture. */

@@ -1,6 +1,9 @@
 /* One picture after the other: sampled, compared with its prompt, written, filed. */
+#include "app/file_hash.h"
 #include "app/generate_app.h"
+#include "core/buf.h"
 #include "core/file.h"
+#include "sampler/prompt.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -38,8 +41,8 @@ static int read_names(struct app *a, const struct generate_args *g, struct sampl
     return 0;
 }
 
-static int read_job(struct app *a, const struct generate_args *g, const char *prompt,
-                    struct sampler_job *job)
+int generate_read_job(struct app *a, const struct generate_args *g, const char *prompt,
+                      struct sampler_job *job)
 {
     *job = (struct sampler_job){.prompt = prompt,
                                 .negative = g->negative,
@@ -48,6 +51,7 @@ static int read_job(struct app *a, const struct generate_args *g, const char *pr
                                 .steps = g->steps,
                                 .has_guidance = g->guidance != GENERATE_UNSAID,
                                 .guidance = g->guidance,
+                                .guidance_rescale = g->guidance_rescale,
                                 .clip_skip = g->clip_skip,
                                 .stop = a->stop};
     if (!g->width || !g->height || !g->steps || !g->clip_skip)
@@ -77,11 +81,35 @@ char *generate_starter_path(void)
     return NULL;
 }
 
-static int open_checkpoint(struct app *a, const struct generate_args *g, struct checkpoint **c)
+/* "" of a folder, which has no such hash. */
+static int hash_weights(struct app *a, char hex[65], const char *path)
 {
-    struct checkpoint_opts o = {0};
+    hex[0] = 0;
+    if (!path || file_is_dir(path))
+        return 0;
+    return file_hash(hex, path, false, a->stop, &a->err) ? app_fail(a, APP_MODEL) : 0;
+}
+
+static int open_vae(struct generate_run *r)
+{
+    struct app *a = r->app;
+    char *path = r->args->vae ? app_user_path(r->args->vae) : NULL;
+    int failed = generate_vae_open(a, r->checkpoint, r->args->vae, r->args->taesd);
+    if (!failed && r->args->vae)
+        failed = path ? hash_weights(a, r->vae_hash, path) : app_no_memory(a);
+    mem_free(path);
+    return failed;
+}
+
+/* Checkpoint and autoencoders. */
+static int open_weights(struct generate_run *r)
+{
+    struct app *a = r->app;
+    const struct generate_args *g = r->args;
+    struct checkpoint_opts o = {.averaged = g->averaged, .zero_snr = g->zero_snr};
     /* the config file's model is the library's */
     const char *name = a->model && a->model != a->config_model ? a->model : g->checkpoint;
+    char *path = NULL;
     if (g->prediction && !strcmp(g->prediction, "v"))
         o.prediction = PREDICT_V;
     else if (g->prediction && strcmp(g->prediction, "eps") == 0)
@@ -90,13 +118,15 @@ static int open_checkpoint(struct app *a, const struct generate_args *g, struct 
         return app_usage(a, "--prediction is eps or v, not \"%.40s\"", g->prediction);
     enum status st = ST_OK;
     if (name)
-        st = app_find_model(name, &a->model_path, &a->err);
-    else if (!(a->model_path = generate_starter_path()))
+        st = app_find_model(name, &path, &a->err);
+    else if (!(path = generate_starter_path()))
         return app_usage(a, "generate needs a checkpoint: --model FILE, or a line \"checkpoint = "
                             "FILE\" in the config file");
     if (!st)
-        st = checkpoint_open(c, a->model_path, &o, &a->err);
-    return st ? app_fail(a, APP_MODEL) : 0;
+        st = checkpoint_open(&r->checkpoint, path, &o, &a->err);
+    int failed = st ? app_fail(a, APP_MODEL) : hash_weights(a, r->model_hash, path);
+    mem_free(path);
+    return failed || open_vae(r);
 }
 
 /* Free memory as the system tells it, swap not counted; 0 = it does not tell. */
@@ -141,8 +171,9 @@ static int check_output(struct app *a, const struct generate_args *g)
 {
     if (a->precision && !strcmp(a->precision, "int8"))
         return app_usage(a, "generate computes in f32 or bf16, not in int8");
-    if (!g->output && g->no_file)
-        return app_usage(a, "with --no-file, generate needs -o FILE, as in -o picture.png");
+    if (!g->output && g->no_file && !g->grid)
+        return app_usage(a, "with --no-file, generate needs -o FILE, as in -o picture.png, or "
+                            "--grid FILE");
     if (g->output && generate_check_pattern(g->output, g->count, &a->err))
         return app_fail(a, APP_USAGE);
     return 0;
@@ -160,37 +191,113 @@ static void choose_device(const struct app *a, char *device, size_t size)
              low ? "/bf16" : "");
 }
 
+/* The job as its checkpoint wants it, and the picture that it starts from. */
+static int fit_job(struct generate_run *r)
+{
+    struct app *a = r->app;
+    r->source = r->args->picture;
+    if (generate_picture_open(a, &r->source, r->checkpoint, &r->job))
+        return 1;
+    return sampler_check(r->checkpoint, &r->job, &a->err) ? app_fail(a, APP_MODEL) : 0;
+}
+
+static int open_nets(struct generate_run *r)
+{
+    r->nets.lora_dir = r->args->lora_dir;
+    r->nets.embeddings_dir = r->args->embeddings_dir;
+    return generate_nets_open(r->app, &r->nets, r->checkpoint, &r->job);
+}
+
+static int open_sampler(struct generate_run *r)
+{
+    char device[64];
+    choose_device(r->app, device, sizeof device);
+    if (sampler_new(&r->sampler, r->checkpoint, device, r->app->threads, &r->app->err))
+        return app_fail(r->app, APP_MODEL);
+    warn_memory(r->checkpoint, &r->job);
+    return 0;
+}
+
 int generate_begin(struct generate_run *r, struct app *a, const struct generate_args *g,
                    const char *prompt)
 {
     *r = (struct generate_run){
         .app = a, .args = g, .asked = prompt, .index = 1, .picture = 1, .filing.lock = -1};
     r->pictures = g->count * g->best_of;
-    if (read_job(a, g, prompt, &r->job) || check_output(a, g) ||
-        open_checkpoint(a, g, &r->checkpoint) ||
-        generate_vae_open(a, r->checkpoint, g->vae, g->taesd))
+    r->grid = (struct generate_grid){.path = g->grid, .count = g->count};
+    if (generate_read_job(a, g, prompt, &r->job) || check_output(a, g) || open_weights(r))
         return 1;
     assert(r->checkpoint);
-    char device[64];
-    choose_device(a, device, sizeof device);
-    r->grid = (struct generate_grid){.path = g->grid, .count = g->count};
-    if (generate_grid_check(a, &r->grid))
+    if (generate_grid_check(a, &r->grid) || fit_job(r) || open_nets(r))
         return 1;
-    r->source = g->picture;
-    if (generate_picture_open(a, &r->source, r->checkpoint, &r->job))
+    return filing_open(&r->filing, a) || open_sampler(r); /* its processes come before threads */
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_weights(const struct generate_args *a, const struct generate_args *b)
+{
+    return same_text(a->checkpoint, b->checkpoint) && same_text(a->prediction, b->prediction) &&
+           same_text(a->vae, b->vae) && same_text(a->taesd, b->taesd) &&
+           a->averaged == b->averaged && a->zero_snr == b->zero_snr;
+}
+
+/* What it says of LoRAs; NULL = no memory. */
+static char *networks_of(const char *prompt)
+{
+    struct prompt_list l = {0};
+    struct buf b;
+    char *rest = NULL;
+    buf_init(&b, 1 << 20);
+    buf_puts(&b, "");
+    if (prompt_networks(&l, &rest, prompt, NULL))
+        buf_release(&b);
+    for (size_t i = 0; i < l.n; i++)
+        buf_printf(&b, "<%s>", l.item[i].text);
+    mem_free(rest);
+    prompt_list_release(&l);
+    return buf_take(&b);
+}
+
+static bool same_nets(const struct generate_args *a, const char *prompt_a,
+                      const struct generate_args *b, const char *prompt_b)
+{
+    char *x = networks_of(prompt_a), *y = networks_of(prompt_b);
+    bool same = x && y && strcmp(x, y) == 0 && same_text(a->lora_dir, b->lora_dir) &&
+                same_text(a->embeddings_dir, b->embeddings_dir);
+    mem_free(x);
+    mem_free(y);
+    return same;
+}
+
+static void close_weights(struct generate_run *r)
+{
+    checkpoint_close(r->checkpoint);
+    r->checkpoint = NULL;
+    r->vae_hash[0] = r->model_hash[0] = 0;
+}
+
+int generate_again(struct generate_run *r, const struct generate_args *g, const char *prompt)
+{
+    bool weights = !same_weights(r->args, g),
+         nets = weights || !same_nets(r->args, r->asked, g, prompt);
+    if (nets) {
+        sampler_free(r->sampler);
+        r->sampler = NULL;
+        generate_nets_close(&r->nets);
+    }
+    if (weights)
+        close_weights(r);
+    generate_picture_release(&r->source);
+    r->args = g;
+    r->asked = prompt;
+    if (generate_read_job(r->app, g, prompt, &r->job) || (weights && open_weights(r)) || fit_job(r))
         return 1;
-    if (sampler_check(r->checkpoint, &r->job, &a->err))
-        return app_fail(a, APP_MODEL);
-    r->nets.lora_dir = g->lora_dir;
-    r->nets.embeddings_dir = g->embeddings_dir;
-    if (generate_nets_open(a, &r->nets, r->checkpoint, &r->job))
-        return 1;
-    if (filing_open(&r->filing, a)) /* decoder processes come before threads */
-        return 1;
-    if (sampler_new(&r->sampler, r->checkpoint, device, a->threads, &a->err))
-        return app_fail(a, APP_MODEL);
-    warn_memory(r->checkpoint, &r->job);
-    return 0;
+    r->job.embeddings = r->nets.embeddings;
+    return nets && (open_nets(r) || open_sampler(r));
 }
 
 void generate_end(struct generate_run *r)
@@ -199,7 +306,7 @@ void generate_end(struct generate_run *r)
     generate_nets_close(&r->nets);
     generate_picture_release(&r->source);
     generate_grid_release(&r->grid);
-    checkpoint_close(r->checkpoint);
+    close_weights(r);
     filing_close(&r->filing);
     mem_free(r->words);
 }
@@ -254,27 +361,24 @@ static int best_candidate(struct generate_run *r, struct image *best, struct gen
     return 0;
 }
 
-static int name_picture(struct generate_run *r, struct generate_made *m)
-{
-    struct app *a = r->app;
-    if (!r->args->output)
-        return filing_path(&r->filing, &m->path, m->seed, r->job.prompt);
-    if (generate_path(&m->path, r->args->output, &r->index, &a->err))
-        return app_fail(a, APP_USAGE);
-    return 0;
-}
-
 static int write_picture(struct generate_run *r, const struct image *img, struct generate_made *m)
 {
     struct app *a = r->app;
     struct sampler_job job = r->job;
     job.seed = m->seed;
     job.variation_seed = m->variation_seed;
-    char *text = generate_parameters(&job, r->checkpoint);
-    if (text)
-        text = generate_more_text(&job, text);
-    if (text)
-        text = generate_picture_text(&r->source, text);
+    char *words = generate_embedding_hashes(a, &r->nets);
+    if (!words)
+        return 1;
+    char *text = generate_parameters(&(struct generate_told){.job = &job,
+                                                             .checkpoint = r->checkpoint,
+                                                             .picture = &r->source,
+                                                             .model_hash = r->model_hash,
+                                                             .vae_hash = r->vae_hash,
+                                                             .lora_hashes = r->nets.lora_hashes,
+                                                             .embedding_hashes = words,
+                                                             .more = r->more});
+    mem_free(words);
     int failed = 0;
     if (!text) {
         failed = app_no_memory(a);
@@ -320,6 +424,19 @@ static int choose_words(struct generate_run *r)
     return 0;
 }
 
+/* A path for the picture, unless it is only for the grid. */
+static int name_picture(struct generate_run *r, struct generate_made *m)
+{
+    struct app *a = r->app;
+    mem_free(m->path);
+    m->path = NULL;
+    if (!r->args->output)
+        return r->args->no_file ? 0 : filing_path(&r->filing, &m->path, m->seed, r->job.prompt);
+    if (generate_path(&m->path, r->args->output, &r->index, &a->err))
+        return app_fail(a, APP_USAGE);
+    return 0;
+}
+
 int generate_one(struct generate_run *r, struct generate_made *m)
 {
     struct image img = {0};
@@ -327,16 +444,14 @@ int generate_one(struct generate_run *r, struct generate_made *m)
     *m = (struct generate_made){0};
     if (choose_words(r))
         return 1;
-    if (name_picture(r, m)) /* what keeps a file from being written is said first */
-        return 1;
-    mem_free(m->path);
-    m->path = NULL;
-    int failed = best_candidate(r, &img, m);
+    int failed = name_picture(r, m); /* what keeps a file from being written is said first */
+    if (!failed)
+        failed = best_candidate(r, &img, m);
     if (!failed)
         failed = name_picture(r, m);
-    if (!failed)
+    if (!failed && m->path)
         failed = write_picture(r, &img, m);
-    if (!failed && generate_grid_put(&r->grid, &img, &r->app->err))
+    if (!failed && generate_grid_put(&r->grid, r->done++, &img, &r->app->err))
         failed = app_fail(r->app, APP_USAGE);
     m->width = img.width;
     m->height = img.height;
@@ -358,7 +473,33 @@ json_t *generate_json(const struct generate_run *r, const struct generate_made *
                           "clip_score", json_real6(m->score), "steps", job->steps, "seconds",
                           json_real6(m->seconds), "width", m->width, "height", m->height, "sampler",
                           job->solver->name, "schedule", job->schedule->name, "filed", m->filed);
-    if (o)
+    if (o && m->path)
         json_set_path(o, m->path);
     return o;
+}
+
+static int print(struct generate_run *r, const struct generate_made *m)
+{
+    struct app *a = r->app;
+    if (a->json)
+        return app_print_json(a, generate_json(r, m));
+    if (m->path) {
+        print_path(stdout, m->path);
+        putchar('\n');
+    }
+    log_info("seed %" PRIu64 ", %.1f s, score %.3f%s", m->seed, m->seconds, (double)m->score,
+             m->filed ? ", filed" : "");
+    return app_check_stdout(a);
+}
+
+int generate_make(struct generate_run *r)
+{
+    struct generate_made m = {0};
+    int failed = generate_one(r, &m);
+    if ((m.path || !failed) && print(r, &m))
+        failed = 1;
+    if (m.path && failed && !r->args->no_file && !m.filed)
+        log_info("the picture is kept; the next index or generate files it");
+    mem_free(m.path);
+    return failed;
 }

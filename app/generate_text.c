@@ -26,8 +26,22 @@ static void put_schedule(struct buf *b, const char *name)
         buf_putc(b, (char)(start || name[-1] == ' ' ? toupper((unsigned char)*name) : *name));
 }
 
-char *generate_parameters(const struct sampler_job *job, const struct checkpoint *c)
+static void put_hash(struct buf *b, const char *key, const char *hash)
 {
+    if (hash && *hash)
+        buf_printf(b, ", %s: %.10s", key, hash);
+}
+
+static void put_list(struct buf *b, const char *key, const char *list)
+{
+    if (list && *list)
+        parameters_put(b, key, list);
+}
+
+char *generate_parameters(const struct generate_told *t)
+{
+    const struct sampler_job *job = t->job;
+    const struct checkpoint *c = t->checkpoint;
     struct buf b;
     buf_init(&b, 1 << 20);
     buf_puts(&b, job->prompt);
@@ -38,7 +52,9 @@ char *generate_parameters(const struct sampler_job *job, const struct checkpoint
     put_schedule(&b, job->schedule->name);
     buf_printf(&b, ", CFG scale: %g, Seed: %" PRIu64 ", Size: %dx%d", job->guidance, job->seed,
                job->width, job->height);
+    put_hash(&b, "Model hash", t->model_hash);
     parameters_put(&b, "Model", c->name);
+    put_hash(&b, "VAE hash", t->vae_hash);
     if (c->vae_name)
         parameters_put(&b, "VAE", c->vae_name);
     if (job->init)
@@ -51,6 +67,17 @@ char *generate_parameters(const struct sampler_job *job, const struct checkpoint
         buf_puts(&b, ", VAE Decoder: TAESD");
     if (c->prediction == PREDICT_V)
         buf_puts(&b, ", Prediction: v");
+    if (c->zero_snr)
+        buf_puts(&b, ", Noise Schedule: Zero Terminal SNR");
+    if (job->guidance_rescale > 0)
+        buf_printf(&b, ", CFG Rescale phi: %g", job->guidance_rescale);
+    generate_more_put(job, &b);
+    if (t->picture)
+        generate_picture_put(t->picture, &b);
+    put_list(&b, "Lora hashes", t->lora_hashes);
+    put_list(&b, "TI hashes", t->embedding_hashes);
+    if (t->more)
+        buf_puts(&b, t->more);
     buf_puts(&b, ", Version: eidetic " EIDETIC_VERSION);
     return buf_take(&b);
 }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_OPTIONS = 64, FIRST_CODE = 1000 };
+enum { MAX_OPTIONS = 128, FIRST_CODE = 1000 };
 
 static enum status list_add(struct option_list *l, const char *name, const char *value,
                             struct error *err)

@@ -195,10 +195,11 @@ const float *embeddings_rows(const struct embeddings *e)
     return e ? e->row : NULL;
 }
 
-const char *embeddings_used(const struct embeddings *e, int i, int *rows)
+const char *embeddings_used(const struct embeddings *e, int i, int *rows, const char **path)
 {
     if (!e || i >= e->useds)
         return NULL;
     *rows = e->entry[e->used[i]].rows;
+    *path = e->shelf.item[e->used[i]].path;
     return path_base(e->shelf.item[e->used[i]].name);
 }

@@ -30,7 +30,7 @@ enum status embeddings_find(struct embeddings *e, const int32_t *ids, size_t n,
                             struct embedding_match *m, struct error *err);
 /* [rows, width], which moves when another embedding is found; NULL for e NULL. */
 const float *embeddings_rows(const struct embeddings *e);
-/* The i-th that a prompt had, and its number of vectors; NULL behind the last. */
-const char *embeddings_used(const struct embeddings *e, int i, int *rows);
+/* The i-th that a prompt had, its number of vectors and its file; NULL behind the last. */
+const char *embeddings_used(const struct embeddings *e, int i, int *rows, const char **path);
 
 #endif

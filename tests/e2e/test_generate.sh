@@ -17,7 +17,7 @@ assert_exit 0
 assert_json '.path == "boat.png" and .seed == 42 and .steps == 3 and .width == 48 and .height == 32 and .filed == false and (.clip_score | type) == "number"'
 assert_true grep -qa 'a (red:1.3) boat' boat.png
 assert_true grep -qa 'Negative prompt: blurry' boat.png
-assert_true grep -qa 'Steps: 3, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 42, Size: 48x32, Model: toy, RNG: CPU' boat.png
+assert_true grep -qa 'Steps: 3, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 42, Size: 48x32, Model hash: '"$(sha256sum "$toy" | cut -c1-10)"', Model: toy, RNG: CPU' boat.png
 eidetic embed boat.png
 assert_exit 0
 
@@ -31,6 +31,63 @@ eidetic generate "a (red:1.3) boat" -n "blurry" --model "$toy" -W 48 -H 32 --ste
     --rng cuda --sampler dpmpp_2m --schedule karras -o other.png
 assert_exit 0
 assert_true eval '! cmp -s boat.png other.png'
+
+t "a checkpoint as PyTorch Lightning pickles it gives the same picture; as only averaged weights too"
+if command -v python3 >/dev/null; then
+    python3 "$EIDETIC_SOURCE/tests/e2e/make_ckpt.py" "$toy" sd/toy.ckpt || fail "the checkpoint cannot be written"
+    eidetic generate "a (red:1.3) boat" -n "blurry" --model sd/toy.ckpt -W 48 -H 32 --steps 3 --seed 42 \
+        --sampler dpmpp_2m --schedule karras -o ckpt.png
+    assert_exit 0
+    eidetic embed --json boat.png ckpt.png
+    assert_json '.vectors[0] == .vectors[1]'
+    assert_true grep -qa "Model hash: $(sha256sum sd/toy.ckpt | cut -c1-10), Model: toy" ckpt.png
+fi
+eidetic generate x --model "$toy" --ema -o e.png
+assert_exit 4
+assert_err "has no averaged weights"
+
+t "zero terminal SNR and rescaled guidance change the picture, are in its text, and are read back"
+eidetic generate "a boat" --model "$toy" -W 32 -H 32 --steps 3 --seed 1 --zero-snr --guidance-rescale 0.7 -o zero.png
+assert_exit 0
+assert_true grep -qa "Noise Schedule: Zero Terminal SNR, CFG Rescale phi: 0.7" zero.png
+eidetic generate --from zero.png --model "$toy" -o zero-again.png
+assert_exit 0
+assert_true cmp zero.png zero-again.png
+eidetic generate "a boat" --model "$toy" -W 32 -H 32 --steps 3 --seed 1 -o not-zero.png
+assert_true eval '! cmp -s zero.png not-zero.png'
+eidetic generate x --model "$toy" -W 16 -H 16 --guidance-rescale 2 -o e.png
+assert_exit 2
+
+t "an X/Y plot: each picture as if made alone, and all in one labelled grid"
+eidetic generate "a red boat" --model "$toy" -W 32 -H 24 --steps 2 --x "steps=1-2" --y "Prompt S/R=red,blue,\"green, old\"" \
+    --seed 3 --grid plot.png -o cell-%d.png --json
+assert_exit 0
+assert_eq "$(json '[.path, .steps] | join(" ")' | paste -sd,)" "cell-1.png 1,cell-2.png 2,cell-3.png 1,cell-4.png 2,cell-5.png 1,cell-6.png 2"
+eidetic generate "a green, old boat" --model "$toy" -W 32 -H 24 --steps 2 --seed 3 -o alone.png --no-file
+assert_true cmp alone.png cell-6.png
+assert_true grep -qa 'Script: X/Y/Z plot, X Type: Steps, X Values: 1-2, Y Type: Prompt S/R' plot.png
+eidetic generate "a boat" --model "$toy" -W 32 -H 32 --x "cfg scale=2,7" --grid row.png --no-file --json
+assert_exit 0
+assert_json 'has("path") | not'
+assert_eq "$(json .seed | sort -u | wc -l)" 1
+assert_true test -s row.png
+"${make_toy%_sampler}_lora" write "$TMP/loras" || fail "the LoRAs cannot be written"
+cp "$toy" sd/other.safetensors
+eidetic generate "a boat <lora:kohya:0.5>" --model "$toy" --lora-dir loras -W 32 -H 32 --steps 1 --seed 1 \
+    --x "prompt s/r=kohya:0.5,kohya:0,kohya:1" --y "checkpoint=$toy,sd/other.safetensors" --grid nets.png -o net-%d.png
+assert_exit 0
+eidetic generate "a boat <lora:kohya:1>" --model "$toy" --lora-dir loras -W 32 -H 32 --steps 1 --seed 1 -o net-alone.png
+eidetic embed --json net-{1,2,3,4,5,6}.png net-alone.png
+# pictures come in the slower axis' order: the LoRA's strengths and the checkpoint both need other weights, so in rows
+assert_json '.vectors | (map(tostring) | unique | length) == 3 and .[6] == .[2] and .[6] == .[5]'
+for words in "--x steps=1,2" "--x steps --grid p.png" "--x nonsense=1 --grid p.png" "--x steps=1,x --grid p.png" \
+    "--x steps=1,2 --y steps=3 --grid p.png" "--x prompt_sr=cat,dog --grid p.png" "--x sampler=Euler,nonsense --grid p.png" \
+    "--x steps=1-100000 --grid p.png" "--x steps=1,2 -b 2 --grid p.png" "--x output=a.png --grid p.png"; do
+    # shellcheck disable=SC2086
+    eidetic generate "a boat" --model "$toy" -W 16 -H 16 $words -o e-%d.png
+    assert_exit 2
+done
+assert_true test ! -e p.png
 
 t "wildcards: a line of a file, the same for the same seed, and never from outside the folder"
 mkdir -p wild/deep
@@ -139,6 +196,9 @@ assert_exit 0
 assert_err "<lora:kohya:0.7>: applied 450 of 450 keys"
 assert_err "<lora:diffusers:0.5:1>: applied 200 of 200 keys"
 assert_true grep -qa 'a boat <lora:kohya:0.7> <lora:diffusers:0.5:1>' lora.png
+# as AUTOMATIC1111 knows them: SHA-256 of what stands behind a safetensors file's header
+tensors_hash() { tail -c +$((9 + $(od -An -t u8 -N 8 "$1"))) "$1" | sha256sum | cut -c1-12; }
+assert_true grep -qa "Lora hashes: \"kohya: $(tensors_hash loras/kohya.safetensors), diffusers: $(tensors_hash loras/more/diffusers.safetensors)\"" lora.png
 eidetic generate "a boat <lora:kohya:0>" --lora-dir loras --model "$toy" -W 32 -H 32 --steps 2 --seed 1 -o none.png
 assert_exit 0
 eidetic generate "a boat " --model "$toy" -W 32 -H 32 --steps 2 --seed 1 -o plain.png
@@ -160,6 +220,8 @@ assert_exit 0
 assert_err "embedding EasyToy: 2 vectors"
 assert_err "embedding cat-toy: 1 vector"
 assert_true grep -qa 'a boat, easytoy' words.png
+hash_of() { sha256sum "$EIDETIC_SOURCE/tests/golden/sampler/embeddings/$1" | cut -c1-12; }
+assert_true grep -qaE "TI hashes: \"EasyToy: $(hash_of EasyToy.safetensors), cat-toy: $(hash_of cat-toy.bin)\"" words.png
 mkdir words && printf 'nothing' >words/boat.pt
 eidetic generate "a boat" --embeddings-dir words --model "$toy" -W 32 -H 32 -o e.png
 assert_exit 4
@@ -171,7 +233,7 @@ t "another autoencoder decodes; one that is none is said in a sentence"
 mkdir vae && "${make_toy%_sampler}_vae" write "$TMP/vae" || fail "the autoencoders cannot be written"
 eidetic generate "a boat " --vae vae/vae.safetensors --model "$toy" -W 32 -H 32 --steps 2 --seed 1 -o same.png
 assert_exit 0
-assert_true grep -qa "Model: toy, VAE: vae.safetensors, RNG" same.png
+assert_true grep -qa "Model: toy, VAE hash: $(sha256sum vae/vae.safetensors | cut -c1-10), VAE: vae.safetensors, RNG" same.png
 eidetic embed --json same.png plain.png
 assert_json '.vectors[0] == .vectors[1]'
 eidetic generate "a boat " --taesd vae/taesd.safetensors --model "$toy" -W 32 -H 32 --steps 2 --seed 1 -o tiny.png

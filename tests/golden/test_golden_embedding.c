@@ -88,10 +88,12 @@ static void every_form_equals_transformers(void **state)
                (double)(worst / scale));
         assert_true(worst <= 2e-5f * scale);
     }
+    const char *path = NULL;
     int rows = 0;
-    assert_string_equal(embeddings_used(f.src.embeddings, 0, &rows), "old-style");
+    assert_string_equal(embeddings_used(f.src.embeddings, 0, &rows, &path), "old-style");
     assert_int_equal(rows, 3);
-    assert_null(embeddings_used(f.src.embeddings, 8, &rows));
+    assert_non_null(strstr(path, "embeddings/"));
+    assert_null(embeddings_used(f.src.embeddings, 8, &rows, &path));
     weights_close(want);
     fixture_close(&f);
 }

@@ -26,7 +26,7 @@ static void expect_text(const struct sampler_job *job, const char *name, enum pr
                         const char *want)
 {
     const struct checkpoint c = {.name = (char *)(uintptr_t)name, .prediction = p};
-    char *text = generate_parameters(job, &c);
+    char *text = generate_parameters(&(struct generate_told){.job = job, .checkpoint = &c});
     char *version = strstr(text, ", Version: eidetic ");
     assert_non_null(version);
     *version = 0;

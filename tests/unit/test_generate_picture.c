@@ -302,16 +302,22 @@ static void what_is_said_of_a_mask_goes_into_the_text(void **state)
 {
     (void)state;
     struct image one = {.data = (uint8_t[3]){0}};
-    struct generate_picture p = {.mask = one, .content = "fill", .blur = 4, .outpaint = "8,0,0,0"};
-    char *text = generate_picture_text(&p, mem_strdup("a, Version: b\nSeed: 1, Version: eidetic"));
-    assert_string_equal(text,
-                        "a, Version: b\nSeed: 1, Mask blur: 4, Masked content: fill, Outpaint: "
-                        "\"8,0,0,0\", Version: eidetic");
-    mem_free(text);
+    struct buf b;
+    struct generate_picture p = {.init_path = "/home/ann/sea, blue.jpg",
+                                 .mask_path = "sky.png",
+                                 .mask = one,
+                                 .content = "fill",
+                                 .blur = 4,
+                                 .outpaint = "8,0,0,0"};
+    buf_init(&b, 4096);
+    generate_picture_put(&p, &b);
+    assert_string_equal(b.data, ", Init image: \"sea, blue.jpg\", Mask: sky.png, Mask blur: 4, "
+                                "Masked content: fill, Outpaint: \"8,0,0,0\"");
+    buf_clear(&b);
     p = (struct generate_picture){0};
-    text = generate_picture_text(&p, mem_strdup("Seed: 1, Version: eidetic"));
-    assert_string_equal(text, "Seed: 1, Version: eidetic");
-    mem_free(text);
+    generate_picture_put(&p, &b);
+    assert_int_equal(b.len, 0);
+    buf_release(&b);
 }
 
 static void masks_that_cannot_be_are_said(void **state)
@@ -434,11 +440,14 @@ static void bends_are_automatic1111s_words(void **state)
                               .hires_steps = 9,
                               .hires_strength = 0.6,
                               .circular = true};
-    char *text = generate_more_text(&job, mem_strdup("Seed: 1, Version: eidetic"));
-    assert_string_equal(text, "Seed: 1, Variation seed: 7, Variation seed strength: 0.25, "
-                              "Denoising strength: 0.6, Hires upscale: 1.5, Hires steps: 9, Hires "
-                              "upscaler: Latent, Tiling: True, Version: eidetic");
-    mem_free(text);
+    struct buf b;
+    buf_init(&b, 4096);
+    generate_more_put(&job, &b);
+    assert_string_equal(b.data,
+                        ", Variation seed: 7, Variation seed strength: 0.25, "
+                        "Denoising strength: 0.6, Hires upscale: 1.5, Hires steps: 9, Hires "
+                        "upscaler: Latent, Tiling: True");
+    buf_release(&b);
     generate_next_seed(&job);
     assert_int_equal(job.variation_seed, 8);
     assert_int_equal(job.seed, 0);
@@ -457,10 +466,13 @@ static void a_grid_has_about_as_many_rows_as_columns(void **state)
         struct image img = {0};
         make_picture(&img, 4, 3);
         for (int k = 0; k < g.count; k++)
-            assert_int_equal(generate_grid_put(&g, &img, NULL), ST_OK);
-        assert_int_equal(g.canvas.width, 4 * sides[i][1]);
-        assert_int_equal(g.canvas.height, 3 * sides[i][2]);
-        assert_int_equal(g.canvas.data[3 * (4 * sides[i][1] - 1)], 250);
+            assert_int_equal(generate_grid_put(&g, k, &img, NULL), ST_OK);
+        struct image canvas = {0};
+        assert_int_equal(generate_grid_compose(&g, &canvas, NULL), ST_OK);
+        assert_int_equal(canvas.width, 4 * sides[i][1]);
+        assert_int_equal(canvas.height, 3 * sides[i][2]);
+        assert_int_equal(canvas.data[3 * (4 * sides[i][1] - 1)], 250);
+        image_release(&canvas);
         image_release(&img);
         generate_grid_release(&g);
     }

@@ -1,0 +1,53 @@
+/* SHA-256 of files of weights, from the note of an earlier run where there is one. */
+#include "app/file_hash.h"
+#include "core/file.h"
+#include "core/file_note.h"
+#include "core/path.h"
+#include "core/sha256.h"
+#include <string.h>
+
+enum { AT_ONCE = 1 << 24 };
+
+static bool is_hash(const char *s)
+{
+    return strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
+}
+
+/* Where the tensors of a safetensors file begin; 0 where it is none. */
+static size_t tensors_at(const struct file_map *m, const char *path)
+{
+    uint64_t header = 0;
+    if (!path_has_ext(path, "safetensors") || m->size < 8)
+        return 0;
+    for (int i = 0; i < 8; i++)
+        header |= (uint64_t)m->data[i] << 8 * i;
+    return header < m->size - 8 ? (size_t)header + 8 : 0;
+}
+
+enum status file_hash(char hex[65], const char *path, bool tensors,
+                      const volatile sig_atomic_t *stop, struct error *err)
+{
+    const char *kind = tensors ? "sha256-tensors" : "sha256";
+    struct file_map m = {0};
+    struct sha256 h;
+    char known[80];
+    if (file_note_get(path, kind, known, sizeof known) && is_hash(known)) {
+        memcpy(hex, known, 65);
+        return ST_OK;
+    }
+    enum status st = file_map_open(&m, path, err);
+    if (st)
+        return st;
+    sha256_init(&h);
+    for (size_t at = tensors ? tensors_at(&m, path) : 0, n; !st && at < m.size; at += n) {
+        n = m.size - at < AT_ONCE ? m.size - at : AT_ONCE;
+        sha256_update(&h, m.data + at, n);
+        if (stop && *stop)
+            st = error_set(err, ST_INTERRUPTED, "interrupted");
+    }
+    sha256_hex(&h, hex);
+    file_map_close(&m);
+    if (!st)
+        file_note_put(path, kind, hex);
+    return st;
+}
