@@ -1,6 +1,7 @@
 /* eidetic generate: a picture from a sentence, by a Stable Diffusion checkpoint. */
 #include "app/generate_app.h"
 #include "app/generate_from.h"
+#include "app/generate_name.h"
 #include "app/generate_xy.h"
 #include <string.h>
 
@@ -36,6 +37,9 @@ const struct option_def generate_defs[] = {
     {"output", 'o', OPT_TEXT, offsetof(struct generate_args, output), "FILE",
      "a .png, .jpg or .webp that is not there yet (else a name in the library); %d or %03d in it "
      "is the number"},
+    {"name-pattern", 0, OPT_TEXT, offsetof(struct generate_args, name_pattern), "PATTERN",
+     "names in the library, as AUTOMATIC1111's: \"[model_name]/[seed]-[prompt_words]\" "
+     "(" GENERATE_NAME ")"},
     {"quality", 0, OPT_INT, offsetof(struct generate_args, quality), "N",
      "of a .jpg or .webp, 1 to 100 (90)"},
     {"no-file", 0, OPT_FLAG, offsetof(struct generate_args, no_file), NULL,
@@ -103,6 +107,7 @@ const struct generate_args generate_defaults = {.width = -1,
                                                 .clip_skip = 1,
                                                 .best_of = 1,
                                                 .quality = 90,
+                                                .name_pattern = GENERATE_NAME,
                                                 .guidance = GENERATE_UNSAID,
                                                 .picture = GENERATE_PICTURE_NOTHING,
                                                 .more = GENERATE_MORE_NOTHING};
@@ -187,7 +192,12 @@ const struct command cmd_generate = {
     "Pillow's Lanczos filter does, encoded, and given the noise that int(strength * steps) steps "
     "take\n"
     "away again, as in diffusers. Where a --mask is black, and farther from white than\n"
-    "2.5 * --mask-blur pixels, the picture stays as it is to the last bit.\n\n"
+    "2.5 * --mask-blur pixels, the picture stays as it is to the last bit.\n"
+    "Marks of --name-pattern: [seed], [steps], [cfg], [width], [height], [sampler], [scheduler],\n"
+    "[model_name], [model_hash], [vae_filename], [clip_skip], [denoising], [date], [datetime],\n"
+    "[datetime<%Y-%m>], [prompt], [prompt_spaces], [prompt_words], [prompt_hash],\n"
+    "[negative_prompt_hash], [full_prompt_hash], [batch_number], [none], and [words], words with\n"
+    "dashes. '/' makes folders.\n\n"
     "  eidetic generate \"a lighthouse at night\" --model ~/sd/v1-5.safetensors\n"
     "  eidetic generate \"a (red:1.3) boat\" -n blurry --sampler \"DPM++ 2M Karras\" --steps 25 "
     "\\\n"

@@ -1,16 +1,18 @@
 /* Filing goes through index_run, so that a generated picture is embedded and committed exactly as
  * a photograph is, and what an earlier run left unfiled is taken in with it. */
 #include "app/filing.h"
+#include "app/prompt_tags.h"
 #include "core/file.h"
+#include "db/images.h"
 #include "db/vectors.h"
 #include "indexer/indexer.h"
 #include "sampler/prompt.h"
 #include "search/search.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <time.h>
@@ -64,31 +66,12 @@ void filing_close(struct filing *f)
     mem_free(f->folder);
     mem_free(f->text);
     mem_free(f->vector);
+    lexicon_release(&f->lexicon);
     *f = (struct filing){.lock = -1};
 }
 
-/* Words as part of a file's name: letters and digits, at most 48 bytes. */
-static void put_words(struct buf *b, const char *words)
-{
-    size_t start = b->len, n = strlen(words);
-    bool gap = false;
-    for (size_t i = 0; i < n && b->len - start < 48;) {
-        uint32_t c;
-        size_t k = utf8_decode(words + i, n - i, &c);
-        bool word = c >= 0x80 ? c != 0xFFFD && c > 0x9F
-                              : (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z');
-        if (word) {
-            if (gap && b->len > start)
-                buf_putc(b, '-');
-            buf_append(b, words + i, k);
-        }
-        gap = !word;
-        i += k;
-    }
-}
-
 /* What the prompt shows at its last step, without weights and networks. */
-static char *plain_words(const char *prompt, struct error *err)
+char *filing_words(const char *prompt, struct error *err)
 {
     struct prompt_list networks = {0}, parts = {0}, times = {0}, words = {0};
     char *text = NULL;
@@ -118,37 +101,37 @@ static char *plain_words(const char *prompt, struct error *err)
     return NULL;
 }
 
-static char *name_of(const struct filing *f, uint64_t seed, const char *words, int number)
+/* name with -2, -3, ... before its ending, below the folder. */
+static char *numbered(const struct filing *f, const char *name, int number)
 {
-    struct buf b;
-    time_t now = time(NULL);
-    struct tm t;
-    buf_init(&b, 1 << 16);
-    if (!localtime_r(&now, &t))
-        t = (struct tm){.tm_year = 70, .tm_mday = 1};
-    buf_printf(&b, "%s/%04d/%02d/%" PRIu64 "-", f->folder, t.tm_year + 1900, t.tm_mon + 1, seed);
-    put_words(&b, words);
-    if (b.len && b.data[b.len - 1] == '-')
-        b.data[--b.len] = 0;
-    if (number > 1)
-        buf_printf(&b, "-%d", number);
-    buf_puts(&b, ".png");
-    return buf_take(&b);
+    const char *ext = path_ext(name);
+    int stem = (int)(ext - name) - 1;
+    if (number == 1)
+        return path_join(f->folder, name);
+    return mem_printf("%s/%.*s-%d.%s", f->folder, stem, name, number, ext);
 }
 
-int filing_path(struct filing *f, char **path, uint64_t seed, const char *prompt)
+/* A linked folder may lead elsewhere. */
+static enum status check_inside(const struct filing *f, const char *dir, struct error *err)
+{
+    char *real = realpath(dir, NULL), *root = realpath(f->folder, NULL);
+    enum status st = ST_OK;
+    if (!real || !root || !path_inside(real, root))
+        st = error_set(err, ST_USAGE, "%.150s leads out of the library's folder", dir);
+    free(real); /* the C library's */
+    free(root);
+    return st;
+}
+
+int filing_path(struct filing *f, char **path, const char *name)
 {
     struct app *a = f->app;
-    char *words = plain_words(prompt, &a->err);
-    if (!words)
-        return app_fail(a, APP_FILE);
     for (int number = 1;; number++) {
-        *path = name_of(f, seed, words, number);
+        *path = numbered(f, name, number);
         if (!*path || !file_exists(*path))
             break;
         mem_free(*path);
     }
-    mem_free(words);
     if (!*path)
         return app_no_memory(a);
     char *dir = path_dir(*path);
@@ -156,6 +139,8 @@ int filing_path(struct filing *f, char **path, uint64_t seed, const char *prompt
         dir ? file_make_dirs(dir, &a->err) : error_set(&a->err, ST_NOMEM, "out of memory");
     if (!st && access(dir, W_OK | X_OK))
         st = error_set(&a->err, ST_NOSPACE, "%.180s cannot be written to", dir);
+    if (!st)
+        st = check_inside(f, dir, &a->err);
     mem_free(dir);
     if (!st)
         return 0;
@@ -171,7 +156,7 @@ static int text_vector(struct filing *f, const char *prompt)
     struct app *a = f->app;
     if (f->text && !strcmp(f->text, prompt))
         return 0;
-    char *words = plain_words(prompt, &a->err);
+    char *words = filing_words(prompt, &a->err);
     if (!words)
         return app_fail(a, APP_FILE);
     const char *one = words;
@@ -204,15 +189,40 @@ int filing_score(struct filing *f, const char *text, const struct image *img, fl
     return 0;
 }
 
+/* In the transaction that makes the row. */
+static enum status tag(void *ctx, int64_t image, const float *vector, const float *places,
+                       struct error *err)
+{
+    struct filing *f = ctx;
+    struct prompt_tags t = {0};
+    struct db_image im = {0};
+    (void)vector;
+    (void)places;
+    enum status st = f->lexicon.n ? ST_OK : lexicon_builtin(&f->lexicon, err);
+    if (!st)
+        st = db_image_get(f->db, image, &im, err);
+    char *words = !st && im.generated && im.prompt ? filing_words(im.prompt, NULL) : NULL;
+    if (words)
+        st = prompt_tags_find(&t, words, &f->lexicon, err);
+    if (!st && t.n)
+        st = db_tags_put(f->db, image, PROMPT_TAGS_KEY, t.tag, t.n, err);
+    prompt_tags_release(&t);
+    db_image_release(&im);
+    mem_free(words);
+    return st;
+}
+
 /* A picture that cannot be read is nothing that its maker can help: `eidetic errors` lists it. */
 static enum status index_one(struct filing *f, struct db *db, const char *root)
 {
     struct app *a = f->app;
-    struct index_opts o = {.roots = &root, .n_roots = 1, .batch_size = 4};
+    struct index_opts o = {
+        .roots = &root, .n_roots = 1, .batch_size = 4, .embedded = tag, .embedded_ctx = f};
     struct index_parts parts = {db, a->session, a->clip, a->decoder};
     struct index_report r;
     struct db_model m = {0};
     struct search_opts so = {.threads = a->threads};
+    f->db = db;
     enum status st = index_run(&parts, &o, &r, &a->err);
     if (!st)
         st = db_model_get(db, clip_info(a->clip)->id, &m, &a->err);

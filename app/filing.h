@@ -1,10 +1,11 @@
 /* A picture made is a picture filed: into the library's folder "generated", and its row and vector
- * into the catalogue by the indexer itself, which reads the prompt from the file.
+ * into the catalogue by the indexer itself, which reads the prompt from the file; its words become
+ * tags (prompt_tags.h).
  *
  *     struct filing f;
  *     if (filing_open(&f, a)) return a->exit;          // the library's model, a decoder
  *     filing_score(&f, "a lighthouse", &img, &score);  // cosine, before anything is written
- *     filing_path(&f, &path, 42, "a lighthouse");      // .../2026/05/42-a-lighthouse.png
+ *     filing_path(&f, &path, "42-a-lighthouse.png");   // .../generated/42-a-lighthouse.png
  *     ... write it ...
  *     filing_add(&f, path);                            // findable from now on
  *     filing_close(&f);
@@ -16,6 +17,7 @@
 #define EIDETIC_APP_FILING_H
 
 #include "app/app.h"
+#include "caption/lexicon.h"
 #include "image/image.h"
 
 struct filing {
@@ -25,6 +27,8 @@ struct filing {
     bool swept;   /* all of the folder is known */
     char *text;   /* whose vector it is */
     float *vector;
+    struct lexicon lexicon; /* of tags, once a prompt needs it */
+    struct db *db;          /* in filing_add */
 };
 
 /* Opens the library's model (or the default one where there is no library yet) unless a->clip is
@@ -32,8 +36,11 @@ struct filing {
 int filing_open(struct filing *f, struct app *a);
 void filing_close(struct filing *f); /* takes a zeroed struct; a keeps what it opened */
 
-/* Where the next picture of this seed goes: a name that is free, in a folder that is there. */
-int filing_path(struct filing *f, char **path, uint64_t seed, const char *prompt);
+/* A path for a picture of this name below the folder, numbered where it is taken; its folder is
+ * there then. */
+int filing_path(struct filing *f, char **path, const char *name);
+/* What a prompt shows at its last step, without weights and networks; mem_free, NULL = err says. */
+char *filing_words(const char *prompt, struct error *err);
 /* The cosine of the picture and the words; `text` is read without the prompt grammar's marks. */
 int filing_score(struct filing *f, const char *text, const struct image *img, float *score);
 /* path NULL: what lies in the folder and is not known yet. */

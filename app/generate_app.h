@@ -19,7 +19,7 @@ struct generate_args {
     bool no_file, averaged, zero_snr;
     struct generate_picture picture; /* its options */
     struct generate_more more;
-    const char *grid, *from, *x, *y;
+    const char *grid, *from, *x, *y, *name_pattern;
 };
 extern const struct option_def generate_defs[];
 extern const struct generate_args generate_defaults;

@@ -1,6 +1,7 @@
 /* One picture after the other: sampled, compared with its prompt, written, filed. */
 #include "app/file_hash.h"
 #include "app/generate_app.h"
+#include "app/generate_name.h"
 #include "core/buf.h"
 #include "core/file.h"
 #include "sampler/prompt.h"
@@ -174,7 +175,9 @@ static int check_output(struct app *a, const struct generate_args *g)
     if (!g->output && g->no_file && !g->grid)
         return app_usage(a, "with --no-file, generate needs -o FILE, as in -o picture.png, or "
                             "--grid FILE");
-    if (g->output && generate_check_pattern(g->output, g->count, &a->err))
+    char *none = NULL;
+    if (g->output ? generate_check_pattern(g->output, g->count, &a->err)
+                  : generate_name(&none, g->name_pattern, NULL, &a->err))
         return app_fail(a, APP_USAGE);
     return 0;
 }
@@ -424,6 +427,27 @@ static int choose_words(struct generate_run *r)
     return 0;
 }
 
+static int name_filed(struct generate_run *r, struct generate_made *m)
+{
+    struct app *a = r->app;
+    struct sampler_job job = r->job;
+    char *name = NULL, *words = filing_words(job.prompt, &a->err);
+    if (!words)
+        return app_fail(a, APP_FILE);
+    job.seed = m->seed;
+    struct generate_name_facts f = {.job = &job,
+                                    .checkpoint = r->checkpoint,
+                                    .model_hash = r->model_hash,
+                                    .words = words,
+                                    .number = r->done + 1};
+    int failed = generate_name(&name, r->args->name_pattern, &f, &a->err)
+                     ? app_fail(a, APP_USAGE)
+                     : filing_path(&r->filing, &m->path, name);
+    mem_free(words);
+    mem_free(name);
+    return failed;
+}
+
 /* A path for the picture, unless it is only for the grid. */
 static int name_picture(struct generate_run *r, struct generate_made *m)
 {
@@ -431,7 +455,7 @@ static int name_picture(struct generate_run *r, struct generate_made *m)
     mem_free(m->path);
     m->path = NULL;
     if (!r->args->output)
-        return r->args->no_file ? 0 : filing_path(&r->filing, &m->path, m->seed, r->job.prompt);
+        return r->args->no_file ? 0 : name_filed(r, m);
     if (generate_path(&m->path, r->args->output, &r->index, &a->err))
         return app_fail(a, APP_USAGE);
     return 0;
@@ -441,7 +465,7 @@ int generate_one(struct generate_run *r, struct generate_made *m)
 {
     struct image img = {0};
     double start = time_now();
-    *m = (struct generate_made){0};
+    *m = (struct generate_made){.seed = r->job.seed};
     if (choose_words(r))
         return 1;
     int failed = name_picture(r, m); /* what keeps a file from being written is said first */

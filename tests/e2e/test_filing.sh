@@ -22,6 +22,33 @@ assert_json '.generated and .prompt == "a (red:1.3) boat, [at sea:in port:0.5]" 
 eidetic info "$picture"
 assert_out "a (red:1.3) boat"
 
+t "its tags are what the prompt names"
+assert_eq "$(eidetic info --json "$picture" && json '[.tags[].tag] | join("|")')" "red boat|red|boat|in port"
+eidetic search --json "tag:boat"
+assert_json '.results[0].path == "'"$picture"'"'
+
+t "names by a pattern, from the command or the config file, and never outside the folder"
+make "a hill, green" --seed 5 --name-pattern "[model_name]/[seed]_[prompt_words].jpg" --json
+assert_exit 0
+assert_json '.path | endswith("/library/generated/toy/5_a hill green.jpg")'
+mkdir -p "$XDG_CONFIG_HOME/eidetic"
+printf 'name-pattern = [width]x[height]/[seed]\n' >"$XDG_CONFIG_HOME/eidetic/config"
+make "../../../a hill" --seed 6 --json
+assert_json '.path | endswith("/library/generated/32x32/6.png")'
+make "../../../a hill" --seed 6 --json --name-pattern "[prompt]"
+assert_json '.path | endswith("/library/generated/_.._.._a_hill.png")'
+rm "$XDG_CONFIG_HOME/eidetic/config"
+for pattern in "../x" "/tmp/x" "[nothing]" ".x"; do
+    make "a hill" --name-pattern "$pattern"
+    assert_exit 2
+    assert_err "name-pattern"
+done
+mkdir -p elsewhere && ln -s "$TMP/elsewhere" "$EIDETIC_LIBRARY/generated/link"
+make "a hill" --name-pattern "link/[seed]"
+assert_exit 2
+assert_eq "$(ls elsewhere)" ""
+rm "$EIDETIC_LIBRARY/generated/link"
+
 t "the same again is another file with the same content; nothing is overwritten"
 make "a (red:1.3) boat, [at sea:in port:0.5]" -n "people" --seed 42 --json
 assert_exit 0
@@ -36,7 +63,7 @@ eidetic search --json "otters by the water"
 assert_json '.results[0].path | endswith("otters.jpg")'
 assert_json '.results[0].generated == false'
 eidetic stats --json
-assert_json '.generated == 1'
+assert_json '.generated == 3'
 
 t "-o FILE is filed where it is; --no-file is not"
 make "a hill" --seed 1 -o hill.png --json
