@@ -6,7 +6,7 @@
  *
  * tensors: only what stands behind a safetensors file's header, so that a changed title changes
  * nothing; that is how LoRAs are told. Of any other file it is the whole. The first time reads all
- * of the file, some 0.3 GB a second; core/file_note.h keeps it. */
+ * of the file; core/file_note.h keeps it. */
 #ifndef EIDETIC_APP_FILE_HASH_H
 #define EIDETIC_APP_FILE_HASH_H
 

@@ -4,6 +4,8 @@
 #ifndef EIDETIC_CORE_CPU_H
 #define EIDETIC_CORE_CPU_H
 
+#include <stdbool.h>
+
 enum cpu_level {                 /* each includes those before it */
                  CPU_REF = 0,    /* plain C */
                  CPU_AVX2,       /* AVX2 + FMA + F16C */
@@ -12,6 +14,7 @@ enum cpu_level {                 /* each includes those before it */
 };
 
 enum cpu_level cpu_level_max(void); /* lowered by EIDETIC_CPU */
+bool cpu_has_sha(void);             /* x86's SHA-256 instructions, at levels above ref */
 const char *cpu_level_name(enum cpu_level level);
 int cpu_level_parse(const char *name); /* -1: unknown */
 int cpu_count(void);                   /* processors this process may use (affinity), at least 1 */
