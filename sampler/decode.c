@@ -18,13 +18,12 @@ struct part { /* of a latent, in cells */
     int64_t x, y, w, h;
 };
 
-/* y [h * unit, w * unit, 3] from a part of the latent x. */
-static enum status decode_part(struct denoiser *d, float *y, const float *x, const struct part *p)
+static enum status run_decoder(struct denoiser *d, struct tensor *y, const float *x,
+                               const struct part *p)
 {
     const struct checkpoint *c = d->s->c;
-    int64_t unit = c->vae.shrink, cells = d->h * d->w;
-    struct tensor out = tensor_view(y, DT_F32, 4, (int64_t[]){1, p->h * unit, p->w * unit, 3});
-    denoiser_begin(d, "decoder");
+    int64_t cells = d->h * d->w;
+    denoiser_begin(d, PART_DECODER);
     struct tensor z = clip_run_tensor(&d->run, 4, (int64_t[]){1, p->h, p->w, d->channels});
     if (d->run.status)
         return d->run.status;
@@ -35,10 +34,22 @@ static enum status decode_part(struct denoiser *d, float *y, const float *x, con
             ((float *)z.data)[i * d->channels + k] =
                 x[k * cells + (p->y + i / p->w) * d->w + p->x + i % p->w] * scale + mean;
     }
-    enum status st = net_vae_decode(&d->run, &c->vae, &out, &z);
+    enum status st = net_vae_decode(&d->run, &c->vae, y, &z);
     if (!st)
-        st = backend_sync(d->s->be, d->err);
+        st = backend_sync(d->run.be, d->err);
     return st ? st : denoiser_check_stop(d);
+}
+
+/* y [h * unit, w * unit, 3] from a part of the latent x. */
+static enum status decode_part(struct denoiser *d, float *y, const float *x, const struct part *p)
+{
+    int64_t unit = d->s->c->vae.shrink;
+    struct tensor out = tensor_view(y, DT_F32, 4, (int64_t[]){1, p->h * unit, p->w * unit, 3});
+    enum status st;
+    do
+        st = run_decoder(d, &out, x, p);
+    while (denoiser_again(d, PART_DECODER, y, tensor_count(&out), &st));
+    return st;
 }
 
 struct tile {

@@ -16,7 +16,9 @@ enum status sampler_new(struct sampler **out, const struct checkpoint *c, const 
     if (!s)
         return error_set(err, ST_NOMEM, "out of memory for a sampler");
     s->c = c;
-    enum status st = backend_open(&s->be, device ? device : "cpu", threads, err);
+    s->threads = threads;
+    snprintf(s->device, sizeof s->device, "%s", device ? device : "cpu");
+    enum status st = backend_open(&s->be, s->device, threads, err);
     if (st)
         sampler_free(s);
     else
@@ -29,147 +31,9 @@ void sampler_free(struct sampler *s)
     if (!s)
         return;
     backend_close(s->be);
+    backend_close(s->exact);
     arena_release(&s->arena);
     mem_free(s);
-}
-
-static enum status check_init(struct sampler_job *job, struct error *err)
-{
-    job->strength = job->has_strength ? job->strength : 0.75;
-    job->has_strength = true;
-    if (!(job->strength > 0 && job->strength <= 1))
-        return error_set(err, ST_USAGE, "a strength of %g: above 0, at most 1", job->strength);
-    if (sampler_steps(job) < 1)
-        return error_set(err, ST_USAGE, "a strength of %g leaves none of %d steps", job->strength,
-                         job->steps);
-    if (job->mask && (job->mask->width != job->width || job->mask->height != job->height))
-        return error_set(err, ST_USAGE, "a mask of %d x %d for a picture of %d x %d",
-                         job->mask->width, job->mask->height, job->width, job->height);
-    return ST_OK;
-}
-
-static enum status check_hires(const struct checkpoint *c, const struct sampler_job *job,
-                               struct error *err)
-{
-    struct sampler_job first, second;
-    if (!(job->hires_scale > 1 && job->hires_scale <= 8))
-        return error_set(err, ST_USAGE, "a hires scale of %g: above 1, at most 8",
-                         job->hires_scale);
-    if (job->init || job->init_latent)
-        return error_set(err, ST_USAGE, "a hires scale goes without a picture to start from");
-    if (!(job->hires_strength >= 0 && job->hires_strength <= 1))
-        return error_set(err, ST_USAGE, "a hires strength of %g: above 0, at most 1",
-                         job->hires_strength);
-    if (job->hires_steps < 0 || job->hires_steps > SAMPLER_MAX_STEPS)
-        return error_set(err, ST_USAGE, "%d hires steps: from 1 to %d", job->hires_steps,
-                         SAMPLER_MAX_STEPS);
-    hires_jobs(c, job, &first, &second);
-    if (second.width > SAMPLER_MAX_SIDE || second.height > SAMPLER_MAX_SIDE)
-        return error_set(err, ST_USAGE, "%d x %d, enlarged: sides are at most %d", second.width,
-                         second.height, SAMPLER_MAX_SIDE);
-    if ((int)(second.steps * second.strength) < 1)
-        return error_set(err, ST_USAGE, "a hires strength of %g leaves none of %d steps",
-                         second.strength, second.steps);
-    return ST_OK;
-}
-
-void sampler_sides(const struct checkpoint *c, const struct sampler_job *job, int *width,
-                   int *height)
-{
-    struct sampler_job first, second = *job;
-    if (job->hires_scale != 0)
-        hires_jobs(c, job, &first, &second);
-    *width = second.width;
-    *height = second.height;
-}
-
-int sampler_steps(const struct sampler_job *job)
-{
-    return job->init || job->init_latent ? (int)(job->steps * job->strength) : job->steps;
-}
-
-enum status sampler_check(const struct checkpoint *c, struct sampler_job *job, struct error *err)
-{
-    int unit = c->vae.shrink;
-    job->prompt = job->prompt ? job->prompt : "";
-    job->negative = job->negative ? job->negative : "";
-    job->width = job->width ? job->width : c->side;
-    job->height = job->height ? job->height : c->side;
-    job->steps = job->steps ? job->steps : 20;
-    job->guidance = job->has_guidance ? job->guidance : c->guidance;
-    job->has_guidance = true;
-    job->clip_skip = job->clip_skip ? job->clip_skip : 1;
-    const struct schedule *own = NULL;
-    if (!job->solver && !job->schedule)
-        job->schedule = c->schedule;
-    if (!job->solver)
-        job->solver = c->solver ? c->solver : solver_find("Euler a", &own);
-    const char *schedule = c->trailing ? "trailing" : "normal";
-    if (!job->schedule)
-        job->schedule = schedule_find(job->solver->schedule ? job->solver->schedule : schedule);
-    if (job->width < unit || job->width > SAMPLER_MAX_SIDE || job->width % unit ||
-        job->height < unit || job->height > SAMPLER_MAX_SIDE || job->height % unit)
-        return error_set(err, ST_USAGE, "%d x %d: sides must be multiples of %d, at most %d",
-                         job->width, job->height, unit, SAMPLER_MAX_SIDE);
-    if (job->steps < 1 || job->steps > SAMPLER_MAX_STEPS)
-        return error_set(err, ST_USAGE, "%d steps: from 1 to %d", job->steps, SAMPLER_MAX_STEPS);
-    if (!(job->guidance >= -100 && job->guidance <= 100))
-        return error_set(err, ST_USAGE, "a guidance of %g: from -100 to 100", job->guidance);
-    if (!(job->guidance_rescale >= 0 && job->guidance_rescale <= 1))
-        return error_set(err, ST_USAGE, "a guidance rescale of %g: from 0 to 1",
-                         job->guidance_rescale);
-    if (job->clip_skip > 1 && c->tower)
-        return error_set(err, ST_USAGE, "a clip skip of %d: %s attends to the last states alone",
-                         job->clip_skip, c->name);
-    if (job->clip_skip < 1 || job->clip_skip > c->text.v.t.layers)
-        return error_set(err, ST_USAGE, "a clip skip of %d: the text tower has %d layers",
-                         job->clip_skip, c->text.v.t.layers);
-    if (!(job->variation >= 0 && job->variation <= 1))
-        return error_set(err, ST_USAGE, "a variation strength of %g: from 0 to 1", job->variation);
-    if (job->vae_tile < 0 || job->vae_tile % 4 || (job->vae_tile && job->circular))
-        return error_set(err, ST_USAGE,
-                         "tiles of %d cells: a multiple of 4, and of no picture that "
-                         "wraps round",
-                         job->vae_tile);
-    if (job->mask && !job->init)
-        return error_set(err, ST_USAGE, "a mask needs a picture that it lies on");
-    bool encodes = job->init || job->hires_pixels || c->unet.in > c->unet.out;
-    if (encodes && !c->vae.encoder.there)
-        return error_set(err, ST_FORMAT,
-                         "%s: lacks the autoencoder's encoder, without which no picture can be "
-                         "started from",
-                         c->name);
-    if (job->hires_scale != 0)
-        return check_hires(c, job, err);
-    return job->init || job->init_latent ? check_init(job, err) : ST_OK;
-}
-
-/* The decoder's two pictures and what a residual block takes beside them are by far the most. */
-static uint64_t decode_memory(const struct checkpoint *c, int width, int height)
-{
-    const struct net_vae_half *d = &c->vae.decoder;
-    uint64_t widest = 1, pixels = (uint64_t)width * (uint64_t)height;
-    if (c->vae.tiny_decoder)
-        return 3 * sizeof(float) * (uint64_t)c->vae.tiny_decoder->width * pixels;
-    for (int i = 0; i < c->vae.levels; i++) {
-        const struct net_vae_level *y = &d->level[i];
-        int behind = c->vae.levels - 1 - i; /* this level's pixels are 4^behind times fewer */
-        uint64_t in = (uint64_t)y->block[0].in, out = (uint64_t)y->block[y->blocks - 1].out;
-        uint64_t here = (in > out ? in : out) >> (2 * behind);
-        uint64_t after = y->resample.w.data ? out >> (2 * behind - 2) : 0;
-        widest = here > widest ? here : widest;
-        widest = after > widest ? after : widest;
-    }
-    return 4 * sizeof(float) * widest * pixels;
-}
-
-uint64_t sampler_memory(const struct checkpoint *c, const struct sampler_job *job)
-{
-    int width, height, tile = job->vae_tile * c->vae.shrink;
-    sampler_sides(c, job, &width, &height);
-    width = tile && width > tile ? tile : width;
-    height = tile && height > tile ? tile : height;
-    return decode_memory(c, width, height);
 }
 
 /* The pool skips the rest of its loops once the user said stop: what came out is not to be used. */
@@ -188,15 +52,54 @@ static void look_at_stop(void *ctx, const char *name, const struct tensor *t)
         d->run.status = denoiser_check_stop(d);
 }
 
-void denoiser_begin(struct denoiser *d, const char *tower)
+static const char *part_name(enum sampler_part part)
+{
+    return part == PART_TEXT      ? "text"
+           : part == PART_UNET    ? "unet"
+           : part == PART_DECODER ? "decoder"
+                                  : "encoder";
+}
+
+void sampler_redone(const struct sampler *s, char text[64])
+{
+    text[0] = 0;
+    for (unsigned part = PART_TEXT; part <= PART_ENCODER; part *= 2)
+        if (s->redone & part)
+            snprintf(text + strlen(text), 64 - strlen(text), "%s%s", *text ? ", " : "",
+                     part_name(part));
+}
+
+bool denoiser_again(struct denoiser *d, enum sampler_part part, const float *x, int64_t n,
+                    enum status *st)
+{
+    struct sampler *s = d->s;
+    char *slash = strchr(s->device, '/'), exact[64];
+    bool numbers = true;
+    if (*st || !slash || !strcmp(slash, "/f32") || s->redone & part)
+        return false;
+    for (int64_t i = 0; i < n && numbers; i++)
+        numbers = isfinite(x[i]);
+    if (numbers)
+        return false;
+    snprintf(exact, sizeof exact, "%.*s", (int)(slash - s->device), s->device);
+    if (!s->exact)
+        *st = backend_open(&s->exact, exact, s->threads, d->err);
+    if (*st)
+        return false;
+    pool_stop_when(backend_pool(s->exact), d->job->stop);
+    s->redone |= part;
+    return true;
+}
+
+void denoiser_begin(struct denoiser *d, enum sampler_part part)
 {
     arena_rewind(&d->s->arena, 0);
-    d->run = (struct clip_run){.be = d->s->be,
+    d->run = (struct clip_run){.be = d->s->redone & part ? d->s->exact : d->s->be,
                                .arena = &d->s->arena,
                                .circular = d->job->circular,
                                .trace = look_at_stop,
                                .trace_ctx = d,
-                               .tower = tower,
+                               .tower = part_name(part),
                                .err = d->err};
 }
 
@@ -234,39 +137,50 @@ static void precondition(const struct checkpoint *c, double sigma, double *keep,
     *take = v ? -sigma / sqrt(square) : -sigma;
 }
 
-/* The UNet's word on x, for count prompts at once, as estimates of the picture. */
-static enum status ask(struct denoiser *d, float *y, const float *x, float sigma,
-                       const struct asked *t, int count)
+/* The UNet's word on x, for count prompts at once: *out, from the arena. */
+static enum status run_unet(struct denoiser *d, struct tensor *out, const float *x, float sigma,
+                            const struct asked *t, int count)
 {
     const struct checkpoint *c = d->s->c;
-    int64_t pixels = d->h * d->w, n = d->channels * pixels, width = c->unet.context;
+    int64_t pixels = d->h * d->w, width = c->unet.context;
     int64_t wide = c->unet.in, more = wide - d->channels;
-    float times[2];
+    float times[2], scale = (float)(1 / sqrt((double)sigma * sigma + 1));
     int32_t keys[2];
-    double scale = 1 / sqrt((double)sigma * sigma + 1), keep, take;
-    precondition(c, (double)sigma, &keep, &take);
     for (int i = 0; i < count; i++)
         times[i] = (float)sigma_to_time(&c->sigmas, (double)sigma);
-    denoiser_begin(d, "unet");
+    denoiser_begin(d, PART_UNET);
     struct tensor in = clip_run_tensor(&d->run, 4, (int64_t[]){count, d->h, d->w, wide});
-    struct tensor out = clip_run_tensor(&d->run, 4, (int64_t[]){count, d->h, d->w, d->channels});
+    *out = clip_run_tensor(&d->run, 4, (int64_t[]){count, d->h, d->w, d->channels});
     struct tensor context = clip_run_tensor(&d->run, 3, (int64_t[]){count, t[0].tokens, width});
     if (d->run.status)
         return d->run.status;
     for (int i = 0; i < count; i++) {
         float *own = (float *)in.data + i * pixels * wide;
-        to_last(own, x, d->channels, pixels, wide, (float)scale);
+        to_last(own, x, d->channels, pixels, wide, scale);
         for (int64_t k = 0; k < pixels && more > 0; k++)
             memcpy(own + k * wide + d->channels, d->beside + k * more, (size_t)more * sizeof *own);
         fill_context((float *)context.data + i * t[0].tokens * width, &t[i], width);
         keys[i] = t[i].text->tokens;
     }
     enum status st =
-        net_unet_run(&d->run, &c->unet, &out, &in, times, &context, c->tower ? keys : NULL);
+        net_unet_run(&d->run, &c->unet, out, &in, times, &context, c->tower ? keys : NULL);
     if (!st)
-        st = backend_sync(d->s->be, d->err);
-    if (!st)
-        st = denoiser_check_stop(d);
+        st = backend_sync(d->run.be, d->err);
+    return st ? st : denoiser_check_stop(d);
+}
+
+/* The same as estimates of the picture: y [count, channels * h * w]. */
+static enum status ask(struct denoiser *d, float *y, const float *x, float sigma,
+                       const struct asked *t, int count)
+{
+    int64_t pixels = d->h * d->w, n = d->channels * pixels;
+    double keep, take;
+    struct tensor out;
+    enum status st;
+    precondition(d->s->c, (double)sigma, &keep, &take);
+    do
+        st = run_unet(d, &out, x, sigma, t, count);
+    while (denoiser_again(d, PART_UNET, out.data, count * n, &st));
     const float *eps = out.data;
     for (int i = 0; i < count && !st; i++)
         for (int64_t k = 0; k < n; k++) {
@@ -391,24 +305,55 @@ static enum status denoise(void *ctx, float *denoised, const float *x, float sig
         keep_init(d, denoised);
     d->call++;
     int calls = sampler_steps(d->job) * d->job->solver->evaluations;
-    struct sampler_progress p = {d->call, calls > d->call ? calls : d->call, time_now() - since};
+    struct sampler_progress p = {.call = d->call,
+                                 .calls = calls > d->call ? calls : d->call,
+                                 .seconds = time_now() - since,
+                                 .estimate = denoised,
+                                 .width = (int)d->w,
+                                 .height = (int)d->h};
     if (!st && d->job->progress)
         d->job->progress(d->job->progress_ctx, &p);
     return st;
 }
 
-static enum status prepare(struct denoiser *d)
+static enum status build_texts(struct denoiser *d)
 {
     const struct sampler_job *job = d->job;
     int calls = sampler_steps(job) * (job->solver->evaluations > 1 ? 2 : 1);
     struct cond_source src = {
         .c = d->s->c, .clip_skip = job->clip_skip, .embeddings = job->embeddings};
-    denoiser_begin(d, "text");
+    denoiser_begin(d, PART_TEXT);
     src.run = d->run;
     src.run.trace = NULL;
     enum status st = cond_build(&d->good, &src, job->prompt, calls, true, d->err);
-    if (!st)
-        st = cond_build(&d->bad, &src, job->negative, calls, false, d->err);
+    return st ? st : cond_build(&d->bad, &src, job->negative, calls, false, d->err);
+}
+
+/* Are the states of all texts to be computed again? */
+static bool texts_again(struct denoiser *d, enum status *st)
+{
+    const struct cond *const both[] = {&d->good, &d->bad};
+    int64_t width = d->s->c->text.v.t.width;
+    bool again = false;
+    for (int k = 0; k < 2 && !*st; k++)
+        for (int i = 0; i < both[k]->n; i++)
+            for (int t = 0; t < both[k]->part[i].n && !again; t++) {
+                const struct cond_text *text = &both[k]->part[i].text[t];
+                again = denoiser_again(d, PART_TEXT, text->states, text->tokens * width, st);
+            }
+    if (again) {
+        cond_release(&d->good);
+        cond_release(&d->bad);
+    }
+    return again;
+}
+
+static enum status prepare(struct denoiser *d)
+{
+    enum status st;
+    do
+        st = build_texts(d);
+    while (texts_again(d, &st));
     if (!st && d->good.n > MAX_PROMPTS)
         st = error_set(d->err, ST_LIMIT, "more than %d prompts joined by AND", MAX_PROMPTS);
     if (st)
@@ -454,6 +399,8 @@ enum status sampler_latent(struct sampler *s, const struct sampler_job *job, flo
                          .err = err};
     noise_init(&d.noise, job->rng, job->seed);
     pool_stop_when(backend_pool(s->be), job->stop);
+    if (s->exact)
+        pool_stop_when(backend_pool(s->exact), job->stop);
     enum status st = prepare(&d);
     if (!st)
         st = solve(&d, x);
@@ -461,6 +408,8 @@ enum status sampler_latent(struct sampler *s, const struct sampler_job *job, flo
     if (!st && out)
         st = decode_latent(&d, x, out);
     pool_stop_when(backend_pool(s->be), NULL);
+    if (s->exact)
+        pool_stop_when(backend_pool(s->exact), NULL);
     arena_rewind(&s->arena, 0);
     cond_release(&d.good);
     cond_release(&d.bad);

@@ -33,10 +33,15 @@ struct sampler;
 enum status sampler_new(struct sampler **s, const struct checkpoint *c, const char *device,
                         int threads, struct error *err);
 void sampler_free(struct sampler *s);
+/* The parts that gave no number in half precision and were computed again in f32, and are from then
+ * on: "unet, decoder"; "" = none. */
+void sampler_redone(const struct sampler *s, char text[64]);
 
 struct sampler_progress {
     int call, calls; /* of the UNet, of about so many; after the last one the picture is decoded */
     double seconds;  /* that this call took */
+    const float *estimate; /* of the latent without noise [channels, height, width] */
+    int width, height;     /* in cells */
 };
 
 /* All-zero means the default, given in brackets. */
@@ -98,6 +103,12 @@ void sampler_sides(const struct checkpoint *c, const struct sampler_job *job, in
                    int *height);
 /* Bytes of activations that a checked job needs beside the weights, from above. */
 uint64_t sampler_memory(const struct checkpoint *c, const struct sampler_job *job);
+/* preview.c: what the estimate looks like; for use in job's progress callback, on the sampler that
+ * calls it. By the tiny autoencoder where there is one, else in cells, by a sum over Stable
+ * Diffusion 1's four channels. Other latents: ST_UNSUPPORTED. */
+enum status sampler_preview(struct sampler *s, const struct sampler_job *job,
+                            const struct sampler_progress *p, struct image *out, struct error *err);
+bool sampler_can_preview(const struct checkpoint *c);
 /* *out is made here: image_release. A NaN on the way is ST_FORMAT, never a black picture. */
 enum status sampler_run(struct sampler *s, const struct sampler_job *job, struct image *out,
                         struct error *err);

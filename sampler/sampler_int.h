@@ -5,9 +5,15 @@
 #include "sampler/cond.h"
 #include "sampler/sampler.h"
 
+enum sampler_part { PART_TEXT = 1, PART_UNET = 2, PART_DECODER = 4, PART_ENCODER = 8 };
+
 struct sampler {
     const struct checkpoint *c;
     struct backend *be;
+    struct backend *exact; /* in f32, where be is in half precision: opened when a part needs it */
+    unsigned redone;       /* parts that use it */
+    char device[64];       /* be's */
+    int threads;
     struct arena arena;
 };
 
@@ -34,7 +40,11 @@ static inline bool denoiser_inpaints(const struct denoiser *d)
 }
 
 /* An empty arena and a fresh d->run, that looks at the job's stop behind each block. */
-void denoiser_begin(struct denoiser *d, const char *tower);
+void denoiser_begin(struct denoiser *d, enum sampler_part part);
+/* Is the part to be computed again? So where x [n], its answer in half precision, holds what is no
+ * number: from now on it is computed in f32. *st: whether that can be had. */
+bool denoiser_again(struct denoiser *d, enum sampler_part part, const float *x, int64_t n,
+                    enum status *st);
 enum status denoiser_check_stop(const struct denoiser *d);
 
 /* x [channels * h * w] = what is denoised from level sigma on: noise, with the job's picture

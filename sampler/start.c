@@ -29,26 +29,34 @@ static void sample_posterior(struct denoiser *d, float *z, const float *moments)
     }
 }
 
+/* *moments from the arena. */
+static enum status run_encoder(struct denoiser *d, struct tensor *moments, const float *pixels)
+{
+    denoiser_begin(d, PART_ENCODER);
+    struct tensor x = tensor_view((void *)(uintptr_t)pixels, DT_F32, 4,
+                                  (int64_t[]){1, d->job->height, d->job->width, 3});
+    *moments = clip_run_tensor(&d->run, 4, (int64_t[]){1, d->h, d->w, 2 * d->channels});
+    if (d->run.status)
+        return d->run.status;
+    enum status st = net_vae_encode(&d->run, &d->s->c->vae, moments, &x);
+    if (!st)
+        st = backend_sync(d->run.be, d->err);
+    return st ? st : denoiser_check_stop(d);
+}
+
 /* pixels: [height, width, 3] of the job, -1 to 1. */
 static enum status encode(struct denoiser *d, float *z, const float *pixels)
 {
-    const struct checkpoint *c = d->s->c;
-    denoiser_begin(d, "encoder");
-    struct tensor x = tensor_view((void *)(uintptr_t)pixels, DT_F32, 4,
-                                  (int64_t[]){1, d->job->height, d->job->width, 3});
-    struct tensor moments =
-        clip_run_tensor(&d->run, 4, (int64_t[]){1, d->h, d->w, 2 * d->channels});
-    if (d->run.status)
-        return d->run.status;
-    enum status st = net_vae_encode(&d->run, &c->vae, &moments, &x);
-    if (!st)
-        st = backend_sync(d->s->be, d->err);
-    if (!st)
-        st = denoiser_check_stop(d);
+    struct tensor moments;
+    int64_t n = d->h * d->w * 2 * d->channels;
+    enum status st;
+    do
+        st = run_encoder(d, &moments, pixels);
+    while (denoiser_again(d, PART_ENCODER, moments.data, n, &st));
     const float *m = moments.data;
-    for (int64_t i = 0; i < tensor_count(&moments) && !st; i++)
+    for (int64_t i = 0; i < n && !st; i++)
         if (!isfinite(m[i]))
-            st = error_set(d->err, ST_FORMAT, "%s: the encoder gives no number", c->name);
+            st = error_set(d->err, ST_FORMAT, "%s: the encoder gives no number", d->s->c->name);
     if (!st)
         sample_posterior(d, z, m);
     return st;

@@ -262,6 +262,56 @@ static void a_network_without_numbers_is_an_error(void **state)
     sd_toy_remove(folder);
 }
 
+/* A weight that is infinite in bf16, times what is 0 before it: no number there, 0 in f32. */
+static void poison(struct clip_norm *n, struct net_conv *c, struct packs *packs)
+{
+    int64_t width = n->w.dim[0], inputs = c->w.dim[3], kernel = c->w.dim[1] * c->w.dim[2] * inputs;
+    n->w.data = mem_dup(n->w.data, (size_t)width * sizeof(float));
+    n->b.data = mem_dup(n->b.data, (size_t)width * sizeof(float));
+    ((float *)n->w.data)[0] = ((float *)n->b.data)[0] = 0;
+    float *x = mem_array((size_t)tensor_count(&c->w), sizeof *x);
+    tensor_to_f32(&c->w, x);
+    for (int64_t i = 0; i < kernel; i += inputs)
+        x[i] = 3.4e38f;
+    c->w = tensor_view(x, DT_F32, 4, c->w.dim);
+    c->w.use = TENSOR_WEIGHT;
+    c->w.packs = packs;
+}
+
+static void what_half_precision_cannot_do_is_done_in_f32(void **state)
+{
+    (void)state;
+    struct checkpoint *c = open_toy(&(struct sd_toy){0});
+    struct net_unet *u = &c->unet;
+    struct net_vae_half *v = &c->vae.decoder;
+    poison(&u->norm_out, &u->conv_out, c->model.packs);
+    poison(&v->norm_out, &v->conv_out, c->model.packs);
+    static const char *const devices[] = {"cpu:ref/bf16", "cpu:ref"};
+    static const char *const want[] = {"unet, decoder", ""};
+    for (int i = 0; i < 2; i++) {
+        struct sampler *s = NULL;
+        struct error err = {0};
+        struct image img = {0};
+        struct sampler_job job = job_of("Euler");
+        char parts[64];
+        assert_int_equal(sampler_new(&s, c, devices[i], 1, &err), ST_OK);
+        for (int k = 0; k < 2; k++) {
+            if (sampler_run(s, &job, &img, &err))
+                fail_msg("%s: %s", devices[i], err.text);
+            image_release(&img);
+        }
+        sampler_redone(s, parts);
+        assert_string_equal(parts, want[i]);
+        sampler_free(s);
+    }
+    void *own[] = {u->norm_out.w.data, u->norm_out.b.data, u->conv_out.w.data,
+                   v->norm_out.w.data, v->norm_out.b.data, v->conv_out.w.data};
+    checkpoint_close(c);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        mem_free(own[i]);
+    sd_toy_remove(folder);
+}
+
 static void running_out_of_memory_is_an_error(void **state)
 {
     (void)state;
@@ -298,6 +348,7 @@ int main(void)
         cmocka_unit_test(it_stops_when_told_to),
         cmocka_unit_test(what_cannot_be_made_is_said_before_it_is_begun),
         cmocka_unit_test(a_network_without_numbers_is_an_error),
+        cmocka_unit_test(what_half_precision_cannot_do_is_done_in_f32),
         cmocka_unit_test(running_out_of_memory_is_an_error),
     };
     return cmocka_run_group_tests_name("generate", tests, NULL, NULL);
