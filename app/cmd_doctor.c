@@ -3,6 +3,7 @@
 #include "app/app.h"
 #include "core/cpu.h"
 #include "core/file.h"
+#include "image/terminal.h"
 #include "nn/backend.h"
 #include <errno.h>
 #include <stdio.h>
@@ -69,6 +70,9 @@ static void report_machine(struct report *r)
              : "f32; auto is f32");
     fact(r, true, "blas", "%s", backend_blas_info());
     report_formats(r);
+    fact(r, terminal_ready(), "previews", "%s",
+         terminal_ready() ? "kitty, iTerm2, sixel, half-blocks"
+                          : "libchafa is not installed (package libchafa0)");
     fact(r, true, "decoding", "%s", decoder_sandbox_info());
     for (char **e = environ; *e; e++)
         if (!strncmp(*e, "OPENBLAS_", 9) || !strncmp(*e, "OMP_", 4) ||

@@ -58,6 +58,11 @@ const struct option_def generate_defs[] = {
      "a column of the grid for each value of an option: steps=10,20,30, \"cfg scale=4-10 (+2)\""},
     {"y", 0, OPT_TEXT, offsetof(struct generate_args, y), "NAME=V,V,...",
      "the same for rows: seed=1-4, \"prompt s/r=red,blue,green\""},
+    {"preview", 0, OPT_OPTIONAL, offsetof(struct generate_args, preview), "KIND",
+     "show the picture while it is made, where stderr is a terminal: kitty, iterm2, sixel, blocks "
+     "(the best it names)"},
+    {"preview-every", 0, OPT_INT, offsetof(struct generate_args, preview_every), "N",
+     "after each N-th call of the network (as often as twice a second)"},
     {"variation-strength", 0, OPT_NUMBER, offsetof(struct generate_args, more.variation), "X",
      "0 to 1: how far the seed's noise turns towards the variation seed's (0)"},
     {"variation-seed", 0, OPT_TEXT, offsetof(struct generate_args, more.variation_seed), "N",

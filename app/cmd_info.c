@@ -148,6 +148,25 @@ static int probe(struct app *a, const char *path, struct facts *f)
     return probe_parameters(a, &m, &f->image) || probe_words(a, &m.words, &f->written);
 }
 
+/* What a generated picture's text has under this key; mem_free, NULL = nothing. */
+static char *said(const struct db_image *im, const char *key)
+{
+    struct parameters p = {0};
+    const char *value = im->parameters && !parameters_parse(&p, im->parameters, NULL)
+                            ? parameters_get(&p, key)
+                            : NULL;
+    char *copy = value ? mem_strdup(value) : NULL;
+    parameters_release(&p);
+    return copy;
+}
+
+static void add_said(json_t *o, const struct db_image *im, const char *name, const char *key)
+{
+    char *value = said(im, key);
+    json_object_set_new(o, name, json_text(value));
+    mem_free(value);
+}
+
 static json_t *to_json(const char *path, const struct facts *f)
 {
     const struct db_image *im = &f->image;
@@ -175,6 +194,8 @@ static json_t *to_json(const char *path, const struct facts *f)
         json_object_set_new(o, "negative_prompt", json_text(im->negative));
         json_object_set_new(o, "seed", im->has_seed ? json_integer(im->seed) : json_null());
         json_object_set_new(o, "checkpoint", json_text(im->gen_model));
+        add_said(o, im, "sampler", "Sampler");
+        add_said(o, im, "model_hash", "Model hash");
         json_object_set_new(o, "parameters", json_text(im->parameters));
     }
     json_object_set_new(o, "title", json_text(f->written.title));
@@ -204,6 +225,13 @@ static void print_field(const char *name, const char *value)
     if (value[0])
         printf("%-12s %s\n", name, b.data ? b.data : "?");
     buf_release(&b);
+}
+
+static void print_said(const struct db_image *im, const char *name, const char *key)
+{
+    char *value = said(im, key);
+    print_field(name, value ? value : "");
+    mem_free(value);
 }
 
 /* Not from the JSON, which cannot hold every name. */
@@ -261,6 +289,8 @@ static int print_text(struct app *a, const char *path, const struct facts *f)
         print_field("prompt", im->prompt ? im->prompt : "");
         print_field("negative", im->negative ? im->negative : "");
         print_field("checkpoint", im->gen_model ? im->gen_model : "");
+        print_said(im, "sampler", "Sampler");
+        print_said(im, "model hash", "Model hash");
         if (im->has_seed)
             printf("seed         %" PRId64 "\n", im->seed);
     }

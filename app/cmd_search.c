@@ -22,6 +22,8 @@ static const struct option_def defs[] = {
     {"dry-run", 0, OPT_FLAG, offsetof(struct search_args, dry_run), NULL,
      "with --or-generate: only list the queries that nothing fits"},
     SEARCH_FILTER_OPTIONS("10"),
+    {"preview", 'p', OPT_OPTIONAL, offsetof(struct search_args, preview), "KIND",
+     "show each picture in the terminal: kitty, iterm2, sixel, blocks (the best it names)"},
     {"explain", 0, OPT_FLAG, offsetof(struct search_args, explain), NULL,
      "say what puts each result where it is"},
     {"files", 'f', OPT_FLAG, offsetof(struct search_args, files), NULL, "paths only"},

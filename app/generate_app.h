@@ -7,6 +7,7 @@
 #include "app/generate_more.h"
 #include "app/generate_picture.h"
 #include "app/generate_wildcards.h"
+#include "app/preview.h"
 #include "core/progress.h"
 #include "sampler/lora/lora.h"
 #include "sampler/sampler.h"
@@ -20,6 +21,8 @@ struct generate_args {
     struct generate_picture picture; /* its options */
     struct generate_more more;
     const char *grid, *from, *x, *y, *name_pattern;
+    const char *preview; /* NULL, "" or a kind of image/terminal.h */
+    int preview_every;
 };
 extern const struct option_def generate_defs[];
 extern const struct generate_args generate_defaults;
@@ -60,6 +63,8 @@ struct generate_run {
     const char *asked; /* the prompt with its wildcards */
     char *words;       /* what they became, or NULL */
     struct progress line;
+    struct preview preview;
+    char redone[64]; /* parts of which it was said that half precision does not do */
     char label[64];
     int index;             /* of the next picture in the pattern of -o */
     int picture, pictures; /* for the progress line */

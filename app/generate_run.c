@@ -1,14 +1,9 @@
 /* One picture after the other: sampled, compared with its prompt, written, filed. */
-#include "app/file_hash.h"
 #include "app/generate_app.h"
 #include "app/generate_name.h"
 #include "core/buf.h"
-#include "core/file.h"
-#include "sampler/prompt.h"
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static int unknown_name(struct app *a, const char *option, const char *name, struct buf *known)
@@ -70,92 +65,6 @@ int generate_read_job(struct app *a, const struct generate_args *g, const char *
            generate_more_read(a, &g->more, job);
 }
 
-char *generate_starter_path(void)
-{
-    char *model = NULL, *path = NULL;
-    if (!app_find_model("starter", &model, NULL))
-        path = path_join(model, "sampler");
-    mem_free(model);
-    if (path && file_is_dir(path))
-        return path;
-    mem_free(path);
-    return NULL;
-}
-
-/* "" of a folder, which has no such hash. */
-static int hash_weights(struct app *a, char hex[65], const char *path)
-{
-    hex[0] = 0;
-    if (!path || file_is_dir(path))
-        return 0;
-    return file_hash(hex, path, false, a->stop, &a->err) ? app_fail(a, APP_MODEL) : 0;
-}
-
-static int open_vae(struct generate_run *r)
-{
-    struct app *a = r->app;
-    char *path = r->args->vae ? app_user_path(r->args->vae) : NULL;
-    int failed = generate_vae_open(a, r->checkpoint, r->args->vae, r->args->taesd);
-    if (!failed && r->args->vae)
-        failed = path ? hash_weights(a, r->vae_hash, path) : app_no_memory(a);
-    mem_free(path);
-    return failed;
-}
-
-/* Checkpoint and autoencoders. */
-static int open_weights(struct generate_run *r)
-{
-    struct app *a = r->app;
-    const struct generate_args *g = r->args;
-    struct checkpoint_opts o = {.averaged = g->averaged, .zero_snr = g->zero_snr};
-    /* the config file's model is the library's */
-    const char *name = a->model && a->model != a->config_model ? a->model : g->checkpoint;
-    char *path = NULL;
-    if (g->prediction && !strcmp(g->prediction, "v"))
-        o.prediction = PREDICT_V;
-    else if (g->prediction && strcmp(g->prediction, "eps") == 0)
-        o.prediction = PREDICT_NOISE;
-    else if (g->prediction)
-        return app_usage(a, "--prediction is eps or v, not \"%.40s\"", g->prediction);
-    enum status st = ST_OK;
-    if (name)
-        st = app_find_model(name, &path, &a->err);
-    else if (!(path = generate_starter_path()))
-        return app_usage(a, "generate needs a checkpoint: --model FILE, or a line \"checkpoint = "
-                            "FILE\" in the config file");
-    if (!st)
-        st = checkpoint_open(&r->checkpoint, path, &o, &a->err);
-    int failed = st ? app_fail(a, APP_MODEL) : hash_weights(a, r->model_hash, path);
-    mem_free(path);
-    return failed || open_vae(r);
-}
-
-/* Free memory as the system tells it, swap not counted; 0 = it does not tell. */
-static uint64_t memory_available(void)
-{
-    FILE *f = fopen("/proc/meminfo", "re");
-    char line[128];
-    uint64_t kib = 0;
-    while (f && !kib && fgets(line, sizeof line, f))
-        if (!strncmp(line, "MemAvailable:", 13))
-            kib = strtoull(line + 13, NULL, 10);
-    if (f)
-        fclose(f);
-    return kib * 1024;
-}
-
-static void warn_memory(const struct checkpoint *c, const struct sampler_job *job)
-{
-    uint64_t need = sampler_memory(c, job), have = memory_available();
-    int width, height;
-    sampler_sides(c, job, &width, &height);
-    log_debug("%s: %s; activations take up to %" PRIu64 " MB", c->name, c->layout, need >> 20);
-    if (have && need > have)
-        log_warn("%d x %d needs %" PRIu64 " MB beside the weights, and %" PRIu64
-                 " MB of memory are free",
-                 width, height, need >> 20, have >> 20);
-}
-
 static void on_progress(void *ctx, const struct sampler_progress *p)
 {
     struct generate_run *r = ctx;
@@ -164,160 +73,28 @@ static void on_progress(void *ctx, const struct sampler_progress *p)
                  r->pictures, p->seconds);
     else
         snprintf(r->label, sizeof r->label, "%.2f s a step, step", p->seconds);
+    if (r->preview.terminal)
+        progress_clear(&r->line);
+    preview_show(&r->preview, r->sampler, &r->job, p);
     r->line.total = (uint64_t)p->calls;
     progress_update(&r->line, (uint64_t)p->call);
-}
-
-static int check_output(struct app *a, const struct generate_args *g)
-{
-    if (a->precision && !strcmp(a->precision, "int8"))
-        return app_usage(a, "generate computes in f32 or bf16, not in int8");
-    if (!g->output && g->no_file && !g->grid)
-        return app_usage(a, "with --no-file, generate needs -o FILE, as in -o picture.png, or "
-                            "--grid FILE");
-    char *none = NULL;
-    if (g->output ? generate_check_pattern(g->output, g->count, &a->err)
-                  : generate_name(&none, g->name_pattern, NULL, &a->err))
-        return app_fail(a, APP_USAGE);
-    return 0;
-}
-
-/* f32 unless bf16 is asked for: a seed's picture is then the same on every machine. */
-static void choose_device(const struct app *a, char *device, size_t size)
-{
-    bool low = a->precision && !strcmp(a->precision, "bf16");
-    if (low && !backend_has_low_precision()) {
-        log_warn("this processor has no arithmetic in bf16; f32 is used");
-        low = false;
-    }
-    snprintf(device, size, "%s%s", !a->device || !strcmp(a->device, "auto") ? "cpu" : a->device,
-             low ? "/bf16" : "");
-}
-
-/* The job as its checkpoint wants it, and the picture that it starts from. */
-static int fit_job(struct generate_run *r)
-{
-    struct app *a = r->app;
-    r->source = r->args->picture;
-    if (generate_picture_open(a, &r->source, r->checkpoint, &r->job))
-        return 1;
-    return sampler_check(r->checkpoint, &r->job, &a->err) ? app_fail(a, APP_MODEL) : 0;
-}
-
-static int open_nets(struct generate_run *r)
-{
-    r->nets.lora_dir = r->args->lora_dir;
-    r->nets.embeddings_dir = r->args->embeddings_dir;
-    return generate_nets_open(r->app, &r->nets, r->checkpoint, &r->job);
-}
-
-static int open_sampler(struct generate_run *r)
-{
-    char device[64];
-    choose_device(r->app, device, sizeof device);
-    if (sampler_new(&r->sampler, r->checkpoint, device, r->app->threads, &r->app->err))
-        return app_fail(r->app, APP_MODEL);
-    warn_memory(r->checkpoint, &r->job);
-    return 0;
-}
-
-int generate_begin(struct generate_run *r, struct app *a, const struct generate_args *g,
-                   const char *prompt)
-{
-    *r = (struct generate_run){
-        .app = a, .args = g, .asked = prompt, .index = 1, .picture = 1, .filing.lock = -1};
-    r->pictures = g->count * g->best_of;
-    r->grid = (struct generate_grid){.path = g->grid, .count = g->count};
-    if (generate_read_job(a, g, prompt, &r->job) || check_output(a, g) || open_weights(r))
-        return 1;
-    assert(r->checkpoint);
-    if (generate_grid_check(a, &r->grid) || fit_job(r) || open_nets(r))
-        return 1;
-    return filing_open(&r->filing, a) || open_sampler(r); /* its processes come before threads */
-}
-
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool same_weights(const struct generate_args *a, const struct generate_args *b)
-{
-    return same_text(a->checkpoint, b->checkpoint) && same_text(a->prediction, b->prediction) &&
-           same_text(a->vae, b->vae) && same_text(a->taesd, b->taesd) &&
-           a->averaged == b->averaged && a->zero_snr == b->zero_snr;
-}
-
-/* What it says of LoRAs; NULL = no memory. */
-static char *networks_of(const char *prompt)
-{
-    struct prompt_list l = {0};
-    struct buf b;
-    char *rest = NULL;
-    buf_init(&b, 1 << 20);
-    buf_puts(&b, "");
-    if (prompt_networks(&l, &rest, prompt, NULL))
-        buf_release(&b);
-    for (size_t i = 0; i < l.n; i++)
-        buf_printf(&b, "<%s>", l.item[i].text);
-    mem_free(rest);
-    prompt_list_release(&l);
-    return buf_take(&b);
-}
-
-static bool same_nets(const struct generate_args *a, const char *prompt_a,
-                      const struct generate_args *b, const char *prompt_b)
-{
-    char *x = networks_of(prompt_a), *y = networks_of(prompt_b);
-    bool same = x && y && strcmp(x, y) == 0 && same_text(a->lora_dir, b->lora_dir) &&
-                same_text(a->embeddings_dir, b->embeddings_dir);
-    mem_free(x);
-    mem_free(y);
-    return same;
-}
-
-static void close_weights(struct generate_run *r)
-{
-    checkpoint_close(r->checkpoint);
-    r->checkpoint = NULL;
-    r->vae_hash[0] = r->model_hash[0] = 0;
-}
-
-int generate_again(struct generate_run *r, const struct generate_args *g, const char *prompt)
-{
-    bool weights = !same_weights(r->args, g),
-         nets = weights || !same_nets(r->args, r->asked, g, prompt);
-    if (nets) {
-        sampler_free(r->sampler);
-        r->sampler = NULL;
-        generate_nets_close(&r->nets);
-    }
-    if (weights)
-        close_weights(r);
-    generate_picture_release(&r->source);
-    r->args = g;
-    r->asked = prompt;
-    if (generate_read_job(r->app, g, prompt, &r->job) || (weights && open_weights(r)) || fit_job(r))
-        return 1;
-    r->job.embeddings = r->nets.embeddings;
-    return nets && (open_nets(r) || open_sampler(r));
-}
-
-void generate_end(struct generate_run *r)
-{
-    sampler_free(r->sampler);
-    generate_nets_close(&r->nets);
-    generate_picture_release(&r->source);
-    generate_grid_release(&r->grid);
-    close_weights(r);
-    filing_close(&r->filing);
-    mem_free(r->words);
 }
 
 /* What failed says whose fault it is: words, or weights. */
 static int fail_run(struct app *a, enum status st)
 {
     return app_fail(a, st == ST_UNSUPPORTED || st == ST_LIMIT ? APP_USAGE : APP_MODEL);
+}
+
+/* Said once for each part. */
+static void tell_redone(struct generate_run *r)
+{
+    char parts[64];
+    sampler_redone(r->sampler, parts);
+    if (strcmp(parts, r->redone) != 0)
+        log_warn("in half precision %s gave values that are no numbers, and is computed in f32",
+                 parts);
+    snprintf(r->redone, sizeof r->redone, "%s", parts);
 }
 
 /* The pixels of one seed, and how near they are to the prompt. */
@@ -329,8 +106,10 @@ static int candidate(struct generate_run *r, struct image *img, float *score)
     r->job.progress_ctx = r;
     enum status st = sampler_run(r->sampler, &r->job, img, &a->err);
     progress_finish(&r->line);
+    preview_wipe(&r->preview);
     if (st)
         return fail_run(a, st);
+    tell_redone(r);
     if (generate_picture_finish(&r->source, img, &a->err)) {
         image_release(img);
         return app_fail(a, APP_FILE);

@@ -107,6 +107,8 @@ static void fill(const struct option_tables *t, struct option *longs, char *shor
             *shorts++ = d->letter;
             if (has != no_argument)
                 *shorts++ = ':';
+            if (has == optional_argument)
+                *shorts++ = ':';
         }
     }
     longs[n++] = (struct option){"help", no_argument, NULL, 'h'};
@@ -146,7 +148,7 @@ enum status options_parse(const struct option_tables *t, int argc, char **argv,
                           struct option_list *rest, bool *help, struct error *err)
 {
     struct option longs[MAX_OPTIONS + 2];
-    char shorts[2 * MAX_OPTIONS + 4];
+    char shorts[3 * MAX_OPTIONS + 4];
     enum status st = ST_OK;
     int code;
     fill(t, longs, shorts);

@@ -16,6 +16,7 @@ struct search_args {
     const char *date;
     bool dedup, interactive;
     const char *or_generate, *checkpoint; /* or_generate: NULL, "" or a number */
+    const char *preview;                  /* NULL, "" or a kind of image/terminal.h */
     struct option_list tags;
 };
 
@@ -46,7 +47,8 @@ struct search_args {
      "of results that are nearly alike, only the best"}
 /* clang-format on */
 
-struct search_maker; /* search_generate.c */
+struct search_maker;   /* search_generate.c */
+struct search_preview; /* search_preview.c */
 struct search_run;
 struct search_view;
 
@@ -58,8 +60,9 @@ struct search_run {
     struct db_expr *tags; /* of --tag */
     bool leave_out_query; /* similar */
     struct search *search;
-    struct fits_params text_fits; /* calibrated for the model, for queries of words */
-    struct search_maker *maker;   /* --or-generate, else NULL */
+    struct fits_params text_fits;   /* calibrated for the model, for queries of words */
+    struct search_maker *maker;     /* --or-generate, else NULL */
+    struct search_preview *preview; /* --preview, else NULL */
     /* Takes the answer instead of search_print; NULL = print. Non-zero: it failed and said so. */
     int (*take)(struct app *a, struct search_run *run, const struct search_view *v);
     void *take_ctx;
@@ -112,6 +115,11 @@ int search_maker_look(struct app *a, struct search_run *run, const char *words, 
                       struct search_result *r, bool *found);
 /* Makes and files them; *made is a new array. */
 int search_maker_make(struct app *a, struct search_run *run, const char *words, json_t **made);
+
+/* search_preview.c: pictures in the terminal. */
+int search_preview_open(struct app *a, struct search_run *run);
+void search_preview_show(struct search_run *run, const char *path);
+void search_preview_close(struct search_run *run);
 
 /* fits.c: what the model's config.json says of "does anything fit" ("fits" object), else defaults.
  */

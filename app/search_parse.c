@@ -80,6 +80,8 @@ int search_parse_args(struct app *a, struct search_run *run)
         return app_usage(a, "--dry-run goes with --or-generate");
     if (args->or_generate && search_maker_open(a, run))
         return 1;
+    if (args->preview && search_preview_open(a, run))
+        return 1;
     return parse_filter(a, run);
 }
 

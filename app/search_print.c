@@ -130,6 +130,8 @@ int search_print(struct app *a, struct search_run *run, const struct search_view
             if (run->args->explain)
                 explain(v, h);
             putchar('\n');
+            if (run->preview)
+                search_preview_show(run, path);
         }
         mem_free(path);
     }

@@ -46,6 +46,7 @@ int search_open_all(struct app *a, struct search_run *run, bool text)
 void search_run_release(struct search_run *run)
 {
     search_maker_close(run);
+    search_preview_close(run);
     search_close(run->search);
     expr_free(run->tags);
     mem_free(run->folder);

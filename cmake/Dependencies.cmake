@@ -73,6 +73,12 @@ eidetic_format(LIBHEIF libheif heif heif)
 eidetic_format(LIBJXL libjxl jxl jxl)
 eidetic_format(OPENJPEG libopenjp2 openjp2 jp2)
 
+add_library(eidetic_terminal INTERFACE)
+eidetic_loaded(eidetic_terminal LIBCHAFA chafa chafa)
+if(NOT found)
+  message(FATAL_ERROR "libchafa was not found; scripts/setup installs what is needed")
+endif()
+
 add_library(eidetic_network INTERFACE)
 eidetic_loaded(eidetic_network LIBCURL libcurl curl)
 if(NOT found)

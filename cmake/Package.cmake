@@ -13,5 +13,5 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION graphics)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 # Loaded when a picture needs them (core/library.h).
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libtiff6, libheif1, libjxl0.7, libopenjp2-7, libcurl4")
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libtiff6, libheif1, libjxl0.7, libopenjp2-7, libcurl4, libchafa0")
 include(CPack)

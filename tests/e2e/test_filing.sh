@@ -18,7 +18,8 @@ picture=$(json .path)
 eidetic search --json "a red boat"
 assert_json '.results[0].path == "'"$picture"'" and .results[0].generated'
 eidetic info --json "$picture"
-assert_json '.generated and .prompt == "a (red:1.3) boat, [at sea:in port:0.5]" and .negative_prompt == "people" and .seed == 42 and .checkpoint == "toy"'
+assert_json '.generated and .prompt == "a (red:1.3) boat, [at sea:in port:0.5]" and .negative_prompt == "people" and .seed == 42 and .checkpoint == "toy" and .sampler == "Euler a"'
+assert_json ".model_hash == \"$(sha256sum "$toy" | cut -c1-10)\""
 eidetic info "$picture"
 assert_out "a (red:1.3) boat"
 

@@ -79,6 +79,19 @@ assert_eq "$(made)" 5
 eidetic check --read-data
 assert_exit 0
 
+t "the config file may ask for it: how many, too"
+cp "$XDG_CONFIG_HOME/eidetic/config" kept-config
+printf 'or-generate = 2\ncheckpoint = %s\n' "$toy" >>"$XDG_CONFIG_HOME/eidetic/config"
+eidetic search --json "a spreadsheet of yearly revenue"
+assert_exit 0
+assert_json '(.generated | length) == 2'
+eidetic search --json "a spreadsheet of yearly revenue"
+assert_json '.generated == []'
+printf '%s\n' "an invoice from the gas company" "otters by the water" >queries
+eidetic search --json --batch queries
+assert_eq "$(json '.generated | length' | paste -sd,)" "2,0"
+mv kept-config "$XDG_CONFIG_HOME/eidetic/config"
+
 t "wrong words are wrong usage"
 mkdir -p bare/starter # the starter without its sampler
 cp "$EIDETIC_SOURCE"/models/starter/*.* bare/starter/
