@@ -1,5 +1,6 @@
 /* SHA-256 of files of weights, from the note of an earlier run where there is one. */
 #include "app/file_hash.h"
+#include "core/bytes.h"
 #include "core/file.h"
 #include "core/file_note.h"
 #include "core/path.h"
@@ -8,19 +9,12 @@
 
 enum { AT_ONCE = 1 << 24 };
 
-static bool is_hash(const char *s)
-{
-    return strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
-}
-
 /* Where the tensors of a safetensors file begin; 0 where it is none. */
 static size_t tensors_at(const struct file_map *m, const char *path)
 {
-    uint64_t header = 0;
     if (!path_has_ext(path, "safetensors") || m->size < 8)
         return 0;
-    for (int i = 0; i < 8; i++)
-        header |= (uint64_t)m->data[i] << 8 * i;
+    uint64_t header = bytes_le64(m->data);
     return header < m->size - 8 ? (size_t)header + 8 : 0;
 }
 
@@ -31,7 +25,7 @@ enum status file_hash(char hex[65], const char *path, bool tensors,
     struct file_map m = {0};
     struct sha256 h;
     char known[80];
-    if (file_note_get(path, kind, known, sizeof known) && is_hash(known)) {
+    if (file_note_get(path, kind, known, sizeof known) && text_is_hex(known, 64)) {
         memcpy(hex, known, 65);
         return ST_OK;
     }

@@ -3,6 +3,7 @@
 #include "app/file_hash.h"
 #include "app/generate_app.h"
 #include "core/buf.h"
+#include "core/bytes.h"
 #include "nn/weights.h"
 #include <string.h>
 
@@ -37,7 +38,7 @@ static enum status hash_lora(char hex[65], struct app *a, const char *path)
     struct weights *w = NULL;
     enum status st = weights_open(&w, path, &a->err);
     const char *own = st ? NULL : weights_meta(w, "sshs_model_hash");
-    bool kept = own && strlen(own) == 64 && strspn(own, "0123456789abcdef") == 64;
+    bool kept = own && text_is_hex(own, 64);
     if (kept)
         snprintf(hex, 65, "%s", own);
     weights_close(w);

@@ -2,6 +2,7 @@
  * so the hash of the weights is kept in the cache folder under the file's path, size, time and
  * inode. Files that carry their source's id (ours, converted ones) need neither. */
 #include "clip/clip_int.h"
+#include "core/bytes.h"
 #include "core/file_note.h"
 #include "core/mem.h"
 #include "core/path.h"
@@ -15,16 +16,11 @@ static void hex_of(char hex[33], const void *data, size_t size)
         snprintf(hex + 2 * i, 3, "%02x", c.digest[i]);
 }
 
-static bool is_id(const char *s, size_t n)
-{
-    return n == 32 && strspn(s, "0123456789abcdef") == 32;
-}
-
 /* Of any length: what is no 32 digits names no id, and the weights are hashed. */
 static bool names_source(const struct weights *w)
 {
     const char *id = weights_meta(w, "eidetic.source_id");
-    return id && is_id(id, strlen(id));
+    return id && text_is_hex(id, 32);
 }
 
 static void weights_id_cached(char id[33], const struct clip_source *s)
@@ -33,8 +29,7 @@ static void weights_id_cached(char id[33], const struct clip_source *s)
     char known[65];
     /* a list of shards does not change when they do */
     bool kept = !names_source(s->weights) && !path_has_ext(file, "json");
-    if (kept && file_note_get(file, "model-ids", known, sizeof known) &&
-        is_id(known, strlen(known))) {
+    if (kept && file_note_get(file, "model-ids", known, sizeof known) && text_is_hex(known, 32)) {
         memcpy(id, known, 33);
         return;
     }

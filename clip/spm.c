@@ -2,6 +2,7 @@
  * Surprising: the format says neither how many pieces there are nor what the rules replace where;
  * the rules are a trie that is walked byte by byte with every step checked. */
 #include "clip/spm.h"
+#include "core/bytes.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include <math.h>
@@ -68,8 +69,7 @@ enum status spm_set_rules(struct spm *s, const char *blob, size_t size, const ch
     const unsigned char *p = (const unsigned char *)blob;
     if (!size)
         return ST_OK;
-    size_t trie =
-        size < 4 ? 0 : (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
+    size_t trie = size < 4 ? 0 : bytes_le32(p);
     if (!trie || trie % 4 || trie > size - 4 || size - 4 - trie < 1 || blob[size - 1])
         return error_set(err, ST_FORMAT, "%s: the normaliser's rules are damaged", name);
     mem_free(s->unit);
@@ -81,8 +81,7 @@ enum status spm_set_rules(struct spm *s, const char *blob, size_t size, const ch
     if (!s->unit || !s->text)
         return error_set(err, ST_NOMEM, "%s: out of memory", name);
     for (size_t i = 0; i < s->units; i++)
-        s->unit[i] = (uint32_t)p[4 + 4 * i] | (uint32_t)p[5 + 4 * i] << 8 |
-                     (uint32_t)p[6 + 4 * i] << 16 | (uint32_t)p[7 + 4 * i] << 24;
+        s->unit[i] = bytes_le32(p + 4 + 4 * i);
     memcpy(s->text, blob + 4 + trie, s->text_size);
     return ST_OK;
 }

@@ -1,5 +1,6 @@
 /* SHA-256 in plain C, which is the definition, and by the instructions that x86 has for it. */
 #include "core/sha256.h"
+#include "core/bytes.h"
 #include "core/cpu.h"
 #include <stdio.h>
 #include <string.h>
@@ -26,8 +27,7 @@ static void take_block(struct sha256 *h, const unsigned char *p)
 {
     uint32_t w[64], s[8];
     for (int i = 0; i < 16; i++)
-        w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 |
-               (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
+        w[i] = bytes_be32(p + 4 * i);
     for (int i = 16; i < 64; i++) {
         uint32_t a = turn(w[i - 15], 7) ^ turn(w[i - 15], 18) ^ w[i - 15] >> 3;
         uint32_t b = turn(w[i - 2], 17) ^ turn(w[i - 2], 19) ^ w[i - 2] >> 10;

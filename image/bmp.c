@@ -1,6 +1,7 @@
 /* Windows and OS/2 bitmaps by hand: 1, 2, 4, 8, 16, 24 and 32 bits, bit fields, RLE4 and RLE8,
  * either row order. Surprising: pixels that a run-length coded picture leaves out have the
  * palette's first colour, and a run may not leave its row. */
+#include "core/bytes.h"
 #include "image/codec.h"
 #include <string.h>
 
@@ -15,16 +16,6 @@ struct bmp {
     unsigned colours, entry; /* entries, and bytes of one: 3 or 4 */
     size_t pixels;           /* offset */
 };
-
-static uint32_t four(const uint8_t *p)
-{
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static unsigned two(const uint8_t *p)
-{
-    return p[0] | (unsigned)p[1] << 8;
-}
 
 static enum status truncated(const struct bmp *b, struct error *err)
 {
@@ -56,7 +47,7 @@ static void choose_masks(struct bmp *b, const uint8_t *masks)
 {
     static const uint32_t m555[] = {0x7C00, 0x3E0, 0x1F}, m888[] = {0xFF0000, 0xFF00, 0xFF};
     for (int i = 0; i < 3; i++)
-        b->mask[i] = masks ? four(masks + 4 * i) : b->bits == 16 ? m555[i] : m888[i];
+        b->mask[i] = masks ? bytes_le32(masks + 4 * i) : b->bits == 16 ? m555[i] : m888[i];
 }
 
 static enum status bmp_open(struct bmp *b, const struct codec_in *in, struct error *err)
@@ -65,22 +56,22 @@ static enum status bmp_open(struct bmp *b, const struct codec_in *in, struct err
     *b = (struct bmp){.in = in, .entry = 4};
     if (in->size < 26)
         return truncated(b, err);
-    uint32_t head = four(d + 14), used = 0;
+    uint32_t head = bytes_le32(d + 14), used = 0;
     if ((head != 12 && head < 40) || head > 256)
         return error_set(err, ST_UNSUPPORTED, "%s: BMP: a header of %u bytes", in->name, head);
     if (in->size - 14 < head)
         return truncated(b, err);
     if (head == 12) {
-        b->width = two(d + 18);
-        b->height = two(d + 20);
-        b->bits = two(d + 24);
+        b->width = bytes_le16(d + 18);
+        b->height = bytes_le16(d + 20);
+        b->bits = bytes_le16(d + 24);
         b->entry = 3;
     } else {
-        b->width = (int32_t)four(d + 18);
-        b->height = (int32_t)four(d + 22);
-        b->bits = two(d + 28);
-        b->packing = four(d + 30);
-        used = four(d + 46);
+        b->width = (int32_t)bytes_le32(d + 18);
+        b->height = (int32_t)bytes_le32(d + 22);
+        b->bits = bytes_le16(d + 28);
+        b->packing = bytes_le32(d + 30);
+        used = bytes_le32(d + 46);
     }
     if (!is_known(b))
         return error_set(err, ST_UNSUPPORTED, "%s: BMP: %u bits a pixel, packing %u", in->name,
@@ -98,7 +89,7 @@ static enum status bmp_open(struct bmp *b, const struct codec_in *in, struct err
         if ((size_t)b->colours * b->entry > in->size - at)
             b->colours = (unsigned)((in->size - at) / b->entry);
     }
-    b->pixels = four(d + 10);
+    b->pixels = bytes_le32(d + 10);
     if (b->pixels >= in->size)
         return truncated(b, err);
     uint64_t high = (uint64_t)(b->height < 0 ? -b->height : b->height);
@@ -141,7 +132,7 @@ static void unpack_row(uint8_t *to, const struct bmp *b, const uint8_t *row)
             for (int c = 0; c < 3; c++)
                 to[c] = row[3 * x + 2 - (size_t)c];
         } else {
-            uint32_t v = b->bits == 16 ? two(row + 2 * x) : four(row + 4 * x);
+            uint32_t v = b->bits == 16 ? bytes_le16(row + 2 * x) : bytes_le32(row + 4 * x);
             for (int c = 0; c < 3; c++)
                 to[c] = field(v, b->mask[c]);
         }

@@ -2,6 +2,7 @@
  * so, and EXIF's orientation must then be ignored. The primary picture is taken whatever else is
  * there (bursts, live photos, depth maps); high dynamic range is cut to 8 bits without tone
  * mapping. */
+#include "core/bytes.h"
 #include "core/library.h"
 #include "image/boxes.h"
 #include "image/codec.h"
@@ -174,7 +175,7 @@ static bool heif_exif(struct codec_block *b, const struct codec_in *in)
         uint8_t *own = n > 4 && n <= in->size ? mem_alloc(n) : NULL;
         size_t skip = 0;
         if (own && !s.lib.heif_image_handle_get_metadata(s.picture, id, own).code)
-            skip = 4 + ((size_t)own[0] << 24 | (size_t)own[1] << 16 | (size_t)own[2] << 8 | own[3]);
+            skip = 4 + (size_t)bytes_be32(own);
         if (skip && skip < n)
             *b = (struct codec_block){own + skip, n - skip, own};
         else

@@ -1,6 +1,7 @@
 /* IPTC-IIM 4.2: records of five bytes and a value each, as Photoshop keeps them in its resource
  * 0x0404. Surprising: most files say nothing of their character set; what is no valid UTF-8 then is
  * taken as Latin-1. */
+#include "core/bytes.h"
 #include "core/path.h"
 #include "image/words.h"
 #include <stdio.h>
@@ -115,7 +116,7 @@ bool iptc_find(const uint8_t **records, size_t *size, const uint8_t *p, size_t n
         if (name + 10 > n - at)
             return false;
         const uint8_t *q = p + at + 6 + name;
-        size_t len = (size_t)q[0] << 24 | (size_t)q[1] << 16 | (size_t)q[2] << 8 | q[3];
+        size_t len = bytes_be32(q);
         size_t left = n - at - 6 - name - 4;
         if (len > left)
             return false;

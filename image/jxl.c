@@ -2,6 +2,7 @@
  * word, so EXIF's orientation is ignored; and pictures in JPEG XL's own colour space come out as
  * sRGB, others in their profile's colours, which are converted here. Debian's libjxl
  * tells stderr about damaged files; that of the workers is /dev/null. */
+#include "core/bytes.h"
 #include "core/library.h"
 #include "image/boxes.h"
 #include "image/codec.h"
@@ -168,7 +169,7 @@ static bool jxl_exif(struct codec_block *b, const struct codec_in *in)
         const uint8_t *p = box.data;
         if (memcmp(box.type, "Exif", 4) || box.size < 4)
             continue;
-        size_t skip = 4 + ((size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3]);
+        size_t skip = 4 + (size_t)bytes_be32(p);
         *b = (struct codec_block){p + skip, box.size - skip, NULL};
         return skip < box.size;
     }

@@ -2,6 +2,7 @@
  * for colour, but clips 16-bit grey ("I;16") to white when it converts to RGB, which is a known
  * defect that we do not follow. Gamma is ignored and alpha is dropped, as Pillow's convert("RGB")
  * does. An APNG gives its still picture, which usually is its first frame. */
+#include "core/bytes.h"
 #include "core/path.h"
 #include "image/codec.h"
 #include "image/color.h"
@@ -89,8 +90,8 @@ static enum status png_header(int *w, int *h, const struct codec_in *in, struct 
         return error_set(err, ST_FORMAT, "%s: PNG: is truncated", in->name);
     if (memcmp(in->data + 8, "\0\0\0\rIHDR", 8))
         return error_set(err, ST_FORMAT, "%s: PNG: does not start with its header", in->name);
-    uint32_t wide = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-    uint32_t high = (uint32_t)p[4] << 24 | (uint32_t)p[5] << 16 | (uint32_t)p[6] << 8 | p[7];
+    uint32_t wide = bytes_be32(p);
+    uint32_t high = bytes_be32(p + 4);
     enum status st = codec_check_size(wide, high, in, err);
     if (st)
         return st;
@@ -239,7 +240,7 @@ static bool find_chunk(struct codec_block *b, const struct codec_in *in, const c
 {
     const uint8_t *d = in->data;
     for (size_t i = b->data ? (size_t)(b->data - d) + b->size + 4 : 8; i + 12 <= in->size;) {
-        size_t len = (size_t)d[i] << 24 | (size_t)d[i + 1] << 16 | (size_t)d[i + 2] << 8 | d[i + 3];
+        size_t len = bytes_be32(d + i);
         if (len > in->size - i - 12)
             return false;
         if (!memcmp(d + i + 4, end, 4))

@@ -1,5 +1,6 @@
 /* WebP through libwebp. Surprising: an animation gives its first frame on a canvas that starts
  * black, and an incomplete file is refused even where libwebp could show its upper part. */
+#include "core/bytes.h"
 #include "image/codec.h"
 #include "image/color.h"
 #include <string.h>
@@ -79,8 +80,7 @@ static bool find_chunk(struct codec_block *b, const struct codec_in *in, const c
 {
     const uint8_t *d = in->data;
     for (size_t i = 12; i + 8 <= in->size;) {
-        size_t len =
-            (size_t)d[i + 7] << 24 | (size_t)d[i + 6] << 16 | (size_t)d[i + 5] << 8 | d[i + 4];
+        size_t len = bytes_le32(d + i + 4);
         if (len > in->size - i - 8)
             return false;
         if (!memcmp(d + i, name, 4)) {

@@ -2,6 +2,7 @@
  * whole. The central directory is believed only where the local headers agree; TorchScript's code/
  * entries are compressed, so these are listed but never handed out. Zip64 as in
  * APPNOTE 6.3, 4.3.14. */
+#include "core/bytes.h"
 #include "core/mem.h"
 #include "nn/ckpt_int.h"
 
@@ -12,21 +13,6 @@ enum {
     CENTRAL_SIZE = 46,
     LOCAL_SIZE = 30,
 };
-
-static uint32_t le16(const uint8_t *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8;
-}
-
-static uint32_t le32(const uint8_t *p)
-{
-    return le16(p) | le16(p + 2) << 16;
-}
-
-static uint64_t le64(const uint8_t *p)
-{
-    return le32(p) | (uint64_t)le32(p + 4) << 32;
-}
 
 struct zip_reader {
     struct zip *z;
@@ -49,27 +35,28 @@ static enum status find_end(struct zip_reader *r)
         return bad(r, "too short");
     uint64_t at = r->size - END_SIZE;
     const uint8_t *p = r->data + at;
-    if (memcmp(p, "PK\5\6", 4) || le16(p + 20))
+    if (memcmp(p, "PK\5\6", 4) || bytes_le16(p + 20))
         return bad(r, "no directory at the end (cut short?)");
-    if (le16(p + 4) || le16(p + 6) || le16(p + 8) != le16(p + 10))
+    if (bytes_le16(p + 4) || bytes_le16(p + 6) || bytes_le16(p + 8) != bytes_le16(p + 10))
         return bad(r, "in several parts");
-    r->count = le16(p + 10);
-    r->dir_size = le32(p + 12);
-    r->dir = le32(p + 16);
+    r->count = bytes_le16(p + 10);
+    r->dir_size = bytes_le32(p + 12);
+    r->dir = bytes_le32(p + 16);
     if (r->count == 0xffff || r->dir_size == 0xffffffff || r->dir == 0xffffffff) {
         const uint8_t *loc = at >= LOCATOR_SIZE ? p - LOCATOR_SIZE : NULL;
         if (!loc || memcmp(loc, "PK\6\7", 4))
             return bad(r, "no zip64 record");
-        uint64_t where = le64(loc + 8);
+        uint64_t where = bytes_le64(loc + 8);
         if (at < LOCATOR_SIZE + END64_SIZE || where > at - LOCATOR_SIZE - END64_SIZE)
             return bad(r, "zip64 record out of range");
         p = r->data + where;
-        if (memcmp(p, "PK\6\6", 4) || le32(p + 16) || le32(p + 20) || le64(p + 24) != le64(p + 32))
+        if (memcmp(p, "PK\6\6", 4) || bytes_le32(p + 16) || bytes_le32(p + 20) ||
+            bytes_le64(p + 24) != bytes_le64(p + 32))
             return bad(r, "zip64 record");
         at = where;
-        r->count = le64(p + 32);
-        r->dir_size = le64(p + 40);
-        r->dir = le64(p + 48);
+        r->count = bytes_le64(p + 32);
+        r->dir_size = bytes_le64(p + 40);
+        r->dir = bytes_le64(p + 48);
     }
     if (r->dir > at || r->dir_size > at - r->dir || r->count > r->dir_size / CENTRAL_SIZE)
         return bad(r, "directory out of range");
@@ -100,7 +87,7 @@ static bool read_zip64_extra(const uint8_t *p, size_t n, uint64_t *full, uint64_
 {
     uint64_t *field[3] = {full, packed, local};
     while (n >= 4) {
-        uint32_t id = le16(p), len = le16(p + 2);
+        uint32_t id = bytes_le16(p), len = bytes_le16(p + 2);
         if (len > n - 4)
             return false;
         if (id == 1) {
@@ -110,7 +97,7 @@ static bool read_zip64_extra(const uint8_t *p, size_t n, uint64_t *full, uint64_
                     continue;
                 if (len < 8)
                     return false;
-                *field[i] = le64(v);
+                *field[i] = bytes_le64(v);
                 v += 8;
                 len -= 8;
             }
@@ -128,11 +115,11 @@ static enum status read_local(struct zip_reader *r, struct zip_entry *e, uint64_
     if (at > r->dir || r->dir - at < LOCAL_SIZE)
         return bad(r, "entry out of range");
     const uint8_t *p = r->data + at;
-    uint64_t names = (uint64_t)le16(p + 26) + le16(p + 28);
+    uint64_t names = (uint64_t)bytes_le16(p + 26) + bytes_le16(p + 28);
     uint64_t left = r->dir - at - LOCAL_SIZE;
     if (memcmp(p, "PK\3\4", 4) || names > left || e->size > left - names)
         return bad(r, "entry out of range");
-    if (le16(p + 26) != e->name_len || memcmp(p + LOCAL_SIZE, e->name, e->name_len))
+    if (bytes_le16(p + 26) != e->name_len || memcmp(p + LOCAL_SIZE, e->name, e->name_len))
         return bad(r, "two names for one entry");
     e->data = p + LOCAL_SIZE + names;
     return ST_OK;
@@ -144,16 +131,16 @@ static enum status read_entry(struct zip_reader *r, uint64_t *at, struct zip_ent
     const uint8_t *p = r->data + *at;
     if (left < CENTRAL_SIZE || memcmp(p, "PK\1\2", 4))
         return bad(r, "directory cut short");
-    size_t name_len = le16(p + 28), extra = le16(p + 30), comment = le16(p + 32);
+    size_t name_len = bytes_le16(p + 28), extra = bytes_le16(p + 30), comment = bytes_le16(p + 32);
     if (left - CENTRAL_SIZE < name_len + extra + comment)
         return bad(r, "directory cut short");
-    if (le16(p + 8) & 1)
+    if (bytes_le16(p + 8) & 1)
         return bad(r, "an encrypted entry");
     *e = (struct zip_entry){.name = (const char *)p + CENTRAL_SIZE,
                             .name_len = name_len,
-                            .crc = le32(p + 16),
-                            .method = (int)le16(p + 10)};
-    uint64_t packed = le32(p + 20), full = le32(p + 24), local = le32(p + 42);
+                            .crc = bytes_le32(p + 16),
+                            .method = (int)bytes_le16(p + 10)};
+    uint64_t packed = bytes_le32(p + 20), full = bytes_le32(p + 24), local = bytes_le32(p + 42);
     if (!read_zip64_extra(p + CENTRAL_SIZE + name_len, extra, &full, &packed, &local))
         return bad(r, "zip64 sizes");
     if (!name_ok(e->name, name_len))

@@ -2,6 +2,7 @@
  * Every rule of the format is checked, so no byte of a file is left unexplained; the surprise is
  * that a tensor may still lie unaligned, and then it is copied once (weights_add).
  * docs/FILE-FORMATS.md has our additions. */
+#include "core/bytes.h"
 #include "core/mem.h"
 #include "nn/weights_int.h"
 
@@ -26,14 +27,6 @@ struct st_reader {
 static bool probe_safetensors(const uint8_t *data, size_t size)
 {
     return size > 8 && data[8] == '{' && !data[4] && !data[5] && !data[6] && !data[7];
-}
-
-static uint64_t load_le64(const uint8_t *p)
-{
-    uint64_t v = 0;
-    for (int i = 7; i >= 0; i--)
-        v = v << 8 | p[i];
-    return v;
 }
 
 json_t *weights_json(const uint8_t *data, size_t size, const char *label, struct error *err)
@@ -269,7 +262,7 @@ static enum status read_safetensors(struct weights *w, struct error *err)
     if (w->size < 10)
         return error_set(err, ST_FORMAT, "%s: too short for a safetensors file (%zu bytes)",
                          w->label, w->size);
-    uint64_t n = load_le64(w->data);
+    uint64_t n = bytes_le64(w->data);
     if (n > HEADER_MAX)
         return error_set(err, ST_LIMIT, "%s: a header of %llu bytes, at most %u", w->label,
                          (unsigned long long)n, HEADER_MAX);

@@ -2,6 +2,7 @@
  * then i8 tensors swallow their "<name>.scale": such companions are never listed. */
 #include "nn/weights.h"
 #include "core/buf.h"
+#include "core/bytes.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include "nn/weights_int.h"
@@ -459,15 +460,10 @@ uint64_t weights_bytes(const struct weights *w)
     return n;
 }
 
-static bool valid_id(const char *s)
-{
-    return s && strlen(s) == 32 && strspn(s, "0123456789abcdef") == 32;
-}
-
 void weights_id(const struct weights *w, char out[33])
 {
     const char *source = weights_meta(w, WEIGHTS_ID_KEY);
-    if (valid_id(source)) {
+    if (source && text_is_hex(source, 32)) {
         memcpy(out, source, 33);
         return;
     }

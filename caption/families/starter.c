@@ -4,6 +4,7 @@
  * Surprising: the vector is multiplied by the root of its length first, so that its values are as
  * large as the states'. */
 #include "caption/family.h"
+#include "core/bytes.h"
 #include <math.h>
 
 struct own {
@@ -38,7 +39,7 @@ static enum status read_config(struct captioner *c, struct own *o, struct error 
     if (!g.status && lm->width % lm->heads)
         clip_config_fail(&g, ST_FORMAT, "num_attention_heads %d does not divide hidden_size %d",
                          lm->heads, lm->width);
-    if (!g.status && (strlen(tower) != 32 || strspn(tower, "0123456789abcdef") != 32))
+    if (!g.status && !text_is_hex(tower, 32))
         clip_config_fail(&g, ST_FORMAT, "tower is no model's id");
     if (!g.status && c->first >= lm->vocab)
         clip_config_fail(&g, ST_FORMAT, "bos_token_id %d is beyond the vocabulary's %d", c->first,

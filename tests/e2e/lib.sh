@@ -134,11 +134,22 @@ sample_copy() {
     printf '%s' "$dir"
 }
 
-# The starter model without what lies in its subfolders (captioner, sampler); prints its path.
+# The starter model without what lies in its subfolders (captioner, sampler), alone in a folder of models;
+# prints its path.
 bare_model() {
-    mkdir -p "$TMP/bare"
-    cp "$EIDETIC_SOURCE"/models/starter/*.* "$TMP/bare/"
-    printf '%s' "$TMP/bare"
+    mkdir -p "$TMP/bare/starter"
+    cp "$EIDETIC_SOURCE"/models/starter/*.* "$TMP/bare/starter/"
+    printf '%s' "$TMP/bare/starter"
+}
+
+# kill_rounds QUICK FULL: sets kills to one of them, and the seed of what is random.
+# shellcheck disable=SC2034
+kill_rounds() {
+    command -v sqlite3 >/dev/null || skip_all "sqlite3 is not installed"
+    kills=$1
+    [ "$FULL" = 0 ] || kills=$2
+    RANDOM=${SEED:-$$}
+    printf 'seed %s\n' "${SEED:-$$}"
 }
 
 done_testing() {

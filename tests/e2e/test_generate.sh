@@ -164,9 +164,7 @@ printf 'model = starter\ncheckpoint = %s\n' "$toy" >"$XDG_CONFIG_HOME/eidetic/co
 eidetic generate x -W 16 -H 16 --steps 1 -o c.png
 assert_exit 0
 rm "$XDG_CONFIG_HOME/eidetic/config"
-mkdir -p bare/starter # the starter without its sampler
-cp "$EIDETIC_SOURCE"/models/starter/*.* bare/starter/
-EIDETIC_MODELS=$TMP/bare eidetic generate x -o d.png
+EIDETIC_MODELS=$(dirname "$(bare_model)") eidetic generate x -o d.png
 assert_exit 2
 assert_err "needs a checkpoint"
 

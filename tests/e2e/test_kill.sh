@@ -3,11 +3,7 @@
 # twice, and the photographs are untouched. 20 that meet a running index; 200 with scripts/test --full. SEED repeats a run.
 # shellcheck source=tests/e2e/lib.sh
 . "${EIDETIC_SOURCE:-$(dirname "$0")/../..}/tests/e2e/lib.sh"
-command -v sqlite3 >/dev/null || skip_all "sqlite3 is not installed"
-kills=20
-[ "$FULL" = 0 ] || kills=200
-RANDOM=${SEED:-$$}
-printf 'seed %s\n' "${SEED:-$$}"
+kill_rounds 20 200
 
 # 120 different contents out of 20 pictures: bytes behind a JPEG's end change its hash, not its pixels.
 photos=$TMP/photos

@@ -93,9 +93,7 @@ assert_eq "$(json '.generated | length' | paste -sd,)" "2,0"
 mv kept-config "$XDG_CONFIG_HOME/eidetic/config"
 
 t "wrong words are wrong usage"
-mkdir -p bare/starter # the starter without its sampler
-cp "$EIDETIC_SOURCE"/models/starter/*.* bare/starter/
-EIDETIC_MODELS=$TMP/bare eidetic search "$absent" --or-generate
+EIDETIC_MODELS=$(dirname "$(bare_model)") eidetic search "$absent" --or-generate
 assert_exit 2
 assert_err "checkpoint"
 for words in "--or-generate=0" "--or-generate=x" "--dry-run" "--or-generate --add cat"; do
