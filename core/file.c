@@ -189,6 +189,42 @@ enum status file_fsync_dir_of(const char *path, struct error *err)
     return st;
 }
 
+/* A file without a name in path's folder; -1 where the file system has none, or no way to name it.
+ */
+static int open_unnamed(const char *path)
+{
+    char *dir = path_dir(path);
+    int fd = dir ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0644) : -1;
+    mem_free(dir);
+    if (fd >= 0 && access("/proc/self/fd", X_OK)) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Gives it the name tmp, whose last six letters are chosen so that it is new. */
+static int name_unnamed(struct file_out *o)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz012345";
+    char from[32], *end = o->tmp + strlen(o->tmp) - 6;
+    snprintf(from, sizeof from, "/proc/self/fd/%d", o->fd);
+    for (int tries = 0; tries < 100; tries++) {
+        unsigned char any[6];
+        if (getentropy(any, sizeof any))
+            return -1;
+        for (int i = 0; i < 6; i++)
+            end[i] = letters[any[i] % 32];
+        if (!linkat(AT_FDCWD, from, AT_FDCWD, o->tmp, AT_SYMLINK_FOLLOW)) {
+            o->unnamed = false;
+            return 0;
+        }
+        if (errno != EEXIST)
+            break;
+    }
+    return -1;
+}
+
 enum status file_out_open(struct file_out *o, const char *path, struct error *err)
 {
     *o = (struct file_out){.fd = -1};
@@ -198,7 +234,12 @@ enum status file_out_open(struct file_out *o, const char *path, struct error *er
         file_out_abort(o);
         return error_set(err, ST_NOMEM, "out of memory");
     }
-    o->fd = op_fails(FILE_OP_WRITE) ? -1 : mkostemp(o->tmp, O_CLOEXEC);
+    bool fails = op_fails(FILE_OP_WRITE);
+    o->fd = fails ? -1 : open_unnamed(path);
+    o->unnamed = o->fd >= 0;
+    if (o->unnamed)
+        return ST_OK;
+    o->fd = fails ? -1 : mkostemp(o->tmp, O_CLOEXEC);
     if (o->fd < 0) {
         enum status st = error_errno(err, errno, "%s", path);
         mem_free(o->tmp);
@@ -251,6 +292,8 @@ static enum status commit(struct file_out *o, int (*put)(const char *from, const
                           struct error *err)
 {
     enum status st = file_fsync(o->fd, o->path, err);
+    if (!st && o->unnamed && name_unnamed(o))
+        st = error_errno(err, errno, "%s", o->path);
     if (close(o->fd) && !st)
         st = error_errno(err, errno, "%s", o->path);
     o->fd = -1;
@@ -279,7 +322,7 @@ void file_out_abort(struct file_out *o)
 {
     if (o->fd >= 0)
         close(o->fd);
-    if (o->tmp)
+    if (o->tmp && !o->unnamed)
         unlink(o->tmp);
     mem_free(o->tmp);
     mem_free(o->path);

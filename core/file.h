@@ -39,7 +39,8 @@ enum status file_write_new(const char *path, const void *data, size_t size, stru
 
 /* A streamed form of the same. file_out_commit renames; file_out_abort removes the temporary. */
 struct file_out {
-    int fd; /* -1 when closed */
+    int fd;       /* -1 when closed */
+    bool unnamed; /* tmp is not there yet: a kill before the commit leaves nothing behind */
     char *path, *tmp;
     uint64_t written;
 };
