@@ -1,9 +1,10 @@
 /* GGUF, read: a header of typed keys, a list of tensors, then their bytes at aligned offsets.
  * Surprising: q4_0 and q5_0 become q8_0 without loss, since their block has the same scale and
- * smaller whole numbers; q4_1 and q5_1 add a minimum and become f32. docs/FILE-FORMATS.md has what
- * is refused. */
+ * smaller whole numbers; q4_1 and q5_1 add a minimum and become f32, as do the k-quants (gguf_k.c).
+ * docs/FILE-FORMATS.md has what is refused. */
 #include "core/mem.h"
 #include "core/path.h"
+#include "nn/gguf_int.h"
 #include "nn/weights_int.h"
 
 enum { TENSORS_MAX = 1000000, TEXT_MAX = 1 << 16, LIST_MAX = 16, BLOCK = 32 };
@@ -26,26 +27,26 @@ enum gguf_value {
 };
 static const unsigned char value_bytes[GV_COUNT] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
-/* ggml's types by number. bytes: of a value, or of a block of 32. */
+/* ggml's types by number. A unit is a block of `values`, or one value; bytes 0: not read. */
 static const struct gguf_type {
     const char *name;
     unsigned char bytes;
-    bool block, read;
+    unsigned short values;
     enum dtype becomes;
 } types[] = {
-    [0] = {"f32", 4, false, true, DT_F32},
-    [1] = {"f16", 2, false, true, DT_F16},
-    [2] = {"q4_0", 18, true, true, DT_Q8_0},
-    [3] = {"q4_1", 20, true, true, DT_F32},
-    [6] = {"q5_0", 22, true, true, DT_Q8_0},
-    [7] = {"q5_1", 24, true, true, DT_F32},
-    [8] = {"q8_0", 34, true, true, DT_Q8_0},
+    [0] = {"f32", 4, 1, DT_F32},
+    [1] = {"f16", 2, 1, DT_F16},
+    [2] = {"q4_0", 18, BLOCK, DT_Q8_0},
+    [3] = {"q4_1", 20, BLOCK, DT_F32},
+    [6] = {"q5_0", 22, BLOCK, DT_Q8_0},
+    [7] = {"q5_1", 24, BLOCK, DT_F32},
+    [8] = {"q8_0", 34, BLOCK, DT_Q8_0},
     [9] = {.name = "q8_1"},
-    [10] = {.name = "q2_k"},
-    [11] = {.name = "q3_k"},
-    [12] = {.name = "q4_k"},
-    [13] = {.name = "q5_k"},
-    [14] = {.name = "q6_k"},
+    [GGUF_Q2_K] = {"q2_k", GGUF_Q2_K_BYTES, GGUF_K_BLOCK, DT_F32},
+    [GGUF_Q3_K] = {"q3_k", GGUF_Q3_K_BYTES, GGUF_K_BLOCK, DT_F32},
+    [GGUF_Q4_K] = {"q4_k", GGUF_Q4_K_BYTES, GGUF_K_BLOCK, DT_F32},
+    [GGUF_Q5_K] = {"q5_k", GGUF_Q5_K_BYTES, GGUF_K_BLOCK, DT_F32},
+    [GGUF_Q6_K] = {"q6_k", GGUF_Q6_K_BYTES, GGUF_K_BLOCK, DT_F32},
     [15] = {.name = "q8_k"},
     [16] = {.name = "iq2_xxs"},
     [17] = {.name = "iq2_xs"},
@@ -55,13 +56,13 @@ static const struct gguf_type {
     [21] = {.name = "iq3_s"},
     [22] = {.name = "iq2_s"},
     [23] = {.name = "iq4_xs"},
-    [24] = {"i8", 1, false, true, DT_I8},
+    [24] = {"i8", 1, 1, DT_I8},
     [25] = {.name = "i16"},
-    [26] = {"i32", 4, false, true, DT_I32},
-    [27] = {"i64", 8, false, true, DT_I64},
-    [28] = {"f64", 8, false, true, DT_F64},
+    [26] = {"i32", 4, 1, DT_I32},
+    [27] = {"i64", 8, 1, DT_I64},
+    [28] = {"f64", 8, 1, DT_F64},
     [29] = {.name = "iq1_m"},
-    [30] = {"bf16", 2, false, true, DT_BF16},
+    [30] = {"bf16", 2, 1, DT_BF16},
     [34] = {.name = "tq1_0"},
     [35] = {.name = "tq2_0"},
     [39] = {.name = "mxfp4"},
@@ -261,7 +262,7 @@ static enum status size_of(struct gguf *g, struct gguf_tensor *t, uint64_t type)
     char text[64];
     size_t bytes, units;
     t->type = type < sizeof types / sizeof *types ? &types[type] : NULL;
-    if (!t->type || !t->type->read) {
+    if (!t->type || !t->type->bytes) {
         if (t->type && t->type->name)
             snprintf(text, sizeof text, "is %s, which is not read", t->type->name);
         else
@@ -270,9 +271,12 @@ static enum status size_of(struct gguf *g, struct gguf_tensor *t, uint64_t type)
     }
     if (!weights_shape_count(t->ndim, t->dim, &t->count))
         return bad_tensor(g, t, ST_FORMAT, "has an impossible shape");
-    if (t->type->block && (t->ndim < 1 || t->dim[t->ndim - 1] % BLOCK))
-        return bad_tensor(g, t, ST_FORMAT, "has rows that its blocks of 32 do not divide");
-    units = t->type->block ? t->count / BLOCK : t->count;
+    if (t->type->values > 1 && (t->ndim < 1 || t->dim[t->ndim - 1] % t->type->values)) {
+        snprintf(text, sizeof text, "has rows that its blocks of %d do not divide",
+                 t->type->values);
+        return bad_tensor(g, t, ST_FORMAT, text);
+    }
+    units = t->count / t->type->values;
     if (mul_overflow_size(units, t->type->bytes, &bytes))
         return bad_tensor(g, t, ST_FORMAT, "has an impossible shape");
     t->bytes = bytes;
@@ -365,18 +369,20 @@ static void unpack_min(float *y, const uint8_t *x, size_t blocks, bool five)
 static enum status add_tensor(struct gguf *g, const struct gguf_tensor *t, const uint8_t *data)
 {
     bool five = t->type->bytes == 22 || t->type->bytes == 24;
-    size_t bytes;
+    size_t bytes, blocks = t->count / t->type->values;
     void *copy;
-    if (!t->type->block || t->type->bytes == 34)
+    if (t->type->values == 1 || t->type->bytes == 34)
         return weights_add(g->w, t->name, t->name_len, t->type->becomes, t->ndim, t->dim, data,
                            g->err);
     if (!dtype_bytes(t->type->becomes, t->count, &bytes) ||
         !(copy = arena_alloc(&g->w->mem, bytes ? bytes : 1)))
         return error_set(g->err, ST_NOMEM, "%s: out of memory", g->w->label);
-    if (t->type->becomes == DT_Q8_0)
-        unpack_whole(copy, data, t->count / BLOCK, five);
+    if (t->type->values == GGUF_K_BLOCK)
+        gguf_unpack_k((enum gguf_k_type)(t->type - types), copy, data, blocks);
+    else if (t->type->becomes == DT_Q8_0)
+        unpack_whole(copy, data, blocks, five);
     else
-        unpack_min(copy, data, t->count / BLOCK, five);
+        unpack_min(copy, data, blocks, five);
     return weights_add(g->w, t->name, t->name_len, t->type->becomes, t->ndim, t->dim, copy, g->err);
 }
 

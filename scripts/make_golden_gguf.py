@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 from gguf import GGMLQuantizationType as Q
-from gguf import GGUFWriter, quants
+from gguf import GGML_QUANT_SIZES, GGUFWriter, quants
 from safetensors.numpy import save_file
 
 ROOT = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parent.parent
@@ -28,6 +28,14 @@ def header(w):
     w.add_array("a.long", list(range(100)))
 
 
+def k_blocks(rng, q):
+    """Three rows of one block: the package reads k-quants but does not write them, so their bytes are any, their f16 numbers sane."""
+    raw = rng.integers(0, 256, (3, GGML_QUANT_SIZES[q][1]), dtype=np.uint8)
+    for at in {Q.Q2_K: (80, 82), Q.Q3_K: (108,), Q.Q4_K: (0, 2), Q.Q5_K: (0, 2), Q.Q6_K: (208,)}[q]:
+        raw[:, at:at + 2] = rng.standard_normal((3, 1)).astype(np.float16).view(np.uint8)
+    return raw
+
+
 def main():
     rng = np.random.default_rng(8)
     x = rng.standard_normal((3, 64)).astype(np.float32)
@@ -43,6 +51,10 @@ def main():
     w.add_tensor("conv", x[:, :60].reshape(3, 5, 4, 3).astype(np.float16))
     out["conv"] = x[:, :60].reshape(3, 5, 4, 3).astype(np.float16).astype(np.float32)
     w.add_tensor("i64", np.arange(4, dtype=np.int64))
+    for q in (Q.Q2_K, Q.Q3_K, Q.Q4_K, Q.Q5_K, Q.Q6_K):
+        raw = k_blocks(rng, q)
+        w.add_tensor(q.name.lower(), raw, raw_dtype=q)
+        out[q.name.lower()] = np.ascontiguousarray(quants.dequantize(raw, q).astype(np.float32))
     for step in (w.write_header_to_file, w.write_kv_data_to_file, w.write_tensors_to_file, w.close):
         step()
     save_file(out, str(WEIGHTS / "quants.safetensors"))

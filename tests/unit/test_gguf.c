@@ -34,12 +34,13 @@ static void every_type_is_read_as_the_reference_reads_it(void **state)
     static const struct {
         const char *name;
         enum dtype dtype;
-    } want[] = {{"f32", DT_F32},   {"f16", DT_F16},   {"bf16", DT_BF16},
-                {"q8_0", DT_Q8_0}, {"q4_0", DT_Q8_0}, {"q4_1", DT_F32},
-                {"q5_0", DT_Q8_0}, {"q5_1", DT_F32},  {"conv", DT_F16}};
+    } want[] = {{"f32", DT_F32},   {"f16", DT_F16},  {"bf16", DT_BF16}, {"q8_0", DT_Q8_0},
+                {"q4_0", DT_Q8_0}, {"q4_1", DT_F32}, {"q5_0", DT_Q8_0}, {"q5_1", DT_F32},
+                {"conv", DT_F16},  {"q2_k", DT_F32}, {"q3_k", DT_F32},  {"q4_k", DT_F32},
+                {"q5_k", DT_F32},  {"q6_k", DT_F32}};
     struct weights *g = open_file(FILES "quants.gguf"), *r = open_file(FILES "quants.safetensors");
     assert_string_equal(weights_format(g), "gguf");
-    assert_int_equal(weights_count(g), 10);
+    assert_int_equal(weights_count(g), 15);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         const struct tensor *a = weights_find(g, want[i].name), *b = weights_find(r, want[i].name);
         assert_non_null(a);
@@ -115,7 +116,10 @@ static void absurd_tensors_are_refused(void **state)
         {5, {1, 1, 1, 1, 1}, GGUF_F32, 0, 32, ST_FORMAT, "4 dimensions"},
         {1, {48}, GGUF_Q4_0, 0, 64, ST_FORMAT, "blocks of 32"},
         {0, {0}, GGUF_Q8_0, 0, 64, ST_FORMAT, "blocks of 32"},
-        {1, {256}, 12, 0, 256, ST_UNSUPPORTED, "q4_k, which is not read"},
+        {1, {128}, 12, 0, 256, ST_FORMAT, "blocks of 256"},
+        {1, {256}, 12, 0, 143, ST_FORMAT, "beyond the end"},
+        {2, {half, half / 64}, 14, 0, 32, ST_FORMAT, "beyond the end"}, /* 2^58 values */
+        {1, {256}, 16, 0, 256, ST_UNSUPPORTED, "iq2_xxs, which is not read"},
         {1, {8}, 25, 0, 32, ST_UNSUPPORTED, "i16, which is not read"},
         {1, {8}, 4, 0, 32, ST_UNSUPPORTED, "unknown type 4"},
         {1, {8}, UINT32_MAX, 0, 32, ST_UNSUPPORTED, "unknown type"},
