@@ -125,7 +125,7 @@ static enum status walk_value(struct walk *k, const struct pk *v);
 static enum status walk_child(struct walk *k, const char *word, size_t n, const struct pk *v)
 {
     size_t before = k->len;
-    if (n > WEIGHTS_NAME_MAX - 1 - (k->len ? k->len : 0))
+    if (n >= WEIGHTS_NAME_MAX - k->len) /* the dot counts; len is never more than the most */
         return error_set(k->err, ST_FORMAT, "%s: a tensor's name of more than %d bytes",
                          k->w->label, WEIGHTS_NAME_MAX);
     if (k->len)

@@ -1,5 +1,6 @@
 /* PyTorch files: every way in which torch saves is read to the last value, and nothing that a
  * pickle or a zip archive can say makes the reader run, leak, crash or ask for much memory. */
+#include "pickle_make.h"
 #include "weights_expect.h"
 #include "zip_make.h"
 
@@ -114,14 +115,6 @@ static void expect_pickle_refused(const void *pickle, size_t n, enum status code
     expect_refused(b.data, b.len, code, word);
     buf_release(&b);
 }
-
-/* {"t": tensor over storage "0" of 16 floats, at this offset, size and stride} */
-#define STORAGE                                                                                    \
-    "(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\0"                                             \
-    "0X\3\0\0\0cpuK\20tQ"
-#define TENSOR(offset, size, stride)                                                               \
-    "\x80\2}X\1\0\0\0tctorch._utils\n_rebuild_tensor_v2\n(" STORAGE offset size stride "\x89}tRs."
-#define P(s) (s), sizeof(s) - 1
 
 static void tensors_must_lie_in_their_storage(void **state)
 {
@@ -327,6 +320,19 @@ static void long_names_are_refused(void **state)
         buf_putc(&b, 'x');
     buf_puts(&b, "\ny\n.");
     expect_bomb(&b, ST_FORMAT, "name without end");
+    buf_init(&b, 1 << 20); /* x, then 1,022 bytes: 1,024 with the dot; then one more level */
+    buf_puts(&b, "\x80\x02}X\1");
+    zip_put(&b, 0, 3);
+    buf_puts(&b, "x}X");
+    zip_put(&b, 1022, 4);
+    for (int i = 0; i < 1022; i++)
+        buf_putc(&b, 'y');
+    buf_puts(&b, "}X");
+    zip_put(&b, 1500, 4);
+    for (int i = 0; i < 1500; i++)
+        buf_putc(&b, 'z');
+    buf_puts(&b, "}sss.");
+    expect_bomb(&b, ST_FORMAT, "name of more than");
 }
 
 static void names_must_be_text(void **state)
