@@ -146,3 +146,9 @@ const json_t *clip_config_object(struct clip_config *g, const json_t *o, const c
     }
     return v;
 }
+
+void clip_config_heads(struct clip_config *g, const char *key, int width, int heads)
+{
+    if (heads < 1 || width % heads != 0)
+        clip_config_fail(g, ST_FORMAT, "%s %d is not a multiple of %d heads", key, width, heads);
+}

@@ -42,6 +42,8 @@ const char *clip_config_text(struct clip_config *g, const json_t *o, const char 
                              const char *otherwise);
 /* Exactly three numbers, or one for all three. */
 void clip_config_real3(struct clip_config *g, const json_t *o, const char *key, float x[3]);
+/* Refuses heads that do not divide a width, which the file calls `key`. */
+void clip_config_heads(struct clip_config *g, const char *key, int width, int heads);
 /* The object at key, or NULL when absent; another type is an error. */
 const json_t *clip_config_object(struct clip_config *g, const json_t *o, const char *key);
 enum status clip_config_fail(struct clip_config *g, enum status code, const char *fmt, ...)

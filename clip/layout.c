@@ -119,6 +119,15 @@ static bool has(const struct clip_source *s, const char *name)
     return weights_find(s->weights, full) != NULL;
 }
 
+/* OpenCLIP's towers over timm: ViTs, MobileCLIP's with convolutions, FastViT trained and folded. */
+static bool has_trunk(struct clip_source *s)
+{
+    return anchor(s, "visual.trunk.patch_embed.proj.weight") ||
+           anchor(s, "visual.trunk.patch_embed.backbone.0.conv.weight") ||
+           anchor(s, "visual.trunk.stem.0.conv_kxk.0.conv.weight") ||
+           anchor(s, "visual.trunk.stem.0.reparam_conv.weight");
+}
+
 static enum status find_config(struct clip_source *s, const char *file, bool openai_names,
                                struct error *err)
 {
@@ -187,10 +196,11 @@ enum status clip_source_open(struct clip_source *s, const char *path, struct err
         st = weights_open(&s->weights, file, err);
     if (st)
         goto out;
-    bool openai_names =
-        anchor(s, "visual.conv1.weight") || anchor(s, "visual.trunk.patch_embed.proj.weight");
+    bool openai_names = anchor(s, "visual.conv1.weight") || has_trunk(s);
     const char *carried = NULL;
-    if (!openai_names && !anchor(s, "vision_model.embeddings.class_embedding"))
+    if (!openai_names && !anchor(s, "image_encoder.model.network.0.0.convffn.fc1.weight") &&
+        !anchor(s, "image_encoder.model.patch_emb.0.block.conv.weight") &&
+        !anchor(s, "vision_model.embeddings.class_embedding"))
         anchor(s, "vision_model.embeddings.patch_embedding.weight"); /* siglip has no class token */
     s->openai = openai_names && has(s, "input_resolution") && has(s, "context_length") &&
                 has(s, "vocab_size");

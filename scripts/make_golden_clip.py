@@ -49,6 +49,8 @@ def spread(name, shape):
         return -5.0, 0.1
     if name.endswith("running_var") or ("bn" in name or "downsample.1." in name) and name.endswith("weight"):
         return 1.0, 0.3
+    if "layer_scale" in name:
+        return 0.0, 0.5
     if len(shape) == 1 and ("ln" in name or "norm" in name.lower()) and name.endswith("weight"):
         return 1.0, 0.3
     if len(shape) == 1:
@@ -340,6 +342,13 @@ def starter(case, attention):
                 "tensors": rows}, got, states)
 
 
+def picture(name, w, h):
+    """Smooth and busy parts: noise alone would average out. As toy_picture in tests/golden/toy_picture.h."""
+    y, x = np.mgrid[0:h, 0:w]
+    noise = (stream("preprocess/" + name, h * w * 3) >> np.uint64(56)).astype(np.int64).reshape(h, w, 3)
+    return np.stack([(x * 5 + y * 2) % 256, (x * y) % 256, noise[..., 2]], 2).astype(np.uint8)
+
+
 def preprocess():
     """A synthetic picture through transformers' and open_clip's transforms: crops of odd margins, each way to fit."""
     import open_clip
@@ -347,11 +356,7 @@ def preprocess():
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
     out = {}
     for name, (w, h) in {"wide": (101, 64), "tall": (47, 90), "small": (20, 23)}.items():
-        # smooth and busy parts: noise alone would average out
-        y, x = np.mgrid[0:h, 0:w]
-        noise = (stream("preprocess/" + name, h * w * 3) >> np.uint64(56)).astype(np.int64).reshape(h, w, 3)
-        px = np.stack([(x * 5 + y * 2) % 256, (x * y) % 256, noise[..., 2]], 2).astype(np.uint8)
-        img = Image.fromarray(px)
+        img = Image.fromarray(picture(name, w, h))
         size = 32
         hf = CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
         out[name + ".hf"] = np.asarray(hf(img, return_tensors="np")["pixel_values"])[0].transpose(1, 2, 0)

@@ -156,8 +156,8 @@ static enum status read_config(struct captioner *c, struct blip *b, bool hf, str
     c->n_eos = 1;
     read_act(&g, v, &b->t.act);
     read_act(&g, t, &lm->act);
-    if (!g.status && (b->t.width % b->t.heads || lm->width % lm->heads))
-        clip_config_fail(&g, ST_FORMAT, "the heads do not divide the width");
+    clip_config_heads(&g, "the pictures' width", b->t.width, b->t.heads);
+    clip_config_heads(&g, "the words' width", lm->width, lm->heads);
     return g.status;
 }
 

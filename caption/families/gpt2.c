@@ -71,9 +71,7 @@ enum status captioner_load_gpt2(struct captioner *c, struct clip_loader *l, cons
     lm->context = clip_config_int(&g, o, "n_positions", 1024, 1, CLIP_MAX_CONTEXT);
     lm->vocab = clip_config_int(&g, o, "vocab_size", 50257, 1, CLIP_MAX_VOCAB);
     lm->eps = (float)clip_config_real(&g, o, "layer_norm_epsilon", 1e-5, 1e-12, 1e-1);
-    if (!g.status && lm->width % lm->heads)
-        clip_config_fail(&g, ST_FORMAT, "n_head %d does not divide n_embd %d", lm->heads,
-                         lm->width);
+    clip_config_heads(&g, "n_embd", lm->width, lm->heads);
     if (!g.status)
         read_act(&g, o, &lm->act);
     if (!g.status && (!clip_config_bool(&g, o, "scale_attn_weights", true) ||

@@ -36,9 +36,7 @@ static enum status read_config(struct captioner *c, struct own *o, struct error 
     lm->eps = (float)clip_config_real(&g, r, "layer_norm_eps", 1e-5, 1e-12, 1e-1);
     c->first = clip_config_int(&g, r, "bos_token_id", 2, 0, CLIP_MAX_VOCAB);
     c->eos[0] = clip_config_int(&g, r, "eos_token_id", 3, 0, CLIP_MAX_VOCAB);
-    if (!g.status && lm->width % lm->heads)
-        clip_config_fail(&g, ST_FORMAT, "num_attention_heads %d does not divide hidden_size %d",
-                         lm->heads, lm->width);
+    clip_config_heads(&g, "hidden_size", lm->width, lm->heads);
     if (!g.status && !text_is_hex(tower, 32))
         clip_config_fail(&g, ST_FORMAT, "tower is no model's id");
     if (!g.status && c->first >= lm->vocab)

@@ -41,9 +41,7 @@ static void read_transformer(struct clip_config *g, const struct clip_source *sr
     t->layers = (int)number(g, src, tower, "block_count", 1, CLIP_MAX_LAYERS);
     t->eps = (float)number(g, src, tower, "attention.layer_norm_epsilon", 0, 1);
     t->act = flag(src, "clip.use_gelu") ? ACT_GELU : ACT_QUICK_GELU;
-    if (t->width % t->heads != 0)
-        clip_config_fail(g, ST_FORMAT, "clip.%s.embedding_length %d is not a multiple of %d heads",
-                         tower, t->width, t->heads);
+    clip_config_heads(g, "embedding_length", t->width, t->heads);
 }
 
 static void read_three(struct clip_config *g, const struct clip_source *src, const char *name,

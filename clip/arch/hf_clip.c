@@ -43,9 +43,7 @@ void clip_hf_read_transformer(struct clip_config *g, const json_t *o,
     t->layers = clip_config_int(g, o, "num_hidden_layers", 12, 1, CLIP_MAX_LAYERS);
     t->eps = (float)clip_config_real(g, o, "layer_norm_eps", d->eps, 0, 1);
     t->act = act_of(g, o, d->act);
-    if (t->width % t->heads != 0)
-        clip_config_fail(g, ST_FORMAT, "hidden_size %d is not a multiple of %d heads", t->width,
-                         t->heads);
+    clip_config_heads(g, "hidden_size", t->width, t->heads);
 }
 
 /* transformers lets "text_config_dict", where present, win over "text_config". */

@@ -76,9 +76,7 @@ static enum status read_config(struct clip_bert *b, const struct clip_source *sr
     b->pad = 0;
     if (strcmp(act, "gelu") != 0)
         clip_config_fail(&g, ST_UNSUPPORTED, "activation %.80s is not read", act);
-    if (b->t.width % b->t.heads != 0)
-        clip_config_fail(&g, ST_FORMAT, "dim %d is not a multiple of %d heads", b->t.width,
-                         b->t.heads);
+    clip_config_heads(&g, "dim", b->t.width, b->t.heads);
     return g.status;
 }
 

@@ -87,85 +87,22 @@ static void read_resnet(struct clip_config *g, const json_t *o, struct clip_resn
     clip_open_clip_check_resnet(g, v);
 }
 
-/* timm's vit_<size>_patch<n>_siglip_<side>, with OpenCLIP's words for their pooling. */
-static bool is_timm_siglip(const json_t *o)
-{
-    const char *name = json_string_value(json_object_get(o, "timm_model_name"));
-    return name && strncmp(name, "vit_", 4) == 0 && strstr(name, "_siglip_") &&
-           !strstr(name, "_gap_");
-}
-
-static bool is_eva(const json_t *o)
-{
-    const char *name = json_string_value(json_object_get(o, "timm_model_name"));
-    return name && (strncmp(name, "eva02_base_patch16_clip_", 24) == 0 ||
-                    strncmp(name, "eva02_large_patch14_clip_", 25) == 0);
-}
-
-static void read_eva(struct clip_config *g, const json_t *o, struct open_clip_cfg *c)
-{
-    const char *pool = clip_config_text(g, o, "timm_pool", "");
-    const char *proj = clip_config_text(g, o, "timm_proj", "");
-    struct clip_eva *v = c->eva;
-    v->size = clip_config_side(g, o, "image_size", 224, 1, CLIP_MAX_IMAGE);
-    if (strcmp(pool, "token") != 0 || *proj)
-        clip_config_fail(g, ST_UNSUPPORTED, "timm_pool %.40s with timm_proj %.40s is not read",
-                         pool, proj);
-    else if (!g->status && !clip_eva_guess(c->loader, v))
-        clip_config_fail(g, ST_FORMAT, "lacks the image tower (visual.trunk.*)");
-    else if (v->patch > v->size)
-        clip_config_fail(g, ST_FORMAT, "patch_size %d exceeds image_size %d", v->patch, v->size);
-    else
-        v->grid = v->size / v->patch;
-}
-
-static void read_siglip(struct clip_config *g, const json_t *o, struct open_clip_cfg *c)
-{
-    static const char *const tanh_names[] = {"patch32_siglip", "large_patch16_siglip_512",
-                                             "so400m_patch16", "giantopt"};
-    const char *name = clip_config_text(g, o, "timm_model_name", "");
-    const char *pool = clip_config_text(g, o, "timm_pool", "map");
-    const char *proj = clip_config_text(g, o, "timm_proj", "none");
-    struct clip_vit_image *v = &c->siglip->vit;
-    v->size = clip_config_side(g, o, "image_size", 224, 1, CLIP_MAX_IMAGE);
-    v->t.act = ACT_GELU;
-    for (size_t i = 0; i < sizeof tanh_names / sizeof *tanh_names; i++)
-        if (strstr(name, tanh_names[i]))
-            v->t.act = ACT_GELU_TANH;
-    if (strcmp(pool, "map") != 0 || strcmp(proj, "none") != 0)
-        clip_config_fail(g, ST_UNSUPPORTED, "timm_pool %.40s with timm_proj %.40s is not read",
-                         pool, proj);
-    else if (!g->status && !clip_siglip_guess_timm(c->loader, c->siglip))
-        clip_config_fail(g, ST_FORMAT, "lacks the image tower (visual.trunk.*)");
-    else if (v->patch > v->size)
-        clip_config_fail(g, ST_FORMAT, "patch_size %d exceeds image_size %d", v->patch, v->size);
-    else
-        v->grid = v->size / v->patch;
-}
-
 static void read_vision(struct clip_config *g, const json_t *o, bool quick, struct open_clip_cfg *c)
 {
     static const char *const parts[] = {"timm_model_name", "attentional_pool", NULL};
     struct clip_vit_image *v = c->image;
-    if (is_timm_siglip(o)) {
-        read_siglip(g, o, c);
+    if (clip_open_clip_read_timm(g, o, c))
         return;
-    }
-    if (is_eva(o)) {
-        read_eva(g, o, c);
-        return;
-    }
     refuse(g, o, "vision_cfg", parts);
     if (json_is_array(json_object_get(o, "layers"))) {
+        c->model->kind = OPEN_CLIP_RESNET;
         read_resnet(g, o, c->resnet);
         return;
     }
     read_transformer(g, o, quick, &v->t, 768, &c->image_scale);
     int head = clip_config_int(g, o, "head_width", 64, 1, CLIP_MAX_WIDTH);
     v->t.heads = v->t.width / head; /* rounds down, as open_clip does */
-    if (v->t.heads < 1 || v->t.width % v->t.heads != 0)
-        clip_config_fail(g, ST_FORMAT, "width %d does not split into heads of %d", v->t.width,
-                         head);
+    clip_config_heads(g, "width", v->t.width, v->t.heads);
     v->size = clip_config_side(g, o, "image_size", 224, 1, CLIP_MAX_IMAGE);
     v->patch = clip_config_side(g, o, "patch_size", 16, 1, CLIP_MAX_IMAGE);
     const char *pool = clip_config_text(g, o, "pool_type", "tok");
@@ -208,9 +145,7 @@ static void read_text(struct clip_config *g, const json_t *o, bool quick, struct
     read_tokenizer(g, o, c);
     read_transformer(g, o, quick, &v->t, 512, &c->text_scale);
     v->t.heads = clip_config_int(g, o, "heads", 8, 1, CLIP_MAX_WIDTH);
-    if (v->t.width % v->t.heads != 0)
-        clip_config_fail(g, ST_FORMAT, "text width %d is not a multiple of %d heads", v->t.width,
-                         v->t.heads);
+    clip_config_heads(g, "text width", v->t.width, v->t.heads);
     v->t.causal = !clip_config_bool(g, o, "no_causal_mask", false);
     v->context = clip_config_int(g, o, "context_length", 77, 2, CLIP_MAX_CONTEXT);
     v->eos = clip_config_int(g, o, "eos_id", 2, 0, CLIP_MAX_VOCAB);
@@ -248,11 +183,9 @@ static enum status read_config(struct clip_model *m, const struct clip_source *s
     const json_t *pre = clip_config_object(&g, src->config, "preprocess_cfg");
     if (g.status)
         return g.status;
-    int size = c->resnet->width         ? c->resnet->size
-               : c->siglip->vit.t.width ? c->siglip->vit.size
-               : c->eva->width          ? c->eva->size
-                                        : c->image->size;
-    return clip_preprocess_open_clip(&m->pre, src->config_path, pre, size, err);
+    clip_open_clip_timm_sizes(c->model);
+    return clip_preprocess_open_clip(&m->pre, src->config_path, pre,
+                                     c->resnet->width ? c->resnet->size : c->image->size, err);
 }
 
 static void load_layers(struct clip_loader *l, struct clip_transformer *t, bool scaled,
@@ -322,25 +255,6 @@ static void load_text(struct clip_loader *l, struct open_clip_cfg *c)
         v->proj.w = clip_load_turned(l, d, c->dim, "%stext_projection", c->at);
 }
 
-static void add_recipe(struct clip_model *m, const char *word)
-{
-    size_t n = strlen(m->recipe);
-    snprintf(m->recipe + n, sizeof m->recipe - n, "%s", word);
-}
-
-static void eva_sizes(struct clip_vit_image *v, const struct clip_eva *e)
-{
-    v->size = e->size;
-    v->patch = e->patch;
-    v->grid = e->grid;
-    v->t = (struct clip_transformer){.width = e->width,
-                                     .heads = e->heads,
-                                     .layers = e->layers,
-                                     .hidden = 2 * e->hidden + 3 * e->width,
-                                     .eps = e->eps,
-                                     .act = ACT_SILU};
-}
-
 static void describe_resnet(struct clip_model *m, const struct clip_resnet *v)
 {
     size_t n = strlen(m->recipe);
@@ -373,12 +287,11 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
     memset(d, 0, sizeof *d);
     m->data = d;
     struct clip_vit *v = &d->vit;
-    struct open_clip_cfg c = {.image = &v->image,
+    struct open_clip_cfg c = {.model = d,
+                              .image = &v->image,
                               .text = &v->text,
                               .resnet = &d->resnet,
                               .hf = &d->hf,
-                              .siglip = &d->siglip,
-                              .eva = &d->eva,
                               .loader = &l,
                               .tokenizer = TOKENIZER_CLIP_OPEN};
     c.at = clip_load_has(&l, "text.token_embedding.weight") ? "text." : "";
@@ -389,8 +302,8 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
     if (clip_open_clip_is_resnet(src) != (d->resnet.width > 0))
         return error_set(err, ST_FORMAT, "%s: the config and the tensors differ on the image tower",
                          src->path);
-    bool vit = !d->resnet.width && !d->siglip.vit.t.width && !d->eva.width;
-    if (d->siglip.vit.t.width && d->siglip.vit.t.width != c.dim)
+    bool vit = d->kind == OPEN_CLIP_VIT;
+    if (d->kind == OPEN_CLIP_SIGLIP && d->siglip.vit.t.width != c.dim)
         return error_set(err, ST_FORMAT, "%s: an image tower of %d values for vectors of %d",
                          src->path, d->siglip.vit.t.width, c.dim);
     if (vit && v->image.patch > v->image.size)
@@ -398,12 +311,10 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
                          v->image.patch, v->image.size);
     if (vit)
         v->image.grid = v->image.size / v->image.patch;
-    if (!o->no_image && d->resnet.width)
+    if (!o->no_image && d->kind == OPEN_CLIP_RESNET)
         clip_resnet_load(&l, &d->resnet, c.dim);
-    else if (!o->no_image && d->eva.width)
-        clip_eva_load(&l, &d->eva, c.dim);
     else if (!o->no_image && !vit)
-        clip_siglip_load_timm(&l, &d->siglip);
+        clip_open_clip_load_timm(&l, d, c.dim);
     else if (!o->no_image)
         load_image(&l, &c);
     if (d->hf.used)
@@ -417,16 +328,9 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
     m->logit_bias = clip_load_number(&l, 0.0f, "logit_bias");
     m->tokenizer = c.tokenizer;
     m->tokenizer_dir = c.tokenizer == TOKENIZER_CLIP_OPEN ? NULL : src->dir;
-    if (d->siglip.vit.t.width)
-        v->image = d->siglip.vit;
-    if (d->eva.width)
-        eva_sizes(&v->image, &d->eva);
     clip_vit_describe(m, v);
-    if (d->siglip.vit.t.width)
-        add_recipe(m, " siglip");
-    if (d->eva.width)
-        add_recipe(m, " eva02");
-    if (d->resnet.width)
+    clip_open_clip_describe_timm(m, d);
+    if (d->kind == OPEN_CLIP_RESNET)
         describe_resnet(m, &d->resnet);
     if (d->hf.used)
         describe_hf_text(m, &d->hf, src);
@@ -467,10 +371,8 @@ static enum status run_vit(const struct clip_model *m, struct clip_run *r, const
                            struct tensor *y)
 {
     const struct open_clip *d = m->data;
-    if (d->eva.width)
-        return clip_eva_run(r, &d->eva, x, y);
-    return d->siglip.vit.t.width ? clip_siglip_run_image(r, &d->siglip, x, y)
-                                 : clip_vit_run_image(m, r, x, y);
+    return d->kind == OPEN_CLIP_VIT ? clip_vit_run_image(m, r, x, y)
+                                    : clip_open_clip_run_timm(r, d, x, y);
 }
 
 const struct clip_arch clip_arch_open_clip = {

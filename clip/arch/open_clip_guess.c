@@ -16,9 +16,8 @@ void clip_open_clip_check_resnet(struct clip_config *g, const struct clip_resnet
     else if (v->size % 32)
         clip_config_fail(g, ST_FORMAT, "image_size %d of a resnet is not a multiple of 32",
                          v->size);
-    else if (v->heads < 1 || v->width * 32 % v->heads)
-        clip_config_fail(g, ST_FORMAT, "%d channels of a resnet do not split into %d heads",
-                         v->width * 32, v->heads);
+    else
+        clip_config_heads(g, "the resnet's last width", v->width * 32, v->heads);
 }
 
 static void guess_transformer(const struct clip_loader *l, struct clip_transformer *t,
@@ -115,8 +114,9 @@ enum status clip_open_clip_guess(struct clip_model *m, const struct clip_loader 
     bool carried = weights_meta(l->src->weights, QUICK_TRAIT) != NULL;
     bool named = carried || names_say_quick(l->src);
     bool quick = l->src->openai || named;
+    c->model->kind = clip_open_clip_is_resnet(l->src) ? OPEN_CLIP_RESNET : OPEN_CLIP_VIT;
     enum status st =
-        clip_open_clip_is_resnet(l->src) ? guess_resnet(l, c, err) : guess_vit(l, c, err);
+        c->model->kind == OPEN_CLIP_RESNET ? guess_resnet(l, c, err) : guess_vit(l, c, err);
     if (st)
         return st;
     snprintf(name, sizeof name, "%sln_final.weight", c->at);

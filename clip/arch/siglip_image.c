@@ -1,5 +1,6 @@
 /* SigLIP's image tower, and how timm names its tensors (OpenCLIP's SigLIP models). */
 #include "clip/arch/siglip.h"
+#include "clip/arch/timm_vit.h"
 #include "clip/config.h"
 
 #define STEM "visual.trunk."
@@ -26,24 +27,6 @@ static void split(const struct tensor *w, const struct tensor *b, int64_t from, 
     out->b = clip_tensor_rows(b, from, n);
 }
 
-static void load_block(struct clip_loader *l, const struct clip_transformer *t, int i)
-{
-    struct clip_layer *y = &t->layer[i];
-    int64_t d = t->width, d3 = 3 * d, f = t->hidden;
-    char p[64];
-    snprintf(p, sizeof p, STEM "blocks.%d", i);
-    struct tensor w = clip_load_matrix(l, 2, (int64_t[]){d3, d}, "%s.attn.qkv.weight", p);
-    struct tensor b = clip_load_small(l, 1, &d3, "%s.attn.qkv.bias", p);
-    split(&w, &b, 0, d, &y->q);
-    split(&w, &b, d, d, &y->k);
-    split(&w, &b, 2 * d, d, &y->v);
-    y->o = clip_load_linear(l, d, d, true, "%s.attn.proj", p);
-    y->ln1 = clip_load_norm(l, d, "%s.norm1", p);
-    y->ln2 = clip_load_norm(l, d, "%s.norm2", p);
-    y->fc1 = clip_load_linear(l, f, d, true, "%s.mlp.fc1", p);
-    y->fc2 = clip_load_linear(l, d, f, true, "%s.mlp.fc2", p);
-}
-
 void clip_siglip_load_timm(struct clip_loader *l, struct clip_siglip_image *s)
 {
     struct clip_vit_image *v = &s->vit;
@@ -54,10 +37,7 @@ void clip_siglip_load_timm(struct clip_loader *l, struct clip_siglip_image *s)
     v->positions = clip_load_small(l, 3, (int64_t[]){1, tokens, d}, STEM "pos_embed");
     if (!l->status)
         v->positions = tensor_view(v->positions.data, DT_F32, 2, (int64_t[]){tokens, d});
-    if (clip_transformer_init(&v->t, l))
-        return;
-    for (int i = 0; i < v->t.layers && !l->status; i++)
-        load_block(l, &v->t, i);
+    clip_timm_load_blocks(l, &v->t);
     v->ln_post = clip_load_norm(l, d, STEM "norm");
     s->probe = clip_load_small(l, 3, (int64_t[]){1, 1, d}, STEM "attn_pool.latent");
     s->q = clip_load_linear(l, d, d, true, STEM "attn_pool.q");

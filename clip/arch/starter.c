@@ -97,9 +97,7 @@ static void read_text(struct clip_config *g, const json_t *root, struct starter 
     v->mlp = clip_config_int(g, h, "mlp", 0, 0, 1 << 16);
     v->eps = (float)clip_config_real(g, h, "layer_norm_eps", 1e-5, 0, 1);
     s->vocab = clip_config_int(g, o, "vocab_size", 30522, 1, CLIP_MAX_VOCAB);
-    if (v->t.width % v->t.heads != 0)
-        clip_config_fail(g, ST_FORMAT, "hidden %d is not a multiple of %d heads", v->t.width,
-                         v->t.heads);
+    clip_config_heads(g, "hidden", v->t.width, v->t.heads);
 }
 
 static void read_preprocess(struct clip_config *g, const json_t *root, int size,
@@ -262,9 +260,8 @@ static enum status open_model(struct clip_model *m, const struct clip_source *sr
     read_preprocess(&g, src->config, s->image.size, &m->pre);
     m->logit_scale = (float)clip_config_real(&g, src->config, "logit_scale", 1, 1e-6, 1e6);
     m->logit_bias = (float)clip_config_real(&g, src->config, "logit_bias", 0, -1e6, 1e6);
-    if (!g.status && s->image.heads && s->dim % s->image.heads != 0)
-        clip_config_fail(&g, ST_FORMAT, "embed_dim %d is not a multiple of %d heads", s->dim,
-                         s->image.heads);
+    if (s->image.heads)
+        clip_config_heads(&g, "embed_dim", s->dim, s->image.heads);
     if (g.status)
         return g.status;
     if (!o->no_image)

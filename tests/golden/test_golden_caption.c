@@ -307,7 +307,7 @@ static void files_that_do_not_fit_are_refused(void **state)
     } bad[] = {
         {"config.json", "{\"n_embd\": 32", ST_FORMAT, "config.json"},
         {"config.json", "{\"n_embd\": 48, \"n_head\": 4}", ST_FORMAT, "is [420,32], not"},
-        {"config.json", "{\"n_embd\": 32, \"n_head\": 5}", ST_FORMAT, "does not divide"},
+        {"config.json", "{\"n_embd\": 32, \"n_head\": 5}", ST_FORMAT, "not a multiple of 5 heads"},
         {"config.json", "{\"n_embd\": 32, \"n_head\": 4, \"activation_function\": \"swish\"}",
          ST_UNSUPPORTED, "swish"},
         {"vocab.json", "{\"a\": 0}", ST_FORMAT, "merge"},
@@ -340,7 +340,7 @@ static void a_starters_config_must_fit_its_weights(void **state)
     check_changed("tower", json_integer(3), ST_FORMAT, "tower");
     check_changed("hidden_size", json_integer(64), ST_FORMAT, "tokens.weight");
     check_changed("hidden_size", json_integer(1 << 30), ST_FORMAT, "hidden_size");
-    check_changed("num_attention_heads", json_integer(5), ST_FORMAT, "does not divide");
+    check_changed("num_attention_heads", json_integer(5), ST_FORMAT, "not a multiple of 5 heads");
     check_changed("num_attention_heads", json_integer(0), ST_FORMAT, "num_attention_heads");
     check_changed("num_hidden_layers", json_integer(3), ST_NOT_FOUND, "layers.2");
     check_changed("intermediate_size", json_integer(100), ST_FORMAT, "layers.0.fc1");

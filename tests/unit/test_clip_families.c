@@ -28,7 +28,7 @@ static void bad_resnets_are_refused(void **state)
                   "not a multiple of 32");
     refuse_config("resnet", f, ST_FORMAT,
                   RESNET("\"layers\": [2, 1, 2, 1], \"width\": 4, \"head_width\": 256"),
-                  "do not split into 0 heads");
+                  "not a multiple of 0 heads");
     refuse_config("resnet", f, ST_FORMAT, RESNET("\"layers\": 2, \"width\": 64"),
                   "differ on the image tower");
     refuse_config("open_clip_quick", f, ST_FORMAT, RESNET("\"layers\": [2, 1, 2, 1], \"width\": 4"),
@@ -80,9 +80,9 @@ static void bad_siglips_of_open_clip_are_refused(void **state)
                   "\"timm_pool\": \"avg\"}, \"text_cfg\": {}}",
                   "timm_pool avg");
     refuse_config(toy, f, ST_UNSUPPORTED,
-                  "{\"vision_cfg\": {\"timm_model_name\": \"fastvit_mci2\"}, "
+                  "{\"vision_cfg\": {\"timm_model_name\": \"convnext_base\"}, "
                   "\"text_cfg\": {}}",
-                  "fastvit_mci2");
+                  "convnext_base");
     refuse_config(toy, f, ST_FORMAT,
                   "{\"embed_dim\": 64, \"vision_cfg\": {\"image_size\": 32, \"timm_model_name\": "
                   "\"vit_base_patch16_siglip_224\"}, \"text_cfg\": {}}",
@@ -109,7 +109,8 @@ static void bad_evas_are_refused(void **state)
                   "timm_pool avg");
     refuse_config(toy, f, ST_FORMAT,
                   "{\"vision_cfg\": {\"image_size\": 4, \"timm_pool\": \"token\", "
-                  "\"timm_model_name\": \"eva02_base_patch16_clip_224\"}, \"text_cfg\": {}}",
+                  "\"timm_proj\": null, \"timm_model_name\": \"eva02_base_patch16_clip_224\"}, "
+                  "\"text_cfg\": {}}",
                   "patch_size 8 exceeds image_size 4");
 }
 
@@ -164,6 +165,91 @@ static void bad_multilingual_models_are_refused(void **state)
                   "max_seq_length");
 }
 
+#define MOBILECLIP(vision)                                                                         \
+    "{\"model_cfg\": {\"embed_dim\": 24, \"vision_cfg\": {" vision                                 \
+    "}, \"text_cfg\": {\"width\": 64, \"heads\": 1, \"layers\": 1}}}"
+
+static void bad_mobileclips_are_refused(void **state)
+{
+    (void)state;
+    static const char *const missing[] = {
+        "visual.trunk.stem.1.conv_kxk.0.conv.weight",
+        "visual.trunk.stem.2.identity.weight",
+        "visual.trunk.stages.0.blocks.0.token_mixer.norm.identity.bias",
+        "visual.trunk.stages.1.blocks.1.mlp.conv.bn.running_var",
+        "visual.trunk.stages.2.downsample.proj.0.se.fc2.bias",
+        "visual.trunk.stages.3.blocks.0.norm.running_var",
+        "visual.trunk.head.fc.bias"};
+    static const char *const misshapen[] = {"visual.trunk.stages.3.pos_emb.pos_enc.weight",
+                                            "visual.trunk.stages.3.blocks.0.token_mixer.qkv.weight",
+                                            "visual.trunk.stages.1.blocks.0.layer_scale.gamma",
+                                            "visual.trunk.final_conv.se.fc1.bias"};
+    const char *f = "open_clip_config.json";
+    for (size_t i = 0; i < sizeof missing / sizeof *missing; i++)
+        refuse_edit("mobileclip", (struct toy_edit){.drop = missing[i]}, ST_NOT_FOUND, missing[i]);
+    for (size_t i = 0; i < sizeof misshapen / sizeof *misshapen; i++)
+        refuse_edit("mobileclip", (struct toy_edit){.shape_of = misshapen[i]}, ST_FORMAT,
+                    misshapen[i]);
+    refuse_edit("mobileclip",
+                (struct toy_edit){.drop = "visual.trunk.stages.2.blocks.0.mlp.fc1.weight"},
+                ST_FORMAT, "visual.trunk.final_conv");
+    refuse_config(
+        "mobileclip", f, ST_UNSUPPORTED,
+        MOBILECLIP(
+            "\"timm_model_name\": \"fastvit_mci1\", \"timm_proj\": null, \"image_size\": 60"),
+        "no multiple of 32");
+    refuse_config("mobileclip", f, ST_UNSUPPORTED,
+                  MOBILECLIP("\"timm_model_name\": \"fastvit_mci1\", \"image_size\": 64"),
+                  "timm_proj linear");
+    refuse_config("mobileclip", f, ST_UNSUPPORTED,
+                  MOBILECLIP("\"timm_model_name\": \"convnext_base\", \"timm_proj\": null"),
+                  "timm_model_name");
+    refuse_edit("mobileclip_b",
+                (struct toy_edit){.drop = "visual.trunk.patch_embed.backbone.1.bn.weight"},
+                ST_NOT_FOUND, "backbone.1.bn.weight");
+    refuse_edit("mobileclip_l", (struct toy_edit){.shape_of = "visual.trunk.pos_embed"}, ST_FORMAT,
+                "visual.trunk.pos_embed");
+}
+
+/* Apple's files by themselves. */
+static void bad_files_of_apple_s_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *toy;
+        struct toy_edit e;
+        enum status code;
+        const char *words;
+    } bad[] = {
+        {"mobileclip_apple",
+         {.drop = "text_encoder.embedding_layer.weight"},
+         ST_FORMAT,
+         "text tower"},
+        {"mobileclip_apple",
+         {.drop = "image_encoder.model.network.7.0.convffn.fc1.weight"},
+         ST_FORMAT,
+         "image_encoder.model.conv_exp"},
+        {"mobileclip_apple",
+         {.drop = "image_encoder.model.network.6.pe.bias"},
+         ST_NOT_FOUND,
+         "network.6.pe.bias"},
+        {"mobileclip_apple_b",
+         {.drop = "image_encoder.model.classifier.proj"},
+         ST_NOT_FOUND,
+         "classifier.proj"},
+        {"mobileclip_apple_b",
+         {.shape_of = "image_encoder.model.pos_embed.pos_embed.pos_embed"},
+         ST_FORMAT,
+         "pos_embed"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char *file = NULL, *dir = toy_make(bad[i].toy, "-bad", &bad[i].e, &file);
+        assert_refused(file, bad[i].code, bad[i].words);
+        mem_free(file);
+        toy_remove(dir);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +259,8 @@ int main(void)
         cmocka_unit_test(bad_evas_are_refused),
         cmocka_unit_test(bad_text_towers_of_transformers_are_refused),
         cmocka_unit_test(bad_multilingual_models_are_refused),
+        cmocka_unit_test(bad_mobileclips_are_refused),
+        cmocka_unit_test(bad_files_of_apple_s_are_refused),
     };
     return cmocka_run_group_tests_name("clip_families", tests, NULL, NULL);
 }

@@ -1,0 +1,212 @@
+/* MobileCLIP as Apple's own files have it (Vasu et al. 2024; mobileclip_s1.pt, _s2.pt, _b.pt): the
+ * towers that OpenCLIP reads under timm's names. Surprising: nothing in a file says that the texts
+ * of all but B are read without a causal mask, nor that pictures are neither centred nor scaled. */
+#include "clip/arch/fastvit.h"
+#include "clip/arch/timm_vit.h"
+#include "clip/config.h"
+#include <limits.h>
+#include <math.h>
+
+#define TEXT "text_encoder."
+#define IMAGE "image_encoder.model."
+
+/* vit comes first: clip_vit_run_text reads it at m->data. */
+struct mobileclip {
+    struct clip_vit vit;
+    struct clip_fastvit fastvit;
+    struct clip_timm_vit b; /* the image tower where its width is not 0 */
+};
+
+static bool is_b(const struct clip_loader *l)
+{
+    return clip_load_has(l, IMAGE "patch_emb.0.block.conv.weight");
+}
+
+static bool probe(const struct clip_source *src)
+{
+    struct clip_loader l = {.src = src};
+    return is_b(&l) || clip_load_has(&l, IMAGE "network.0.0.convffn.fc1.weight");
+}
+
+/* Width, hidden and layers of the blocks below `stem`; heads are 64 wide. */
+static bool guess_blocks(const struct clip_loader *l, struct clip_transformer *t, const char *stem)
+{
+    t->width = clip_load_dim(l, 0, CLIP_MAX_WIDTH, "%s0.pre_norm_mha.0.weight", stem);
+    t->hidden = clip_load_dim(l, 0, 8 * CLIP_MAX_WIDTH, "%s0.pre_norm_ffn.1.weight", stem);
+    while (t->layers < CLIP_MAX_LAYERS &&
+           clip_load_has(l, "%s%d.pre_norm_mha.0.weight", stem, t->layers))
+        t->layers++;
+    t->heads = t->width / 64;
+    t->act = ACT_GELU;
+    return t->heads && t->width % 64 == 0 && t->hidden && t->layers;
+}
+
+static void load_blocks(struct clip_loader *l, struct clip_transformer *t, const char *stem)
+{
+    int64_t d = t->width, d3 = 3 * d, f = t->hidden;
+    if (clip_transformer_init(t, l))
+        return;
+    for (int i = 0; i < t->layers && !l->status; i++) {
+        struct clip_layer *y = &t->layer[i];
+        struct clip_linear *qkv[] = {&y->q, &y->k, &y->v};
+        char p[64];
+        snprintf(p, sizeof p, "%s%d", stem, i);
+        struct tensor w =
+            clip_load_matrix(l, 2, (int64_t[]){d3, d}, "%s.pre_norm_mha.1.qkv_proj.weight", p);
+        struct tensor b = clip_load_small(l, 1, &d3, "%s.pre_norm_mha.1.qkv_proj.bias", p);
+        for (int j = 0; j < 3; j++) {
+            qkv[j]->w = clip_tensor_rows(&w, j * d, d);
+            qkv[j]->b = clip_tensor_rows(&b, j * d, d);
+        }
+        y->o = clip_load_linear(l, d, d, true, "%s.pre_norm_mha.1.out_proj", p);
+        y->ln1 = clip_load_norm(l, d, "%s.pre_norm_mha.0", p);
+        y->ln2 = clip_load_norm(l, d, "%s.pre_norm_ffn.0", p);
+        y->fc1 = clip_load_linear(l, f, d, true, "%s.pre_norm_ffn.1", p);
+        y->fc2 = clip_load_linear(l, d, f, true, "%s.pre_norm_ffn.4", p);
+    }
+}
+
+/* Positions [1, 1, n, d] as [n, d]. */
+static struct tensor load_positions(struct clip_loader *l, int64_t n, int64_t d, const char *name)
+{
+    struct tensor t = clip_load_small(l, 4, (int64_t[]){1, 1, n, d}, "%s", name);
+    return t.data ? tensor_view(t.data, DT_F32, 2, (int64_t[]){n, d}) : t;
+}
+
+static enum status guess_text(struct clip_model *m, const struct clip_loader *l,
+                              struct clip_vit_text *v, struct error *err)
+{
+    if (clip_load_has(l, TEXT "transformer.0.convffn.fc1.weight"))
+        return error_set(err, ST_UNSUPPORTED,
+                         "%s: a text tower with convolutions (MobileCLIP-S0) is not read; "
+                         "MobileCLIP2-S0's is",
+                         l->src->path);
+    v->t.eps = 1e-5f;
+    v->pool = CLIP_POOL_ARGMAX;
+    v->context =
+        clip_load_dim(l, 2, CLIP_MAX_CONTEXT, TEXT "positional_embedding.pos_embed.pos_embed");
+    m->vocab = clip_load_dim(l, 0, CLIP_MAX_VOCAB, TEXT "embedding_layer.weight");
+    m->dim = clip_load_dim(l, 1, CLIP_MAX_DIM, TEXT "projection_layer");
+    m->context = v->context;
+    if (!guess_blocks(l, &v->t, TEXT "transformer.") || v->context < 2 || !m->vocab || !m->dim)
+        return error_set(err, ST_FORMAT, "%s: not the tensors of a MobileCLIP text tower",
+                         l->src->path);
+    return ST_OK;
+}
+
+static enum status guess_image(struct clip_loader *l, struct mobileclip *d, struct error *err)
+{
+    struct clip_vit_image *v = &d->vit.image;
+    struct clip_fastvit *f = &d->fastvit;
+    const struct clip_fastvit_stage *last = NULL;
+    bool fits;
+    if (is_b(l)) {
+        v->t.eps = 1e-6f;
+        d->b.conv_width =
+            clip_load_dim(l, 0, CLIP_MAX_WIDTH, IMAGE "patch_emb.0.block.conv.weight");
+        fits = guess_blocks(l, &v->t, IMAGE "transformer.") && d->b.conv_width;
+        int places = clip_load_dim(l, 2, 1 << 20, IMAGE "pos_embed.pos_embed.pos_embed");
+        v->patch = 16;
+        v->grid = (int)lround(sqrt((double)places));
+        fits = fits && v->grid && (int64_t)v->grid * v->grid == places &&
+               v->grid <= CLIP_MAX_IMAGE / v->patch;
+        v->size = v->grid * v->patch;
+        d->b.vit = *v;
+    } else {
+        fits = clip_fastvit_guess(l, f);
+        v->patch = fits ? 4 << (f->stages - 1) : 1;
+        v->size = f->size = 256;
+        v->grid = f->grid = 256 / v->patch;
+        last = fits ? &f->stage[f->stages - 1] : NULL;
+        if (last)
+            v->t = (struct clip_transformer){.width = last->width,
+                                             .heads = last->width / 32,
+                                             .layers = f->stages,
+                                             .hidden = last->hidden,
+                                             .eps = 1e-5f,
+                                             .act = ACT_GELU};
+    }
+    return fits ? ST_OK
+                : error_set(err, ST_FORMAT, "%s: not the tensors of a MobileCLIP image tower",
+                            l->src->path);
+}
+
+static void load_b(struct clip_loader *l, struct clip_timm_vit *v, int dim)
+{
+    struct clip_vit_image *i = &v->vit;
+    int64_t d = i->t.width;
+    clip_timm_vit_load_convs(l, v, IMAGE "patch_emb.", "block.conv", "block.norm");
+    struct tensor first = clip_load_small(l, 3, (int64_t[]){1, 1, d}, IMAGE "cls_token");
+    i->class_token = first.data ? tensor_view(first.data, DT_F32, 1, &d) : first;
+    i->positions =
+        load_positions(l, (int64_t)i->grid * i->grid, d, IMAGE "pos_embed.pos_embed.pos_embed");
+    load_blocks(l, &i->t, IMAGE "transformer.");
+    i->ln_post = clip_load_norm(l, d, IMAGE "post_transformer_norm");
+    i->proj.w = clip_load_turned(l, d, dim, IMAGE "classifier.proj");
+    i->proj.w.use = TENSOR_WEIGHT_FINE;
+}
+
+static void load_text(struct clip_loader *l, struct clip_vit_text *v, int vocab, int dim)
+{
+    int64_t d = v->t.width;
+    v->tokens = clip_load_matrix(l, 2, (int64_t[]){vocab, d}, TEXT "embedding_layer.weight");
+    v->positions =
+        load_positions(l, v->context, d, TEXT "positional_embedding.pos_embed.pos_embed");
+    load_blocks(l, &v->t, TEXT "transformer.");
+    v->ln_final = clip_load_norm(l, d, TEXT "final_layer_norm");
+    v->proj.w = clip_load_turned(l, d, dim, TEXT "projection_layer");
+}
+
+static enum status open_model(struct clip_model *m, const struct clip_source *src,
+                              const struct clip_opts *o, struct error *err)
+{
+    struct clip_loader l = {.m = m, .src = src, .err = err};
+    struct mobileclip *d = arena_alloc(&m->arena, sizeof *d);
+    if (!d)
+        return error_set(err, ST_NOMEM, "%s: out of memory", src->path);
+    memset(d, 0, sizeof *d);
+    m->data = d;
+    enum status st = guess_text(m, &l, &d->vit.text, err);
+    if (!st)
+        st = guess_image(&l, d, err);
+    if (st)
+        return st;
+    bool b = d->b.conv_width > 0;
+    d->vit.text.t.causal = b;
+    clip_preprocess_default(&m->pre, d->vit.image.size);
+    m->pre.prep.crop = DECODER_CROP_ROUND;
+    m->pre.prep.filter = IMAGE_BILINEAR;
+    for (int c = 0; c < 3; c++)
+        m->pre.mean[c] = 0.0f, m->pre.std[c] = 1.0f;
+    if (!o->no_image && b)
+        load_b(&l, &d->b, m->dim);
+    else if (!o->no_image)
+        clip_fastvit_load(&l, &d->fastvit, m->dim);
+    if (!o->no_text)
+        load_text(&l, &d->vit.text, m->vocab, m->dim);
+    m->logit_scale = expf(clip_load_number(&l, 0.0f, "logit_scale"));
+    m->tokenizer = TOKENIZER_CLIP_OPEN;
+    m->note = "no config: sizes from shapes, the rest as in Apple's MobileCLIP";
+    clip_vit_describe(m, &d->vit);
+    size_t n = strlen(m->recipe);
+    snprintf(m->recipe + n, sizeof m->recipe - n, b ? " timm vit" : " fastvit");
+    m->image_alone = !b;
+    return l.status;
+}
+
+static enum status run_image(const struct clip_model *m, struct clip_run *r, const struct tensor *x,
+                             struct tensor *y)
+{
+    const struct mobileclip *d = m->data;
+    return d->b.conv_width ? clip_timm_vit_run(r, &d->b, x, y)
+                           : clip_fastvit_run(r, &d->fastvit, x, y);
+}
+
+const struct clip_arch clip_arch_mobileclip = {
+    .name = "mobileclip",
+    .probe = probe,
+    .open = open_model,
+    .image = run_image,
+    .text = clip_vit_run_text,
+    .states = clip_vit_run_states,
+};
