@@ -66,8 +66,9 @@ struct clip_run {
     struct arena *arena; /* rewound by the caller */
     clip_trace_fn *trace;
     void *trace_ctx;
-    const char *tower; /* "image" or "text", the first word of trace names */
-    bool circular;     /* convolutions of sampler/nets wrap round at the edges */
+    const char *tower;            /* "image" or "text", the first word of trace names */
+    bool circular;                /* convolutions of sampler/nets wrap round at the edges */
+    const uint8_t *const *pixels; /* image(): the pictures as they were prepared, in bytes */
     struct error *err;
     enum status status; /* sticky: the first failure of clip_run_tensor */
 };

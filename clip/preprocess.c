@@ -43,19 +43,13 @@ static int hf_side(struct clip_config *g, const json_t *o, const char *key, int 
     return h;
 }
 
-static enum status read_hf(struct clip_preprocess *p, struct clip_config *g, const json_t *o,
-                           bool crop_default)
+/* What all of transformers' image processors share. */
+static void read_numbers(struct clip_preprocess *p, struct clip_config *g, const json_t *o,
+                         int resample)
 {
     static const enum image_filter filter[] = {IMAGE_NEAREST, IMAGE_LANCZOS, IMAGE_BILINEAR,
                                                IMAGE_BICUBIC, IMAGE_BOX};
-    int want = p->prep.size;
-    bool square = false, crop_square = false;
-    int side = hf_side(g, o, "size", 224, &square);
-    if (!json_object_get(o, "size"))
-        square = p->prep.fit == DECODER_FIT_SQUASH;
-    int crop = hf_side(g, o, "crop_size", 224, &crop_square);
-    bool crops = clip_config_bool(g, o, "do_center_crop", crop_default);
-    p->prep.filter = filter[clip_config_int(g, o, "resample", 3, 0, 4)];
+    p->prep.filter = filter[clip_config_int(g, o, "resample", resample, 0, 4)];
     p->rescale = (float)clip_config_real(g, o, "rescale_factor", 1.0 / 255.0, 1e-6, 1e3);
     clip_config_real3(g, o, "image_mean", p->mean);
     clip_config_real3(g, o, "image_std", p->std);
@@ -65,10 +59,23 @@ static enum status read_hf(struct clip_preprocess *p, struct clip_config *g, con
     if (!clip_config_bool(g, o, "do_normalize", true))
         for (int c = 0; c < 3; c++)
             p->mean[c] = 0.0f, p->std[c] = 1.0f;
+    if (!clip_config_bool(g, o, "do_resize", true))
+        clip_config_fail(g, ST_UNSUPPORTED, "do_resize false is not read");
+}
+
+static enum status read_square(struct clip_preprocess *p, struct clip_config *g, const json_t *o,
+                               bool crop_default)
+{
+    int want = p->prep.size;
+    bool square = false, crop_square = false;
+    int side = hf_side(g, o, "size", 224, &square);
+    if (!json_object_get(o, "size"))
+        square = p->prep.fit == DECODER_FIT_SQUASH;
+    int crop = hf_side(g, o, "crop_size", 224, &crop_square);
+    bool crops = clip_config_bool(g, o, "do_center_crop", crop_default);
+    read_numbers(p, g, o, 3);
     if (g->status)
         return g->status;
-    if (!clip_config_bool(g, o, "do_resize", true))
-        return clip_config_fail(g, ST_UNSUPPORTED, "do_resize false is not read");
     if (square)
         p->prep.fit = DECODER_FIT_SQUASH;
     if (!square && !crops)
@@ -83,10 +90,27 @@ static enum status read_hf(struct clip_preprocess *p, struct clip_config *g, con
     return g->status;
 }
 
+static enum status read_patches(struct clip_preprocess *p, struct clip_config *g, const json_t *o,
+                                bool crop_default)
+{
+    (void)crop_default;
+    int patch = clip_config_int(g, o, "patch_size", p->prep.patch, 1, CLIP_MAX_IMAGE);
+    p->prep.patches = clip_config_int(g, o, "max_num_patches", p->prep.patches, 1, 1 << 14);
+    read_numbers(p, g, o, 2);
+    if (!g->status && patch != p->prep.patch)
+        return clip_config_fail(g, ST_FORMAT,
+                                "makes patches of %d pixels, the image tower takes %d", patch,
+                                p->prep.patch);
+    return g->status;
+}
+
+typedef enum status read_fn(struct clip_preprocess *p, struct clip_config *g, const json_t *o,
+                            bool crop_default);
+
 /* Newer transformers write one processor_config.json with the image processor inside; it has
  * precedence there. */
-static enum status read_files(struct clip_preprocess *p, const char *dir, bool crop_default,
-                              struct error *err)
+static enum status read_files(struct clip_preprocess *p, const char *dir, read_fn *read,
+                              bool crop_default, struct error *err)
 {
     static const char *const names[] = {"processor_config.json", "preprocessor_config.json"};
     enum status st = ST_OK;
@@ -101,7 +125,7 @@ static enum status read_files(struct clip_preprocess *p, const char *dir, bool c
         struct clip_config g = {.file = path, .err = err};
         bool found = !st && json_is_object(o);
         if (found)
-            st = read_hf(p, &g, o, crop_default);
+            st = read(p, &g, o, crop_default);
         json_decref(root);
         mem_free(path);
         if (st || found)
@@ -115,7 +139,7 @@ enum status clip_preprocess_hf(struct clip_preprocess *p, const char *dir, int s
 {
     clip_preprocess_default(p, size);
     p->prep.crop = DECODER_CROP_FLOOR;
-    return read_files(p, dir, true, err);
+    return read_files(p, dir, read_square, true, err);
 }
 
 enum status clip_preprocess_siglip(struct clip_preprocess *p, const char *dir, int size,
@@ -125,7 +149,27 @@ enum status clip_preprocess_siglip(struct clip_preprocess *p, const char *dir, i
     p->prep.fit = DECODER_FIT_SQUASH;
     for (int c = 0; c < 3; c++)
         p->mean[c] = p->std[c] = 0.5f;
-    return read_files(p, dir, false, err);
+    return read_files(p, dir, read_square, false, err);
+}
+
+enum status clip_preprocess_naflex(struct clip_preprocess *p, const char *dir, int patch,
+                                   struct error *err)
+{
+    clip_preprocess_default(p, 0);
+    p->prep.fit = DECODER_FIT_PATCHES;
+    p->prep.filter = IMAGE_BILINEAR;
+    p->prep.patch = patch;
+    p->prep.patches = 256;
+    for (int c = 0; c < 3; c++)
+        p->mean[c] = p->std[c] = 0.5f;
+    enum status st = read_files(p, dir, read_patches, false, err);
+    if (st)
+        return st;
+    p->prep.size = decoder_patches_side(patch, p->prep.patches);
+    if (p->prep.size > CLIP_MAX_IMAGE)
+        return error_set(err, ST_UNSUPPORTED, "%s: %d patches of %d pixels are too many", dir,
+                         p->prep.patches, patch);
+    return ST_OK;
 }
 
 enum status clip_preprocess_open_clip(struct clip_preprocess *p, const char *file,
@@ -170,6 +214,7 @@ void clip_preprocess_line(const struct clip_preprocess *p, char *line, size_t si
         [DECODER_FIT_SHORTEST_CROP] = "shortest crop",
         [DECODER_FIT_SQUASH] = "squash",
         [DECODER_FIT_LONGEST_PAD] = "longest pad",
+        [DECODER_FIT_PATCHES] = "patches",
     };
     static const char *const filter[] = {
         [IMAGE_BICUBIC] = "bicubic", [IMAGE_BILINEAR] = "bilinear", [IMAGE_LANCZOS] = "lanczos",
@@ -180,4 +225,7 @@ void clip_preprocess_line(const struct clip_preprocess *p, char *line, size_t si
              p->prep.size, fit[p->prep.fit], filter[p->prep.filter], p->prep.pad[0], p->prep.pad[1],
              p->prep.pad[2], (double)p->rescale, (double)p->mean[0], (double)p->mean[1],
              (double)p->mean[2], (double)p->std[0], (double)p->std[1], (double)p->std[2]);
+    size_t n = strlen(line);
+    if (p->prep.fit == DECODER_FIT_PATCHES)
+        snprintf(line + n, size - n, " patches %d of %d", p->prep.patches, p->prep.patch);
 }

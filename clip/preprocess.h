@@ -26,6 +26,9 @@ enum status clip_preprocess_hf(struct clip_preprocess *p, const char *dir, int s
 /* The same with SiglipImageProcessor's defaults: squashed, 0.5 and 0.5. */
 enum status clip_preprocess_siglip(struct clip_preprocess *p, const char *dir, int size,
                                    struct error *err);
+/* SigLIP 2's of any shape: lists of patches of this side (DECODER_FIT_PATCHES). */
+enum status clip_preprocess_naflex(struct clip_preprocess *p, const char *dir, int patch,
+                                   struct error *err);
 /* From open_clip_config.json's preprocess_cfg, which may be NULL. */
 enum status clip_preprocess_open_clip(struct clip_preprocess *p, const char *file,
                                       const json_t *cfg, int size, struct error *err);

@@ -124,6 +124,7 @@ static enum status image_batch(struct clip_session *s, struct backend *be, struc
 {
     const struct clip_model *m = &s->c->model;
     struct clip_run r = run_begin(s, be, arena, "image", err);
+    r.pixels = pixels;
     int64_t size = m->pre.prep.size, side = m->input_side > 0 ? m->input_side : size;
     struct tensor y = clip_run_tensor(&r, 2, (int64_t[]){n, m->dim}), p = {0};
     if (places)

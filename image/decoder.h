@@ -27,8 +27,15 @@
 /* How pixels are made ready in the worker (it is cheaper there): shrink and crop to the network's
  * input. SHORTEST_CROP: the short side becomes size, the long one int(size * long / short), then
  * the middle square; SQUASH: size x size whatever the shape; LONGEST_PAD: the long side becomes
- * size, the rest is filled (open_clip's ResizeKeepRatio and CenterCropOrPad). */
-enum decoder_fit { DECODER_FIT_SHORTEST_CROP, DECODER_FIT_SQUASH, DECODER_FIT_LONGEST_PAD };
+ * size, the rest is filled (open_clip's ResizeKeepRatio and CenterCropOrPad). PATCHES: nearly the
+ * picture's own shape, in as many whole patches as are allowed (transformers'
+ * Siglip2ImageProcessor); the square then holds no picture but a list, see decoder_patches. */
+enum decoder_fit {
+    DECODER_FIT_SHORTEST_CROP,
+    DECODER_FIT_SQUASH,
+    DECODER_FIT_LONGEST_PAD,
+    DECODER_FIT_PATCHES
+};
 /* Where the middle square starts when an odd number of pixels is left over: torchvision, and so
  * open_clip, rounds half to even (3 left over: 2); transformers rounds down (1). */
 enum decoder_crop { DECODER_CROP_ROUND, DECODER_CROP_FLOOR };
@@ -37,8 +44,9 @@ struct decoder_prep {
     enum decoder_fit fit;
     enum decoder_crop crop; /* of SHORTEST_CROP */
     enum image_filter filter;
-    uint8_t pad[3]; /* fill of LONGEST_PAD */
-    bool exact;     /* full decode (no JPEG scaling) */
+    uint8_t pad[3];     /* fill of LONGEST_PAD */
+    int patch, patches; /* PATCHES: a patch's side, and how many at most */
+    bool exact;         /* full decode (no JPEG scaling) */
 };
 struct decoder_opts {
     int workers; /* 0 = cpu_count */
@@ -91,5 +99,13 @@ enum status decoder_prepare_reduced(struct image *out, const struct image *in,
                                     const struct image_meta *meta, const struct decoder_prep *prep,
                                     struct error *err);
 int decoder_min_side(const struct decoder_prep *prep); /* for image_opts; 0 when exact */
+
+/* What a square of PATCHES holds: DECODER_PATCHES_AT pixels that say how many rows and columns of
+ * patches there are, then each patch's rows of pixels, patch by patch; zeros fill it up. Its side
+ * for so many patches: */
+#define DECODER_PATCHES_AT 8
+int decoder_patches_side(int patch, int patches);
+/* Pixels as decoder_prepare made them. */
+void decoder_patches(const uint8_t *pixels, int *rows, int *columns);
 
 #endif

@@ -75,6 +75,75 @@ static enum status longest_pad(struct image *out, const struct image *in, const 
     return st;
 }
 
+int decoder_patches_side(int patch, int patches)
+{
+    return (int)ceil(sqrt((double)patch * patch * patches + DECODER_PATCHES_AT));
+}
+
+void decoder_patches(const uint8_t *pixels, int *rows, int *columns)
+{
+    *rows = pixels[0] | pixels[1] << 8;
+    *columns = pixels[2] | pixels[3] << 8;
+}
+
+static double patches_along(double scale, int side, int patch)
+{
+    double n = ceil(side * scale / patch);
+    return n < 1.0 ? 1.0 : n;
+}
+
+/* get_image_size_for_max_num_patches: the largest scale within 1e-5, the same steps. */
+static void patch_grid(int w, int h, const struct decoder_prep *prep, int *columns, int *rows)
+{
+    double low = 1e-5 / 10, high = 100.0;
+    while (high - low >= 1e-5) {
+        double scale = (low + high) / 2;
+        if (patches_along(scale, h, prep->patch) * patches_along(scale, w, prep->patch) <=
+            prep->patches)
+            low = scale;
+        else
+            high = scale;
+    }
+    *rows = (int)patches_along(low, h, prep->patch);
+    *columns = (int)patches_along(low, w, prep->patch);
+}
+
+static enum status patch_list(struct image *out, const struct image *in, const double box[4],
+                              int full_w, int full_h, const struct decoder_prep *prep,
+                              struct error *err)
+{
+    struct image part = {0};
+    int columns, rows, p = prep->patch, size = prep->size;
+    if (p < 1 || prep->patches < 1 || prep->patches > UINT16_MAX ||
+        size != decoder_patches_side(p, prep->patches))
+        return error_set(err, ST_USAGE, "cannot prepare %d patches of %d pixels in a square of %d",
+                         prep->patches, p, size);
+    patch_grid(full_w, full_h, prep, &columns, &rows);
+    if ((int64_t)columns * rows > prep->patches) /* a picture that no scale makes small enough */
+        return error_set(err, ST_LIMIT, "%d x %d pixels do not fit into %d patches", full_w, full_h,
+                         prep->patches);
+    enum status st = image_resize(&part, columns * p, rows * p, in, box, prep->filter, err);
+    if (!st)
+        st = image_alloc(out, size, size, err);
+    if (!st) {
+        size_t row = (size_t)p * 3;
+        memset(out->data, 0, (size_t)size * (size_t)size * 3);
+        uint8_t *to = out->data + (size_t)DECODER_PATCHES_AT * 3;
+        for (int i = 0; i < columns * rows; i++)
+            for (int y = 0; y < p; y++, to += row)
+                memcpy(to,
+                       part.data + ((size_t)(i / columns * p + y) * (size_t)columns +
+                                    (size_t)(i % columns)) *
+                                       row,
+                       row);
+        uint8_t head[4] = {(uint8_t)rows, (uint8_t)(rows >> 8), (uint8_t)columns,
+                           (uint8_t)(columns >> 8)};
+        memcpy(out->data, head, sizeof head);
+    }
+    image_release(&part);
+    return st;
+}
+
 static enum status prepare(struct image *out, const struct image *in, int full_w, int full_h,
                            const struct decoder_prep *prep, struct error *err)
 {
@@ -91,6 +160,8 @@ static enum status prepare(struct image *out, const struct image *in, int full_w
         return image_resize(out, prep->size, prep->size, in, box, prep->filter, err);
     case DECODER_FIT_LONGEST_PAD:
         return longest_pad(out, in, box, full_w, full_h, prep, err);
+    case DECODER_FIT_PATCHES:
+        return patch_list(out, in, box, full_w, full_h, prep, err);
     case DECODER_FIT_SHORTEST_CROP:
         break;
     }

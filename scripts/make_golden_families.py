@@ -69,6 +69,59 @@ def siglips():
            "Siglip2Tokenizer", {n: f"tokenizer/folder_gemma/{n}" for n in ("tokenizer.json", "tokenizer_config.json")}, brain)
 
 
+def naflex_pictures(got, patch, most):
+    """What transformers' processor makes of three pictures (those of make_golden_clip.py), as bytes."""
+    import numpy as np
+    from PIL import Image
+    from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2ImageProcessorPil
+    from make_golden_clip import picture
+    p = Siglip2ImageProcessorPil(patch_size=patch, max_num_patches=most)
+    for name, w, h in (("wide", 101, 64), ("tall", 47, 90), ("strip", 200, 9)):
+        o = p(images=Image.fromarray(picture(name, w, h)), return_tensors="pt")
+        rows, columns = o["spatial_shapes"][0].tolist()
+        x = o["pixel_values"][0, :rows * columns]
+        got[f"prep.{name}"] = torch.from_numpy(np.rint(((x * 0.5 + 0.5) * 255).numpy()).astype(np.float32))
+        got[f"prep.{name}.shape"] = torch.tensor([rows, columns]).float()
+
+
+def naflex(case):
+    from transformers import Siglip2Config, Siglip2Model
+    files = {n: f"tokenizer/folder_gemma/{n}" for n in ("tokenizer.json", "tokenizer_config.json")}
+    tok = pieces("Siglip2Tokenizer", files)
+    text = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2, max_position_embeddings=16,
+                projection_size=40, vocab_size=len(tok))
+    vision = dict(hidden_size=40, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, patch_size=4, num_patches=9)
+    m = Siglip2Model(Siglip2Config(text_config=text, vision_config=vision)).eval()
+    rows = fill(m, brain, case)
+    shapes, most, side = [(4, 3), (2, 6), (1, 5), (3, 3)], 12, 15      # 15 * 15 >= 12 * 4 * 4 + 8
+    px = pixels(case + "/pixels", len(shapes), side).reshape(len(shapes), -1)
+    values = torch.zeros(len(shapes), most, 48)
+    mask = torch.zeros(len(shapes), most, dtype=torch.int64)
+    for i, (h, w) in enumerate(shapes):
+        values[i, :h * w] = (torch.from_numpy(px[i, 24:24 + h * w * 48].copy()).float() / 255 - 0.5).reshape(h * w, 48) / 0.5
+        mask[i, :h * w] = 1
+    tap, v, t = Tap(), m.vision_model, m.text_model
+    tap.out(v.embeddings, "image.embed")
+    for i, b in enumerate(v.encoder.layers):
+        tap.out(b, f"image.block.{i}")
+    tap.into(v.head.layernorm, "image.pooled")
+    tap.out(t.embeddings, "text.embed")
+    tap.out(t.encoder.layers[0], "text.block.0")
+    tap.out(t.final_layer_norm, "text.final")
+    ids = tok(WORLD, padding="max_length", max_length=16, truncation=True, return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        o = m(input_ids=ids, pixel_values=values, pixel_attention_mask=mask, spatial_shapes=torch.tensor(shapes))
+    tap.got["image.pooled"] = tap.got["image.pooled"][:, 0]
+    tap.got["image.vector"], tap.got["text.vector"], tap.got["logits"] = o.image_embeds, o.text_embeds, o.logits_per_image
+    naflex_pictures(tap.got, 4, 40)
+    conf = {"model_type": "siglip2", "text_config": text, "vision_config": vision}
+    pre = {"image_processor_type": "Siglip2ImageProcessor", "resample": 2, "patch_size": 4, "max_num_patches": most,
+           "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    save(case, {"arch": "siglip", "texts": WORLD, "shapes": shapes, "image_size": side, "weights": "model.safetensors",
+                "files": {"config.json": conf, "preprocessor_config.json": pre}, "copies": files, "tensors": rows},
+         tap.got, tap.got["text.final"][1])
+
+
 def resnet(case, cfg, weights, files, dtype_of, openai=False, buffers=()):
     import open_clip
     from open_clip.model import CLIP
@@ -298,6 +351,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     resnets()
     siglips()
+    naflex("siglip2_naflex")
     hf_text("open_clip_xlmr", "xlm-roberta-base", 128, "mlp", "XLMRobertaTokenizer",
             {"sentencepiece.bpe.model": "tokenizer/folder_spm/spiece.model"})
     hf_text("open_clip_roberta", "roberta-base", 64, "linear", "RobertaTokenizer",

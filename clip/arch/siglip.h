@@ -11,6 +11,8 @@
 
 #include "clip/arch/vit.h"
 
+#define CLIP_NAFLEX_GRID 30 /* positions a side at most, as resize_positions counts on */
+
 struct clip_siglip_image {
     struct clip_vit_image vit;       /* without class token, ln_pre and proj */
     struct tensor patch_bias, probe; /* [D], [1,D] */
@@ -21,6 +23,14 @@ struct clip_siglip_image {
 /* width, hidden, layers, heads, patch and eps from the tensors; false where they are none of it. */
 bool clip_siglip_guess_timm(const struct clip_loader *l, struct clip_siglip_image *v);
 void clip_siglip_load_timm(struct clip_loader *l, struct clip_siglip_image *v);
+/* y [B,D]: the query asks all states x [B,T,D]. */
+enum status clip_siglip_ask(struct clip_run *r, const struct clip_siglip_image *v,
+                            const struct tensor *x, struct tensor *y);
+/* The tower over pictures of any shape (SigLIP 2's naflex): r->pixels are lists of patches
+ * (decoder_patches), v->patches is a matrix [D, p * p * 3], and v->vit.positions [G * G, D] are
+ * resized to each picture's shape, G = v->vit.grid. */
+enum status clip_naflex_run_image(struct clip_run *r, const struct clip_siglip_image *v,
+                                  const struct tensor *pixels, struct tensor *y);
 enum status clip_siglip_run_image(struct clip_run *r, const struct clip_siglip_image *v,
                                   const struct tensor *pixels, struct tensor *y);
 

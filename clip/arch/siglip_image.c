@@ -52,9 +52,8 @@ void clip_siglip_load_timm(struct clip_loader *l, struct clip_siglip_image *s)
     s->fc2.w.use = TENSOR_WEIGHT_FINE;
 }
 
-/* y [B,D]: the query asks all states x [B,T,D]. */
-static enum status attend(struct clip_run *r, const struct clip_siglip_image *s,
-                          const struct tensor *x, struct tensor *y)
+enum status clip_siglip_ask(struct clip_run *r, const struct clip_siglip_image *s,
+                            const struct tensor *x, struct tensor *y)
 {
     const struct clip_vit_image *v = &s->vit;
     int64_t b = x->dim[0], d = v->t.width;
@@ -103,5 +102,5 @@ enum status clip_siglip_run_image(struct clip_run *r, const struct clip_siglip_i
         return r->status;
     arena_rewind(r->arena, mark);
     clip_norm_run(r, &x, &x, &v->ln_post, v->t.eps);
-    return attend(r, s, &x, y);
+    return clip_siglip_ask(r, s, &x, y);
 }

@@ -5,27 +5,8 @@
 #include "clip/preprocess.h"
 #include "core/file.h"
 #include "core/mem.h"
-#include "golden/clip_toy.h"
+#include "golden/toy_picture.h"
 #include <math.h>
-
-static struct image picture(const char *name, int w, int h)
-{
-    struct image img = {0};
-    assert_int_equal(image_alloc(&img, w, h, NULL), ST_OK);
-    uint64_t state = toy_seed("preprocess", name);
-    for (int y = 0; y < h; y++)
-        for (int x = 0; x < w; x++) {
-            uint8_t *p = img.data + 3 * (y * w + x);
-            p[0] = (uint8_t)(x * 5 + y * 2);
-            p[1] = (uint8_t)(x * y);
-            for (int c = 0; c < 3; c++) {
-                uint8_t noise = (uint8_t)(toy_next(&state) >> 56);
-                if (c == 2)
-                    p[2] = noise;
-            }
-        }
-    return img;
-}
 
 static void check(const struct weights *want, const char *name, const struct clip_preprocess *p,
                   const struct image *img)
@@ -59,7 +40,7 @@ static json_t *config(const char *text)
 static void check_picture(const struct weights *want, const char *name, int w, int h)
 {
     static const char *const modes[] = {"shortest", "squash", "longest"};
-    struct image img = picture(name, w, h);
+    struct image img = toy_picture(name, w, h);
     struct clip_preprocess p;
     char key[64], text[128];
     snprintf(key, sizeof key, "%s.hf", name);

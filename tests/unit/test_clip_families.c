@@ -52,7 +52,16 @@ static void bad_siglips_are_refused(void **state)
                 "not a sentencepiece model");
     refuse_edit("siglip2", (struct toy_edit){.file = "tokenizer.json", .content = "{}"},
                 ST_NOT_FOUND, "neither tokenizer.json nor vocab.json");
-    refuse_config("siglip", f, ST_UNSUPPORTED, "{\"model_type\": \"siglip2\"}", "naflex");
+    refuse_config("siglip2_naflex", f, ST_FORMAT,
+                  "{\"model_type\": \"siglip2\", \"vision_config\": {\"num_patches\": 10}}",
+                  "num_patches 10 is no square");
+    refuse_config("siglip2_naflex", "preprocessor_config.json", ST_FORMAT, "{\"patch_size\": 16}",
+                  "patches of 16 pixels, the image tower takes 4");
+    refuse_config("siglip2_naflex", "preprocessor_config.json", ST_FORMAT,
+                  "{\"patch_size\": 4, \"max_num_patches\": 0}", "max_num_patches");
+    refuse_edit("siglip2_naflex",
+                (struct toy_edit){.shape_of = "vision_model.embeddings.position_embedding.weight"},
+                ST_FORMAT, "position_embedding.weight");
     refuse_config("siglip", f, ST_UNSUPPORTED, "{\"model_type\": \"clip\"}",
                   "model_type clip is not read");
     refuse_config("siglip", f, ST_UNSUPPORTED, SIGLIP("", "\"vision_use_head\": false"),
