@@ -2,11 +2,11 @@
  * the whole file, or with a part that begins elsewhere; only "206" with the right Content-Range
  * goes on, anything else starts again. libcurl is loaded when it is needed (core/library.h). */
 #include "app/fetch.h"
+#include "app/file_hash.h"
 #include "core/buf.h"
 #include "core/file.h"
 #include "core/library.h"
 #include "core/mem.h"
-#include "core/sha256.h"
 #define CURL_DISABLE_TYPECHECK /* whose macros want the functions themselves */
 #include <curl/curl.h>
 #include <errno.h>
@@ -46,7 +46,7 @@ struct transfer {
     int fd;
     const char *name; /* for messages */
     char *part, *etag_path;
-    struct sha256 hash;
+    struct sha256_ctx hash;
     uint64_t have, total, resumed;
     char etag[ETAG_MAX];
     int64_t range_start; /* of this answer; -1: it has no Content-Range */
@@ -167,7 +167,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
         t->status = file_pwrite_all(t->fd, data, n * size, t->have, t->part, t->err);
     if (t->status)
         return 0;
-    sha256_update(&t->hash, data, n * size);
+    sha256_update(&t->hash, n * size, (const uint8_t *)data);
     t->have += n * size;
     return n * size;
 }
@@ -206,7 +206,7 @@ static enum status take_up(struct transfer *t)
         size_t k = left < CHUNK ? (size_t)left : CHUNK;
         s = file_pread_all(t->fd, chunk, k, t->have, t->part, t->err);
         if (!s)
-            sha256_update(&t->hash, chunk, k);
+            sha256_update(&t->hash, k, (const uint8_t *)chunk);
         t->have += k;
     }
     t->resumed = t->have;
@@ -268,7 +268,7 @@ static enum status request(struct transfer *t, const char *url, bool *again)
 /* Gives the whole file its name, or takes a wrong one away. */
 static enum status keep(struct transfer *t, const char *path, struct fetched *got)
 {
-    sha256_hex(&t->hash, got->sha256);
+    file_hash_hex(&t->hash, got->sha256);
     got->bytes = t->have;
     got->resumed = t->resumed;
     if (t->f->size && t->have != t->f->size)

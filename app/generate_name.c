@@ -1,9 +1,9 @@
 /* Patterns of names: marks are filled in, then each part between slashes is made a fit name. */
 #include "app/generate_name.h"
+#include "app/file_hash.h"
 #include "core/buf.h"
 #include "core/mem.h"
 #include "core/path.h"
-#include "core/sha256.h"
 #include "image/image.h"
 #include <inttypes.h>
 #include <string.h>
@@ -117,12 +117,12 @@ static void put_words(struct buf *b, const char *words, char gap, int most, size
 
 static void put_hash(struct buf *b, const char *one, const char *two)
 {
-    struct sha256 h;
+    struct sha256_ctx h;
     char hex[65];
     sha256_init(&h);
-    sha256_update(&h, one, strlen(one));
-    sha256_update(&h, two, strlen(two));
-    sha256_hex(&h, hex);
+    sha256_update(&h, strlen(one), (const uint8_t *)one);
+    sha256_update(&h, strlen(two), (const uint8_t *)two);
+    file_hash_hex(&h, hex);
     buf_printf(b, "%.8s", hex);
 }
 

@@ -1,8 +1,8 @@
 /* eidetic model verify: the files against the sums that came with them, and every weight a finite
  * number. */
+#include "app/file_hash.h"
 #include "app/model_app.h"
 #include "core/file.h"
-#include "core/sha256.h"
 #include "nn/weights.h"
 #include <math.h>
 #include <stdio.h>
@@ -28,12 +28,12 @@ static void report(struct verify *v, const char *file, const char *what)
 enum status model_hash_file(const char *path, char hex[65], struct error *err)
 {
     struct file_map m = {0};
-    struct sha256 h;
+    struct sha256_ctx h;
     enum status st = file_map_open(&m, path, err);
     sha256_init(&h);
     if (!st)
-        sha256_update(&h, m.data, m.size);
-    sha256_hex(&h, hex);
+        sha256_update(&h, m.size, (const uint8_t *)m.data);
+    file_hash_hex(&h, hex);
     file_map_close(&m);
     return st;
 }

@@ -34,32 +34,20 @@ static enum cpu_level level_of_machine(void)
         return CPU_AVX2;
     return has(c7, 1u << 11) && has(a71, 1u << 5) ? CPU_AVX512VNNI : CPU_AVX512;
 }
-static bool sha_of_machine(void)
-{
-    unsigned a, b, c, d;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && has(b, 1u << 29);
-}
 #else
 static enum cpu_level level_of_machine(void)
 {
     return CPU_REF;
 }
-
-static bool sha_of_machine(void)
-{
-    return false;
-}
 #endif
 
 /* Asked once: in a virtual machine each cpuid is a trip to the host, some 70 us. */
 static enum cpu_level found;
-static bool found_sha;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void ask_machine(void)
 {
     found = level_of_machine();
-    found_sha = sha_of_machine();
 }
 
 enum cpu_level cpu_level_max(void)
@@ -69,11 +57,6 @@ enum cpu_level cpu_level_max(void)
     const char *wish = getenv("EIDETIC_CPU");
     int lower = wish ? cpu_level_parse(wish) : -1;
     return lower >= 0 && lower < (int)level ? (enum cpu_level)lower : level;
-}
-
-bool cpu_has_sha(void)
-{
-    return cpu_level_max() > CPU_REF && found_sha;
 }
 
 const char *cpu_level_name(enum cpu_level level)

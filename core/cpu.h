@@ -14,7 +14,6 @@ enum cpu_level {                 /* each includes those before it */
 };
 
 enum cpu_level cpu_level_max(void); /* lowered by EIDETIC_CPU */
-bool cpu_has_sha(void);             /* x86's SHA-256 instructions, at levels above ref */
 const char *cpu_level_name(enum cpu_level level);
 int cpu_level_parse(const char *name); /* -1: unknown */
 int cpu_count(void);                   /* processors this process may use (affinity), at least 1 */

@@ -1,58 +1,69 @@
-/* Notes on files, one file each, named by a hash of what tells the file's state. */
+/* Notes on files, one file each, named by a short hash of what tells the file's state, which is its
+ * first line: where two states have one hash, the later note stands. */
 #include "core/file_note.h"
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/path.h"
-#include "core/sha256.h"
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-/* NULL where there is no cache folder or no memory. */
-static char *note_path(const char *file, const char *kind)
+/* FNV-1a. */
+static uint64_t hash_of(const char *key)
+{
+    uint64_t h = UINT64_C(0xCBF29CE484222325);
+    for (const char *s = key; *s; s++)
+        h = (h ^ (unsigned char)*s) * UINT64_C(0x100000001B3);
+    return h;
+}
+
+/* *key: the file's state, ended by a line feed. NULL where there is no cache folder or no memory.
+ */
+static char *note_path(const char *file, const char *kind, char **key)
 {
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char hex[65], *path = NULL, *absolute = path_absolute(file), *key = NULL;
-    struct sha256 h;
+    char *path = NULL, *absolute = path_absolute(file);
     struct stat st;
+    *key = NULL;
     if (absolute && stat(file, &st) == 0)
-        key = mem_printf("%s|%llu|%lld.%09ld|%llu|%llu", absolute, (unsigned long long)st.st_size,
-                         (long long)st.st_mtim.tv_sec, (long)st.st_mtim.tv_nsec,
-                         (unsigned long long)st.st_ino, (unsigned long long)st.st_dev);
-    if (key) {
-        sha256_init(&h);
-        sha256_update(&h, key, strlen(key));
-        sha256_hex(&h, hex);
-        hex[32] = 0;
-        if (xdg && xdg[0] == '/')
-            path = mem_printf("%s/eidetic/%s/%s", xdg, kind, hex);
-        else if (home && home[0] == '/')
-            path = mem_printf("%s/.cache/eidetic/%s/%s", home, kind, hex);
-    }
-    mem_free(key);
+        *key =
+            mem_printf("%s|%llu|%lld.%09ld|%llu|%llu\n", absolute, (unsigned long long)st.st_size,
+                       (long long)st.st_mtim.tv_sec, (long)st.st_mtim.tv_nsec,
+                       (unsigned long long)st.st_ino, (unsigned long long)st.st_dev);
+    if (*key && xdg && xdg[0] == '/')
+        path = mem_printf("%s/eidetic/%s/%016" PRIx64, xdg, kind, hash_of(*key));
+    else if (*key && home && home[0] == '/')
+        path = mem_printf("%s/.cache/eidetic/%s/%016" PRIx64, home, kind, hash_of(*key));
     mem_free(absolute);
     return path;
 }
 
 bool file_note_get(const char *file, const char *kind, char *text, size_t size)
 {
-    char *path = note_path(file, kind), *data = NULL;
-    size_t n = 0;
-    bool got = path && file_exists(path) && !file_read_all(&data, &n, path, size - 1, NULL);
+    char *key = NULL, *path = note_path(file, kind, &key), *data = NULL;
+    size_t n = 0, state = key ? strlen(key) : 0;
+    bool got = path && file_exists(path) &&
+               !file_read_all(&data, &n, path, state + size - 1, NULL) && n >= state &&
+               memcmp(data, key, state) == 0;
     if (got) {
-        memcpy(text, data, n);
-        text[n] = 0;
+        memcpy(text, data + state, n - state);
+        text[n - state] = 0;
     }
     mem_free(data);
     mem_free(path);
+    mem_free(key);
     return got;
 }
 
 void file_note_put(const char *file, const char *kind, const char *text)
 {
-    char *path = note_path(file, kind), *dir = path ? path_dir(path) : NULL;
-    if (dir && file_make_dirs(dir, NULL) == ST_OK)
-        file_write_atomic(path, text, strlen(text), NULL);
+    char *key = NULL, *path = note_path(file, kind, &key), *dir = path ? path_dir(path) : NULL;
+    char *whole = dir ? mem_printf("%s%s", key, text) : NULL;
+    if (whole && file_make_dirs(dir, NULL) == ST_OK)
+        file_write_atomic(path, whole, strlen(whole), NULL);
+    mem_free(whole);
     mem_free(dir);
     mem_free(path);
+    mem_free(key);
 }

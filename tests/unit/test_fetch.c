@@ -1,9 +1,9 @@
 /* Fetching over loopback from a small server in a thread: whole files, files cut off and gone on
  * with, servers that know no ranges, files that changed in between, lies and redirections. */
 #include "app/fetch.h"
+#include "app/file_hash.h"
 #include "core/file.h"
 #include "core/mem.h"
-#include "core/sha256.h"
 #include "test.h"
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -179,10 +179,10 @@ static bool there(const char *tail)
 
 static void hex_of(const void *data, size_t n, char hex[65])
 {
-    struct sha256 h;
+    struct sha256_ctx h;
     sha256_init(&h);
-    sha256_update(&h, data, n);
-    sha256_hex(&h, hex);
+    sha256_update(&h, n, data);
+    file_hash_hex(&h, hex);
 }
 
 static void expect_data(const struct server *s)

@@ -1,0 +1,69 @@
+/* What is kept of files: their SHA-256, as the standard's examples have it, until they change. */
+#include "app/file_hash.h"
+#include "core/file.h"
+#include "core/file_note.h"
+#include "core/mem.h"
+#include "test.h"
+#include <string.h>
+#include <unistd.h>
+
+static void examples_of_the_standard(void **state)
+{
+    (void)state;
+    static const char *const examples[][2] = {
+        {"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+        {"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+        {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+         "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"}};
+    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
+        struct sha256_ctx h;
+        char hex[65];
+        size_t n = strlen(examples[i][0]);
+        sha256_init(&h);
+        sha256_update(&h, n, (const uint8_t *)examples[i][0]);
+        file_hash_hex(&h, hex);
+        assert_string_equal(hex, examples[i][1]);
+        sha256_update(&h, n, (const uint8_t *)examples[i][0]); /* as new again */
+        file_hash_hex(&h, hex);
+        assert_string_equal(hex, examples[i][1]);
+    }
+}
+
+static void a_note_holds_as_long_as_the_file(void **state)
+{
+    (void)state;
+    char hex[65], text[80];
+    char *here = getcwd(NULL, 0), *cache = mem_printf("%s/toy-notes", here);
+    const char *file = "toy-noted.safetensors";
+    const char data[] = "\x02\0\0\0\0\0\0\0{}abc";
+    setenv("XDG_CACHE_HOME", cache, 1);
+    assert_int_equal(file_write_atomic(file, data, sizeof data - 1, NULL), ST_OK);
+    assert_false(file_note_get(file, "sha256", text, sizeof text));
+    assert_int_equal(file_hash(hex, file, true, NULL, NULL), ST_OK);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_true(file_note_get(file, "sha256-tensors", text, sizeof text));
+    assert_string_equal(text, hex);
+    assert_false(file_note_get(file, "sha256-tensors", text, 64)); /* does not fit */
+    file_note_put(file, "sha256-tensors", "not a hash");           /* as a damaged disk would */
+    assert_int_equal(file_hash(hex, file, true, NULL, NULL), ST_OK);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_int_equal(file_write_atomic(file, "abc", 3, NULL), ST_OK);
+    assert_false(file_note_get(file, "sha256-tensors", text, sizeof text));
+    assert_int_equal(file_hash(hex, file, true, NULL, NULL), ST_OK); /* no header: all of it */
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    volatile sig_atomic_t stop = 1;
+    assert_int_equal(file_hash(hex, file, false, &stop, NULL), ST_INTERRUPTED);
+    unlink(file);
+    mem_free(cache);
+    free(here); /* the C library's */
+    unsetenv("XDG_CACHE_HOME");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(examples_of_the_standard),
+        cmocka_unit_test(a_note_holds_as_long_as_the_file),
+    };
+    return cmocka_run_group_tests_name("file hash", tests, NULL, NULL);
+}
