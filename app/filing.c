@@ -19,11 +19,15 @@
 #include <unistd.h>
 
 /* --model is the checkpoint in generate; the library has a model of its own. */
-static int open_library_model(struct app *a)
+int filing_open_model(struct app *a)
 {
     struct db_opts o = {.mode = DB_READ, .command = a->command->name};
     const char *named = a->model;
     bool opened = false;
+    if (a->clip)
+        return 0;
+    if (!a->library_path && !(a->library_path = app_library_path(a->library)))
+        return app_no_memory(a);
     if (!a->db) {
         enum status st = db_open(&a->db, a->library_path, &o, &a->err);
         if (st && st != ST_NOT_FOUND)
@@ -46,12 +50,10 @@ static int open_library_model(struct app *a)
 int filing_open(struct filing *f, struct app *a)
 {
     *f = (struct filing){.app = a, .lock = -1};
-    if (!a->library_path && !(a->library_path = app_library_path(a->library)))
-        return app_no_memory(a);
+    if (filing_open_model(a))
+        return 1;
     if (!(f->folder = path_join(a->library_path, "generated")))
         return app_no_memory(a);
-    if (!a->clip && open_library_model(a))
-        return 1;
     if (!a->decoder && app_open_decoder(a, 1, 4, false, 0))
         return 1;
     if (!a->session && app_open_session(a))

@@ -34,6 +34,8 @@ struct filing {
 /* Opens the library's model (or the default one where there is no library yet) unless a->clip is
  * open already, a session and one decoder process. */
 int filing_open(struct filing *f, struct app *a);
+/* The model alone. */
+int filing_open_model(struct app *a);
 void filing_close(struct filing *f); /* takes a zeroed struct; a keeps what it opened */
 
 /* A path for a picture of this name below the folder, numbered where it is taken; its folder is

@@ -69,7 +69,12 @@ static int open_weights(struct generate_run *r)
         st = checkpoint_open(&r->checkpoint, path, &o, &a->err);
     int failed = st ? app_fail(a, APP_MODEL) : hash_weights(a, r->model_hash, path);
     mem_free(path);
-    return failed || open_vae(r);
+    if (failed || filing_open_model(a))
+        return 1;
+    if (checkpoint_share_text(r->checkpoint, a->clip))
+        log_debug("%s has the text tower of the library's model, and uses that",
+                  r->checkpoint->name);
+    return open_vae(r);
 }
 
 /* Free memory as the system tells it, swap not counted; 0 = it does not tell. */

@@ -20,6 +20,8 @@
 #include "nn/weights.h"
 #include <jansson.h>
 
+struct clip_vit_text;
+
 /* What layout.c found at the user's path; NULL where there is none. */
 struct clip_source {
     const char *path;  /* as the user named it */
@@ -45,10 +47,11 @@ struct clip_model {
     const char *tokenizer_dir; /* a folder, or NULL = the data compiled in; copied at once */
     int dim, context, vocab;   /* vocab: rows of the token table */
     int image_layers, text_layers, image_width, text_width, patch;
-    float logit_scale, logit_bias; /* logit_scale as multiplied: already exp'd */
-    const char *license;           /* borrowed from the weights' metadata, or NULL */
-    const char *note;              /* what was guessed ("gelu by default"), or NULL; static */
-    const char *trait;             /* metadata that a copy needs, as its value is "true", or NULL */
+    const struct clip_vit_text *vit_text; /* where sentences go through CLIP's own tower, or NULL */
+    float logit_scale, logit_bias;        /* logit_scale as multiplied: already exp'd */
+    const char *license;                  /* borrowed from the weights' metadata, or NULL */
+    const char *note;  /* what was guessed ("gelu by default"), or NULL; static */
+    const char *trait; /* metadata that a copy needs, as its value is "true", or NULL */
     /* What else than weights and preprocessing changes a vector; part of the id. */
     char recipe[128];
     /* Another model whose image tower this one uses: closed with it; NULL for most. */
@@ -112,6 +115,9 @@ void clip_run_trace(struct clip_run *r, const char *what, int i, const struct te
  * the family's states() leaves it. Not synchronised. */
 enum status clip_run_states(const struct clip *c, struct clip_run *r, const int32_t *ids, int n,
                             struct tensor *y);
+
+/* The text tower of a model that has CLIP's own and was opened with it, or NULL. */
+const struct clip_vit_text *clip_vit_text_of(const struct clip *c);
 
 /* Reading weights, sticky as well: take everything, then check l.status once. Names are src's
  * prefix and the printf'd rest. Shapes are exact; anything else is one sentence naming file and

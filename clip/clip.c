@@ -209,6 +209,11 @@ int clip_dim(const struct clip *c)
     return c->info.dim;
 }
 
+const struct clip_vit_text *clip_vit_text_of(const struct clip *c)
+{
+    return c->model.vit_text;
+}
+
 const struct tokenizer *clip_tokenizer(const struct clip *c)
 {
     return c->tokenizer;

@@ -75,6 +75,11 @@ static inline const struct tokenizer *checkpoint_tokenizer(const struct checkpoi
     return c->tower ? clip_tokenizer(c->tower) : c->tokenizer;
 }
 
+/* Where the library's model has the same text tower, c uses that one's weights from now on, which
+ * must live until c is closed, and its own need not stay in memory. false: it has another one. Call
+ * before LoRAs are added. */
+bool checkpoint_share_text(struct checkpoint *c, const struct clip *library);
+
 /* checkpoint_vae.c: another autoencoder in place of its own, from a single file (LDM's or
  * diffusers' names, with first_stage_model. before them or not) or a diffusers folder, whose config
  * also gives the scaling factor. On failure, which names both, c is as it was. Call before TAESD.

@@ -189,6 +189,7 @@ void clip_vit_describe(struct clip_model *m, const struct clip_vit *v)
     m->input_side = v->image.grid * v->image.patch; /* a convolution leaves the rest out, too */
     m->text_layers = v->text.t.layers;
     m->text_width = v->text.t.width;
+    m->vit_text = v->text.tokens.data ? &v->text : NULL;
     snprintf(m->recipe, sizeof m->recipe, "vit %s,%s heads %d,%d eps %g,%g pool %d,%d,%d",
              act_name(v->image.t.act), act_name(v->text.t.act), v->image.t.heads, v->text.t.heads,
              (double)v->image.t.eps, (double)v->text.t.eps, (int)v->image.pool,
