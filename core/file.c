@@ -203,22 +203,30 @@ static int open_unnamed(const char *path)
     return fd;
 }
 
+/* Gives it a name that must not be there yet. */
+static int name_unnamed(struct file_out *o, const char *name)
+{
+    char from[32];
+    snprintf(from, sizeof from, "/proc/self/fd/%d", o->fd);
+    if (linkat(AT_FDCWD, from, AT_FDCWD, name, AT_SYMLINK_FOLLOW))
+        return -1;
+    o->unnamed = false;
+    return 0;
+}
+
 /* Gives it the name tmp, whose last six letters are chosen so that it is new. */
-static int name_unnamed(struct file_out *o)
+static int name_temporary(struct file_out *o)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz012345";
-    char from[32], *end = o->tmp + strlen(o->tmp) - 6;
-    snprintf(from, sizeof from, "/proc/self/fd/%d", o->fd);
+    char *end = o->tmp + strlen(o->tmp) - 6;
     for (int tries = 0; tries < 100; tries++) {
         unsigned char any[6];
         if (getentropy(any, sizeof any))
             return -1;
         for (int i = 0; i < 6; i++)
             end[i] = letters[any[i] % 32];
-        if (!linkat(AT_FDCWD, from, AT_FDCWD, o->tmp, AT_SYMLINK_FOLLOW)) {
-            o->unnamed = false;
+        if (!name_unnamed(o, o->tmp))
             return 0;
-        }
         if (errno != EEXIST)
             break;
     }
@@ -288,16 +296,21 @@ enum status file_rename_new(const char *from, const char *to, struct error *err)
     return op_fails(FILE_OP_RENAME) || rename_new(from, to) ? taken_or(errno, to, err) : ST_OK;
 }
 
-static enum status commit(struct file_out *o, int (*put)(const char *from, const char *to),
-                          struct error *err)
+/* A new name is given at once where the file has none yet; one that is taken is taken over by a
+ * rename alone, from a name that only a kill between the two leaves behind. */
+static enum status commit(struct file_out *o, bool is_new, struct error *err)
 {
     enum status st = file_fsync(o->fd, o->path, err);
-    if (!st && o->unnamed && name_unnamed(o))
+    bool at_once = o->unnamed && is_new;
+    if (!st && at_once && (op_fails(FILE_OP_RENAME) || name_unnamed(o, o->path)))
+        st = taken_or(errno, o->path, err);
+    if (!st && o->unnamed && name_temporary(o))
         st = error_errno(err, errno, "%s", o->path);
     if (close(o->fd) && !st)
         st = error_errno(err, errno, "%s", o->path);
     o->fd = -1;
-    if (!st && (op_fails(FILE_OP_RENAME) || put(o->tmp, o->path)))
+    if (!st && !at_once &&
+        (op_fails(FILE_OP_RENAME) || (is_new ? rename_new : rename)(o->tmp, o->path)))
         st = taken_or(errno, o->path, err);
     if (!st) {
         mem_free(o->tmp);
@@ -310,12 +323,12 @@ static enum status commit(struct file_out *o, int (*put)(const char *from, const
 
 enum status file_out_commit(struct file_out *o, struct error *err)
 {
-    return commit(o, rename, err);
+    return commit(o, false, err);
 }
 
 enum status file_out_commit_new(struct file_out *o, struct error *err)
 {
-    return commit(o, rename_new, err);
+    return commit(o, true, err);
 }
 
 void file_out_abort(struct file_out *o)
