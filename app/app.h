@@ -57,6 +57,7 @@ struct app {
     struct db *db;
     char *library_path, *model_path;
     char *config_text, *config_again; /* what options point into */
+    size_t config_size;               /* of config_text */
     const char *config_model;         /* what the config file calls model */
     int64_t model_row;                /* in the library; 0 = the model has no vectors there */
     struct clip *clip;
@@ -77,6 +78,9 @@ struct app {
  * with exit 0), and sets the log level. */
 int app_begin(struct app *a, const struct command *c, const struct option_def *own, void *own_args,
               int argc, char **argv);
+/* Was an option's text the config file's? Then it is a wish for where it fits, and no mistake where
+ * it does not. */
+bool app_from_config(const struct app *a, const char *value);
 /* Reads a command's own options into own_args once more: the config file's, then what `between`
  * puts there (non-zero: it failed and said so), then argv's. */
 int app_read_again(struct app *a, const struct option_def *own, void *own_args, int argc,

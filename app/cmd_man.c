@@ -24,14 +24,15 @@ static void put(const char *s)
     put_n(s, strlen(s));
 }
 
-static void put_title(const char *name)
+static void put_title(const char *name, int section)
 {
     fputs(".TH EIDETIC", stdout);
     if (name)
         putchar('-');
     for (; name && *name; name++)
         putchar(toupper((unsigned char)*name));
-    puts(" 1 \"\" \"eidetic " EIDETIC_VERSION "\" \"User commands\"");
+    printf(" %d \"\" \"eidetic " EIDETIC_VERSION "\" \"%s\"\n", section,
+           section == 5 ? "File formats" : "User commands");
 }
 
 /* Lines of "usage: ..." are the synopsis; indented lines stand as they are; the rest is filled. */
@@ -99,7 +100,7 @@ static void put_more(void)
          ".TP\n130\ninterrupted; the work so far is kept\n"
          ".SH FILES\n"
          ".TP\n~/.config/eidetic/config\n"
-         "defaults: lines of key = value, keys as the long options; # begins a comment line\n"
+         "defaults: lines of key = value, keys as the long options, see\n.BR eidetic\\-config (5)\n"
          ".TP\n~/.local/share/eidetic\nthe library, and models below models/\n"
          ".SH ENVIRONMENT\n"
          ".TP\nEIDETIC_LIBRARY\nthe library, where \\-\\-library is not given\n"
@@ -110,7 +111,7 @@ static void page_of_command(const struct command *c)
 {
     struct described d;
     describe_command(c, &d);
-    put_title(c->name);
+    put_title(c->name, 1);
     printf(".SH NAME\neidetic\\-%s \\- ", c->name);
     put(c->summary);
     putchar('\n');
@@ -118,12 +119,77 @@ static void page_of_command(const struct command *c)
     put_options("OPTIONS", d.own);
     put_options("COMMON OPTIONS", d.common);
     put_more();
+    puts(".SH SEE ALSO\n.BR eidetic (1),\n.BR eidetic\\-config (5)");
+}
+
+/* Keys that the file may have: all but options whose place among the words counts. */
+static void put_keys(const char *title, const char *of, const struct option_def *o)
+{
+    for (; o->name && o->kind == OPT_PAIR;)
+        o++;
+    if (!o->name)
+        return;
+    printf(".SH %s", title);
+    for (; of && *of; of++)
+        putchar(toupper((unsigned char)*of));
+    putchar('\n');
+    for (; o->name; o++) {
+        if (o->kind == OPT_PAIR)
+            continue;
+        fputs(".TP\n\\fB", stdout);
+        put(o->name);
+        fputs("\\fR = \\fI", stdout);
+        put(o->kind == OPT_FLAG ? "true|false" : o->value);
+        if (o->kind == OPT_OPTIONAL)
+            put("|true|false");
+        fputs("\\fR\n", stdout);
+        put(o->help);
+        putchar('\n');
+    }
+}
+
+static void page_of_config(void)
+{
+    struct described d;
+    put_title("config", 5);
+    puts(".SH NAME\neidetic\\-config \\- defaults for the options of eidetic\n"
+         ".SH SYNOPSIS\n~/.config/eidetic/config\n"
+         ".SH DESCRIPTION\n"
+         "Lines of key = value; the keys are the long options of all commands. A line that begins\n"
+         "with # is a comment. What follows the first = up to the end of the line is the value, "
+         "without\n"
+         "blanks around it and without quotes. An option that may be repeated may have several "
+         "lines. A\n"
+         "command passes over keys that it does not have, and so over words that no command has; a "
+         "value\n"
+         "that is none for its key is said with its line, and nothing is done.\n"
+         ".PP\n"
+         "The command line goes before the file, and EIDETIC_LIBRARY before its library. "
+         "or\\-generate and\n"
+         "preview are passed over where they do not fit, as in search \\-i. The folder is\n"
+         "$XDG_CONFIG_HOME/eidetic where that is set.\n"
+         ".SH EXAMPLE\n.nf\n.RS 4\n"
+         "# where things are\n"
+         "library = ~/Pictures/.eidetic\n"
+         "model = siglip\\-base\n"
+         "checkpoint = ~/sd/v1\\-5.safetensors\n"
+         "# as I like it\n"
+         "top = 20\n"
+         "exclude\\-dir = trash\n"
+         "exclude\\-dir = @eaDir\n"
+         "dedup = true\n.RE\n.fi");
+    describe_command(&cmd_index, &d);
+    put_keys("KEYS OF ALL COMMANDS", NULL, d.common);
+    for (const struct command *const *c = commands; *c; c++) {
+        describe_command(*c, &d);
+        put_keys("KEYS OF ", (*c)->name, d.own);
+    }
     puts(".SH SEE ALSO\n.BR eidetic (1)");
 }
 
 static void page_of_program(void)
 {
-    put_title(NULL);
+    put_title(NULL, 1);
     puts(".SH NAME\neidetic \\- find photographs by what is in them\n"
          ".SH SYNOPSIS\n.B eidetic\n\\fICOMMAND\\fR [\\fIARGUMENT\\fR...]\n"
          ".SH DESCRIPTION\n"
@@ -149,6 +215,11 @@ static int run(struct app *a, int argc, char **argv)
         return a->exit;
     const char *name = a->rest.n ? a->rest.item[0].value : NULL;
     const struct command *const *c = commands;
+    if (name && !strcmp(name, "config")) {
+        page_of_config();
+        app_check_stdout(a);
+        return a->exit;
+    }
     while (name && *c && strcmp((*c)->name, name) != 0)
         c++;
     if (!*c) {
@@ -165,7 +236,7 @@ static int run(struct app *a, int argc, char **argv)
 
 const struct command cmd_man = {
     "man", "the manual as a man page",
-    "usage: eidetic man [COMMAND]\n\n"
-    "Prints a page in man's format: of the program, or of one command.\n\n"
+    "usage: eidetic man [COMMAND|config]\n\n"
+    "Prints a page in man's format: of the program, of one command, or of the config file.\n\n"
     "  eidetic man search | man -l -",
     run};

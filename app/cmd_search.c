@@ -49,11 +49,24 @@ static int search_once(struct app *a, struct search_run *run)
     return a->exit;
 }
 
+/* What the config file asks for stays away from where it cannot be. */
+static void pass_over_wishes(const struct app *a, struct search_args *args)
+{
+    if (args->interactive && app_from_config(a, args->or_generate))
+        args->or_generate = NULL;
+    if ((a->json || args->files || args->null || args->interactive) &&
+        app_from_config(a, args->preview))
+        args->preview = NULL;
+}
+
 static int run_search(struct app *a, int argc, char **argv)
 {
     struct search_args args = {.top = 10};
     struct search_run run = {.args = &args};
-    if (!app_begin(a, &cmd_search, defs, &args, argc, argv) && !search_parse_args(a, &run)) {
+    int failed = app_begin(a, &cmd_search, defs, &args, argc, argv);
+    if (!failed)
+        pass_over_wishes(a, &args);
+    if (!failed && !search_parse_args(a, &run)) {
         if (args.interactive && (args.batch || args.or_generate || a->json))
             app_usage(a, "--interactive does not go with --batch, --or-generate or --json");
         else if (args.interactive)

@@ -26,11 +26,10 @@ static enum status take_line(const struct option_tables *t, char *line, struct e
 }
 
 enum status options_read_file(const struct option_tables *t, const char *path, char **text,
-                              struct error *err)
+                              size_t *size, struct error *err)
 {
-    size_t size;
     int number = 0;
-    enum status st = file_read_all(text, &size, path, 1 << 20, err);
+    enum status st = file_read_all(text, size, path, 1 << 20, err);
     if (st == ST_NOT_FOUND)
         return ST_OK;
     for (char *line = *text, *next; !st && line; line = next) {

@@ -178,12 +178,19 @@ enum status options_set(const struct option_tables *t, const char *name, const c
     for (int i = 0; (d = nth(t, i, &args)); i++) {
         if (strcmp(d->name, name) != 0)
             continue;
+        bool on = !strcmp(value, "true") || !strcmp(value, "yes");
+        bool off = !strcmp(value, "false") || !strcmp(value, "no");
         if (d->kind == OPT_FLAG) {
-            bool on = !strcmp(value, "true") || !strcmp(value, "yes") || !strcmp(value, "1");
-            if (!on && strcmp(value, "false") != 0 && strcmp(value, "no") != 0 &&
-                strcmp(value, "0") != 0)
+            on |= !strcmp(value, "1");
+            if (!on && !off && strcmp(value, "0") != 0)
                 return error_set(err, ST_USAGE, "%s is true or false, not \"%.40s\"", name, value);
             *(bool *)((char *)args + d->offset) = on;
+            return ST_OK;
+        }
+        if (d->kind == OPT_OPTIONAL && on)
+            value += strlen(value); /* "", and still of the file's text */
+        if (d->kind == OPT_OPTIONAL && off) {
+            *(const char **)((char *)args + d->offset) = NULL;
             return ST_OK;
         }
         return set_value(d, args, NULL, value, err);

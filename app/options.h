@@ -53,14 +53,15 @@ struct option_tables {
 };
 enum status options_parse(const struct option_tables *t, int argc, char **argv,
                           struct option_list *rest, bool *help, struct error *err);
-/* Sets one option by its long name from the config file. ST_NOT_FOUND: no such option in the
- * tables. */
+/* Sets one option by its long name from the config file; an OPT_OPTIONAL may also be true (as
+ * without a value) or false (as not given). ST_NOT_FOUND: no such option in the tables. */
 enum status options_set(const struct option_tables *t, const char *name, const char *value,
                         struct error *err);
-/* Sets what the lines `key = value` of a file say; "#" begins a comment line. Absent: ST_OK. *text
- * is what the values point into: mem_free it when they are done with, also after a failure. */
+/* Sets what the lines `key = value` of a file say; "#" begins a comment line. Absent: ST_OK. *text,
+ * of size bytes, is what the values point into: mem_free it when they are done with, also after a
+ * failure. */
 enum status options_read_file(const struct option_tables *t, const char *path, char **text,
-                              struct error *err);
+                              size_t *size, struct error *err);
 void options_print(FILE *out, const struct option_def *defs);
 
 #endif

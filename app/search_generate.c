@@ -35,7 +35,8 @@ int search_maker_open(struct app *a, struct search_run *run)
     m->run.filing.lock = -1;
     /* as `generate` would, by the same lines of the config file */
     struct option_tables t = {generate_defs, generate_defs, &m->args, &m->args};
-    enum status st = options_read_file(&t, path, &m->config_text, &a->err);
+    size_t size;
+    enum status st = options_read_file(&t, path, &m->config_text, &size, &a->err);
     mem_free(path);
     if (st)
         return app_fail(a, APP_USAGE);

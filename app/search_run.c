@@ -249,7 +249,7 @@ int search_answer(struct app *a, struct search_run *run, const struct query *q, 
                   double start)
 {
     float vector[CLIP_MAX_DIM];
-    if (run->maker && !words_alone(q))
+    if (run->maker && !words_alone(q) && !app_from_config(a, run->args->or_generate))
         return app_usage(a, "--or-generate needs a query of words alone");
     return query_vector(a, run, q, vector) ||
            search_answer_vector(a, run, q, vector, text, 0, start);

@@ -95,7 +95,7 @@ static enum status read_config(struct app *a, const struct option_tables *t)
 {
     const char *library = getenv("EIDETIC_LIBRARY");
     char *path = app_config_path();
-    enum status st = path ? options_read_file(t, path, &a->config_text, &a->err)
+    enum status st = path ? options_read_file(t, path, &a->config_text, &a->config_size, &a->err)
                           : error_set(&a->err, ST_NOMEM, "out of memory");
     mem_free(path);
     if (library && library[0])
@@ -147,6 +147,12 @@ int app_begin(struct app *a, const struct command *c, const struct option_def *o
     return 0;
 }
 
+bool app_from_config(const struct app *a, const char *value)
+{
+    uintptr_t from = (uintptr_t)a->config_text, at = (uintptr_t)value;
+    return from && at >= from && at <= from + a->config_size;
+}
+
 int app_read_again(struct app *a, const struct option_def *own, void *own_args, int argc,
                    char **argv, int (*between)(struct app *a, void *own_args, void *ctx), void *ctx)
 {
@@ -154,7 +160,8 @@ int app_read_again(struct app *a, const struct option_def *own, void *own_args, 
     struct option_tables t = {common_defs, own, &aside, own_args};
     bool help;
     char *path = app_config_path();
-    enum status st = path ? options_read_file(&t, path, &a->config_again, &a->err)
+    size_t size;
+    enum status st = path ? options_read_file(&t, path, &a->config_again, &size, &a->err)
                           : error_set(&a->err, ST_NOMEM, "out of memory");
     mem_free(path);
     if (st)

@@ -71,13 +71,18 @@ eidetic man
 assert_exit 0
 assert_eq "$(head -c 11 "$TMP/out")" ".TH EIDETIC"
 for command in $commands; do assert_contains "$TMP/out" "eidetic\\-$command"; done
+eidetic man config
+assert_exit 0
+assert_out "eidetic\\-config"
+for key in 'or\-generate' top library 'exclude\-dir' seed; do assert_out "\\fB$key\\fR = "; done
+assert_lacks out '\fBsubtract'
 if command -v groff >/dev/null; then
-    for command in $commands; do
+    for command in $commands config; do
         "$EIDETIC" man "$command" >"$TMP/page"
         run groff -man -Tutf8 -ww "$TMP/page"
         assert_exit 0
         assert_eq "$(cat "$TMP/err")" ""
-        assert_out "eidetic $command"
+        [ "$command" = config ] || assert_out "eidetic $command"
     done
 else
     echo "  (skipped: no groff here)"

@@ -87,6 +87,16 @@ assert_exit 0
 assert_json '(.generated | length) == 2'
 eidetic search --json "a spreadsheet of yearly revenue"
 assert_json '.generated == []'
+eidetic search --json "otters by the water" --add "./photos/ocean-waves.jpg"
+assert_exit 0
+assert_json '.generated == null or .generated == []'
+eidetic search -i
+assert_exit 2
+assert_err "needs a terminal"
+eidetic search -i --or-generate
+assert_exit 2
+assert_err "--or-generate"
+printf 'preview = blocks\n' >>"$XDG_CONFIG_HOME/eidetic/config"
 printf '%s\n' "an invoice from the gas company" "otters by the water" >queries
 eidetic search --json --batch queries
 assert_eq "$(json '.generated | length' | paste -sd,)" "2,0"

@@ -134,7 +134,8 @@ static enum status read_text(struct parsed *p, const char *text)
     assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     close(fd);
     *p = (struct parsed){.a.top = 10};
-    enum status st = options_read_file(&t, path, &p->text, &p->err);
+    size_t size = 0;
+    enum status st = options_read_file(&t, path, &p->text, &size, &p->err);
     unlink(path);
     return st;
 }
@@ -152,6 +153,15 @@ static void a_file_sets_defaults(void **state)
     assert_false(p.a.loud);
     assert_int_equal(p.a.exclude.n, 2);
     assert_string_equal(p.a.exclude.item[1].value, "y=z");
+    release(&p);
+    assert_int_equal(read_text(&p, "or-generate = 2"), ST_OK);
+    assert_string_equal(p.a.generate, "2");
+    release(&p);
+    assert_int_equal(read_text(&p, "or-generate = yes"), ST_OK);
+    assert_string_equal(p.a.generate, "");
+    release(&p);
+    assert_int_equal(read_text(&p, "or-generate = 2\nor-generate = false"), ST_OK);
+    assert_null(p.a.generate);
     release(&p);
     assert_int_equal(read_text(&p, ""), ST_OK);
     release(&p);
@@ -174,8 +184,9 @@ static void no_file_is_no_error(void **state)
 {
     struct parsed p = {0};
     struct option_tables t = {common, own, &p.a, &p.a};
+    size_t size;
     (void)state;
-    assert_int_equal(options_read_file(&t, "/nowhere/config", &p.text, &p.err), ST_OK);
+    assert_int_equal(options_read_file(&t, "/nowhere/config", &p.text, &size, &p.err), ST_OK);
     assert_null(p.text);
 }
 
