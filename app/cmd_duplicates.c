@@ -37,7 +37,11 @@ struct finding {
     bool header;
     /* of the exact group that is being read */
     int64_t image;
-    struct option_list paths; /* value: mem_strdup */
+    struct copy {
+        char *path;
+        int64_t mtime_ns;
+    } * copy;
+    size_t n;
 };
 
 static bool is_wanted(const struct finding *f, enum kind kind)
@@ -97,47 +101,60 @@ static int print_group(struct finding *f, enum kind kind, const struct line *lin
                                             kind_names[kind], "files", files));
 }
 
-/* Of copies, the one with the shortest name was there first, as a rule: "a (1).jpg". */
+/* Which of two copies was there first: that without a copy's name, then the older, then the shorter
+ * name. */
+static bool is_first(const struct copy *a, const struct copy *b)
+{
+    bool a_copy = dup_named_as_copy(a->path), b_copy = dup_named_as_copy(b->path);
+    if (a_copy != b_copy)
+        return b_copy;
+    if (a->mtime_ns != b->mtime_ns)
+        return a->mtime_ns < b->mtime_ns;
+    return strlen(a->path) < strlen(b->path);
+}
+
 static int end_exact(struct finding *f)
 {
     struct app *a = f->app;
     struct db_image im = {0};
-    size_t n = f->paths.n, best = 0;
+    size_t n = f->n, best = 0;
     struct line *lines = mem_zarray(n + 1, sizeof *lines);
     int failed = lines ? 0 : app_no_memory(a);
     if (!failed && n > 1 && db_image_get(a->db, f->image, &im, &a->err))
         failed = app_fail(a, APP_LIBRARY);
     for (size_t i = 1; i < n; i++)
-        if (strlen(f->paths.item[i].value) < strlen(f->paths.item[best].value))
+        if (is_first(&f->copy[i], &f->copy[best]))
             best = i;
     for (size_t i = 0, at = 1; !failed && lines && i < n; i++)
-        lines[i == best ? 0 : at++] = (struct line){f->paths.item[i].value, &im, 1, i == best};
+        lines[i == best ? 0 : at++] = (struct line){f->copy[i].path, &im, 1, i == best};
     if (!failed && n > 1) {
         f->gain += (int64_t)(n - 1) * im.bytes;
         failed = print_group(f, EXACT, lines, n);
     }
     for (size_t i = 0; i < n; i++)
-        mem_free((void *)(uintptr_t)f->paths.item[i].value);
-    option_list_release(&f->paths);
+        mem_free(f->copy[i].path);
+    mem_free(f->copy);
+    f->copy = NULL;
+    f->n = 0;
     db_image_release(&im);
     mem_free(lines);
     return failed;
 }
 
-static enum status on_copy(void *ctx, int64_t image, const char *path)
+static enum status on_copy(void *ctx, int64_t image, const char *path, int64_t mtime_ns)
 {
     struct finding *f = ctx;
-    if (image != f->image && f->paths.n && end_exact(f))
+    if (image != f->image && f->n && end_exact(f))
         return ST_INTERNAL;
     f->image = image;
-    struct option_item *grown = mem_realloc_array(f->paths.item, f->paths.n + 1, sizeof *grown);
+    struct copy *grown = mem_realloc_array(f->copy, f->n + 1, sizeof *grown);
     if (!grown)
         return app_no_memory(f->app), ST_NOMEM;
-    f->paths.item = grown;
-    char *copy = mem_strdup(path);
-    if (!copy)
+    f->copy = grown;
+    char *own = mem_strdup(path);
+    if (!own)
         return app_no_memory(f->app), ST_NOMEM;
-    f->paths.item[f->paths.n++] = (struct option_item){copy, ""};
+    f->copy[f->n++] = (struct copy){own, mtime_ns};
     return ST_OK;
 }
 
@@ -225,9 +242,10 @@ static int find_alike(struct finding *f)
 
 static void report(const struct finding *f)
 {
-    log_info("%" PRIu64 " groups of the same bytes (%.1f MB in copies), %" PRIu64
+    log_info("%" PRIu64 " group%s of the same bytes (%.1f MB in copies), %" PRIu64
              " of the same picture, %" PRIu64 " of near ones",
-             f->groups[EXACT], (double)f->gain / 1e6, f->groups[SAME], f->groups[NEAR]);
+             f->groups[EXACT], f->groups[EXACT] == 1 ? "" : "s", (double)f->gain / 1e6,
+             f->groups[SAME], f->groups[NEAR]);
 }
 
 static int run(struct app *a, int argc, char **argv)
@@ -258,7 +276,9 @@ const struct command cmd_duplicates = {
     "by its pixels; near, alike from --threshold on, such as a burst. Each group has a suggestion "
     "of\n"
     "which to keep: the one with most pixels, then the one that still has what its camera wrote,\n"
-    "then the largest. A picture that is in an exact or same group takes part in the next kind by\n"
+    "then the largest; of equal bytes the one whose name is not a copy's (\"a copy\", \"a (1)\", "
+    "\"a~\"),\n"
+    "then the oldest. A picture that is in an exact or same group takes part in the next kind by\n"
     "its suggested file only. Nothing is ever deleted.\n\n"
     "  eidetic duplicates ~/Pictures\n"
     "  eidetic duplicates --only exact -f           the copies that could go\n"

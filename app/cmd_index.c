@@ -110,11 +110,11 @@ static int print_report(struct app *a, const struct index_report *r)
                          (json_int_t)r->failed, "known_bad", (json_int_t)r->known_bad, "words",
                          (json_int_t)r->words, "pruned", (json_int_t)r->pruned, "seconds",
                          json_real6(r->seconds), "images_per_second", json_real6(rate)));
-    log_info("%" PRIu64 " pictures: %" PRIu64 " new, %" PRIu64 " unchanged, %" PRIu64
+    log_info("%" PRIu64 " picture%s: %" PRIu64 " new, %" PRIu64 " unchanged, %" PRIu64
              " moved, %" PRIu64 " copies, %" PRIu64 " gone, %" PRIu64
              " unreadable; %.1f s, %.1f pictures/s",
-             r->scanned, r->embedded, r->unchanged, r->moved, r->copies, r->missing,
-             r->failed + r->known_bad, r->seconds, rate);
+             r->scanned, r->scanned == 1 ? "" : "s", r->embedded, r->unchanged, r->moved, r->copies,
+             r->missing, r->failed + r->known_bad, r->seconds, rate);
     if (r->failed)
         log_info("what could not be read: eidetic errors");
     return 0;

@@ -1,7 +1,9 @@
 /* Pictures, pairs and groups of `duplicates`. */
 #include "app/duplicates.h"
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 void dup_release(struct dup_set *set)
 {
@@ -78,6 +80,40 @@ static bool from_camera(const struct dup_picture *p)
     return p->im.has_taken || p->im.camera[0] || p->im.has_gps;
 }
 
+/* One of the words that file managers put into the name of a copy, standing alone. */
+static bool has_copy_word(const char *name, size_t n)
+{
+    static const char *const words[] = {"copy", "kopie", "copie", "copia", "kopia", "duplicate"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t len = strlen(words[i]);
+        for (size_t at = 0; at + len <= n; at++)
+            if (!strncasecmp(name + at, words[i], len) &&
+                (!at || !isalpha((unsigned char)name[at - 1])) &&
+                (at + len == n || !isalpha((unsigned char)name[at + len])))
+                return true;
+    }
+    return false;
+}
+
+/* "name (1)" */
+static bool ends_in_number(const char *name, size_t n)
+{
+    size_t digits = 0;
+    if (!n || name[n - 1] != ')')
+        return false;
+    while (digits + 1 < n && isdigit((unsigned char)name[n - 2 - digits]))
+        digits++;
+    return digits && digits <= 3 && digits + 2 < n && name[n - 2 - digits] == '(';
+}
+
+bool dup_named_as_copy(const char *path)
+{
+    const char *name = path_base(path), *ext = path_ext(name);
+    size_t all = strlen(name), stem = *ext ? (size_t)(ext - name) - 1 : all;
+    return all && (name[all - 1] == '~' || (stem && name[stem - 1] == '~') ||
+                   has_copy_word(name, stem) || ends_in_number(name, stem));
+}
+
 int dup_better(const struct dup_picture *a, const struct dup_picture *b)
 {
     if (pixels(a) != pixels(b))
@@ -86,6 +122,9 @@ int dup_better(const struct dup_picture *a, const struct dup_picture *b)
         return from_camera(a) ? -1 : 1;
     if (a->im.bytes != b->im.bytes)
         return a->im.bytes > b->im.bytes ? -1 : 1;
+    bool a_copy = dup_named_as_copy(a->path), b_copy = dup_named_as_copy(b->path);
+    if (a_copy != b_copy)
+        return b_copy ? -1 : 1;
     if (strlen(a->path) != strlen(b->path))
         return strlen(a->path) < strlen(b->path) ? -1 : 1;
     return strcmp(a->path, b->path);

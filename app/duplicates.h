@@ -41,8 +41,11 @@ int same_judge(struct app *a, struct dup_set *set);
 /* Root mean square difference of two, in steps of 8-bit pixels. */
 double same_distance(const uint8_t *a, const uint8_t *b);
 
+/* Does a file's name say that it is a copy: "otters-copy.jpg", "Copy of otters.jpg", "otters
+ * (1).jpg", "otters.jpg~", the same in other languages? */
+bool dup_named_as_copy(const char *path);
 /* Which of two is to be kept: negative = a. More pixels, then what the camera said of it, then more
- * bytes, then the older and shorter name. */
+ * bytes, then the name that is not a copy's, then the shorter one. */
 int dup_better(const struct dup_picture *a, const struct dup_picture *b);
 
 struct dup_group {

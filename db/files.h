@@ -91,7 +91,8 @@ enum status db_files_mark_missing(struct db *db, const struct db_file_table *t,
 /* The present files at or below folder (NULL = anywhere) of each content that at least two of them
  * hold: by content, then path. */
 enum status db_copies_each(struct db *db, const char *folder,
-                           enum status (*each)(void *ctx, int64_t image, const char *path),
+                           enum status (*each)(void *ctx, int64_t image, const char *path,
+                                               int64_t mtime_ns),
                            void *ctx, struct error *err);
 
 struct db_error {
