@@ -1,5 +1,5 @@
 /* eidetic info: everything known of a picture. */
-#include "app/app.h"
+#include "app/companions.h"
 #include "db/files.h"
 #include "db/images.h"
 #include "db/tags.h"
@@ -18,7 +18,7 @@ struct facts {
     struct db_written_all written;
     bool known; /* to the library, with a content */
     bool animated;
-    json_t *vectors, *paths;
+    json_t *vectors, *paths, *companions;
 };
 
 static json_t *hex_text(const uint8_t *bytes, size_t n)
@@ -208,6 +208,7 @@ static json_t *to_json(const char *path, const struct facts *f)
                         f->written.rating ? json_integer(f->written.rating) : json_null());
     json_object_set_new(o, "caption", json_text(f->tags.caption));
     json_object_set_new(o, "tags", json_tags(&f->tags));
+    json_object_set(o, "companions", f->companions);
     if (f->known) {
         json_object_set_new(o, "bytes", json_integer(im->bytes));
         json_object_set_new(o, "hash", hex_text(im->hash, sizeof im->hash));
@@ -272,6 +273,18 @@ static void print_tags(const struct db_tags *t)
     buf_release(&b);
 }
 
+static void print_companions(const json_t *list)
+{
+    size_t i;
+    json_t *o;
+    json_array_foreach(list, i, o)
+    {
+        bool video = !strcmp(json_string_value(json_object_get(o, "kind")), "video");
+        print_field(video ? "live video" : "burst with",
+                    json_string_value(json_object_get(o, "path")));
+    }
+}
+
 static int print_text(struct app *a, const char *path, const struct facts *f)
 {
     const struct db_image *im = &f->image;
@@ -296,6 +309,7 @@ static int print_text(struct app *a, const char *path, const struct facts *f)
     }
     print_written(&f->written);
     print_tags(&f->tags);
+    print_companions(f->companions);
     if (!f->known)
         return 0;
     printf("bytes        %" PRId64 "\nhash         ", im->bytes);
@@ -320,7 +334,9 @@ static int show(struct app *a, const char *arg)
     if (!path || !f.vectors || !f.paths) {
         app_no_memory(a);
     } else if (!(a->db && load_known(a, path, &f)) && (f.known || !probe(a, path, &f))) {
-        if (a->json)
+        if (!(f.companions = app_companions(a, f.known ? f.image.id : 0, path)))
+            app_fail(a, APP_LIBRARY);
+        else if (a->json)
             app_print_json(a, to_json(path, &f));
         else
             print_text(a, path, &f);
@@ -330,6 +346,7 @@ static int show(struct app *a, const char *arg)
     db_written_release(&f.written);
     json_decref(f.vectors);
     json_decref(f.paths);
+    json_decref(f.companions);
     mem_free(path);
     return a->exit;
 }

@@ -1,4 +1,5 @@
 /* The answer as a table, as paths, or as JSON. */
+#include "app/companions.h"
 #include "app/search_app.h"
 #include "db/images.h"
 #include "db/tags.h"
@@ -37,7 +38,10 @@ static json_t *json_of_hit(struct app *a, const struct search_view *v, size_t i,
         db_image_release(&im);
         return NULL;
     }
-    json_t *o = json_pack("{s:i s:o}", "rank", (int)i + 1, "score", json_real6(h->score));
+    json_t *companions = app_companions(a, h->image, path);
+    json_t *o = companions ? json_pack("{s:i s:o s:o}", "rank", (int)i + 1, "score",
+                                       json_real6(h->score), "companions", companions)
+                           : NULL;
     if (o) {
         json_set_path(o, path);
         json_object_set_new(o, "width", json_integer(im.width));

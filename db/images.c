@@ -46,6 +46,7 @@ static void bind_image(sqlite3_stmt *st, const struct db_image *im, bool has_tak
     sqlite3_bind_int64(st, 19, im->added ? im->added : (int64_t)time(NULL));
     sqlite3_bind_text(st, 20, im->negative, -1, SQLITE_STATIC);
     sqlite3_bind_text(st, 21, im->parameters, -1, SQLITE_STATIC);
+    sqlite3_bind_text(st, 22, im->burst[0] ? im->burst : NULL, -1, SQLITE_STATIC);
 }
 
 enum status db_image_put(struct db *db, const struct db_image *im, int64_t *id, struct error *err)
@@ -56,20 +57,23 @@ enum status db_image_put(struct db *db, const struct db_image *im, int64_t *id, 
     if (rc)
         return rc;
     sqlite3_stmt *st;
-    rc = sql_open(
-        db,
-        "INSERT INTO images (hash, bytes, width, height, orientation, format, taken, "
-        "taken_at, make, camera, lens, lat, lon, alt, generated, prompt, seed, gen_model, "
-        "added, negative, parameters) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
-        "?13, ?14, ?15, "
-        "?16, ?17, ?18, ?19, ?20, ?21) ON CONFLICT (hash) DO UPDATE SET bytes = ?2, width = ?3, "
-        "height = ?4, orientation = ?5, format = ?6, taken = ?7, taken_at = ?8, "
-        "make = ?9, camera = ?10, lens = ?11, lat = ?12, lon = ?13, alt = ?14, "
-        "generated = max(generated, ?15), prompt = coalesce(?16, prompt), "
-        "seed = coalesce(?17, seed), gen_model = coalesce(?18, gen_model), "
-        "negative = coalesce(?20, negative), parameters = coalesce(?21, parameters) "
-        "RETURNING id",
-        &st, err);
+    rc =
+        sql_open(db,
+                 "INSERT INTO images (hash, bytes, width, height, orientation, format, taken, "
+                 "taken_at, make, camera, lens, lat, lon, alt, generated, prompt, seed, gen_model, "
+                 "added, negative, parameters, burst) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+                 "?10, ?11, ?12, "
+                 "?13, ?14, ?15, "
+                 "?16, ?17, ?18, ?19, ?20, ?21, ?22) ON CONFLICT (hash) DO UPDATE SET bytes = ?2, "
+                 "width = ?3, "
+                 "height = ?4, orientation = ?5, format = ?6, taken = ?7, taken_at = ?8, "
+                 "make = ?9, camera = ?10, lens = ?11, lat = ?12, lon = ?13, alt = ?14, "
+                 "generated = max(generated, ?15), prompt = coalesce(?16, prompt), "
+                 "seed = coalesce(?17, seed), gen_model = coalesce(?18, gen_model), "
+                 "negative = coalesce(?20, negative), parameters = coalesce(?21, parameters), "
+                 "burst = coalesce(?22, burst) "
+                 "RETURNING id",
+                 &st, err);
     if (!rc) {
         bind_image(st, im, has_taken, taken_at);
         rc = sql_step(db, st, &row, err);
@@ -134,6 +138,7 @@ static enum status read_image(sqlite3_stmt *st, struct db_image *im, struct erro
     copy_text(im->make, sizeof im->make, st, 9);
     copy_text(im->camera, sizeof im->camera, st, 10);
     copy_text(im->lens, sizeof im->lens, st, 11);
+    copy_text(im->burst, sizeof im->burst, st, 23);
     if (read_string(&im->prompt, st, 16) && read_string(&im->gen_model, st, 18) &&
         read_string(&im->negative, st, 21) && read_string(&im->parameters, st, 22))
         return ST_OK;
@@ -148,7 +153,7 @@ enum status db_image_get(struct db *db, int64_t id, struct db_image *im, struct 
     enum status rc = sql_open(db,
                               "SELECT id, hash, bytes, width, height, orientation, format, taken, "
                               "taken_at, make, camera, lens, lat, lon, alt, generated, prompt, "
-                              "seed, gen_model, added, present, negative, parameters "
+                              "seed, gen_model, added, present, negative, parameters, burst "
                               "FROM images WHERE id = ?",
                               &st, err);
     if (rc)

@@ -24,6 +24,7 @@ struct db_image {
     int64_t taken_at; /* filled in by db_image_put from taken: without an offset it counts as UTC */
     bool has_taken;   /* likewise; false where taken is empty or not a date */
     char make[64], camera[96], lens[96]; /* UTF-8, "" = unknown */
+    char burst[64];                      /* shared by the pictures of one burst; "" = none */
     bool has_gps, has_alt;
     double lat, lon, alt;
     bool generated;
@@ -56,6 +57,15 @@ enum status db_image_path(struct db *db, int64_t id, const char *folder, char **
 enum status db_image_paths_each(struct db *db, int64_t id,
                                 enum status (*each)(void *ctx, const char *path, bool missing),
                                 void *ctx, struct error *err);
+
+/* companions.c: a path of each present picture of the same burst: those that carry the same id; of
+ * one without, those without that the same camera took within a second of it, in the folder of
+ * `path`. At most 100, in the order they were taken. */
+enum status db_burst_each(struct db *db, int64_t id, const char *path,
+                          enum status (*each)(void *ctx, const char *path), void *ctx,
+                          struct error *err);
+/* "" where it carries none. */
+enum status db_burst_get(struct db *db, int64_t id, char burst[64], struct error *err);
 
 /* "2019-05-04[T ]13:02:11[.5][+02:00|Z]", also shorter from the right ("2019", "2019-05"): seconds
  * since 1970, UTC where it names no offset. False: not a date. `end` gives the last second it

@@ -1,6 +1,7 @@
 /* EXIF through libexif: orientation, date, camera, lens, place, a generator's comment. Surprising:
  * libexif "repairs" what it reads unless told not to, so a missing orientation would come back as
  * one; both of its default options are switched off. */
+#include "core/bytes.h"
 #include "core/path.h"
 #include "image/codec.h"
 #include <libexif/exif-data.h>
@@ -216,6 +217,28 @@ static void read_words(struct image_words *w, const ExifData *d, ExifByteOrder o
     image_words_merge(w, &own);
 }
 
+/* Apple's maker note is a TIFF folder of its own, big-endian, with offsets from its beginning; tag
+ * 11 is the id of a burst. */
+static void read_apple_burst(struct image_words *w, const ExifEntry *note)
+{
+    static const char name[] = "Apple iOS\0\0\1MM";
+    enum { HEAD = sizeof name - 1, TAG_BURST = 11, TYPE_TEXT = 2 };
+    const uint8_t *p = note->data;
+    size_t size = note->size, count;
+    if (size < HEAD + 2 || memcmp(p, name, HEAD) != 0)
+        return;
+    count = (size_t)p[HEAD] << 8 | p[HEAD + 1];
+    for (size_t i = 0; i < count && HEAD + 2 + 12 * (i + 1) <= size; i++) {
+        const uint8_t *e = p + HEAD + 2 + 12 * i;
+        size_t n = bytes_be32(e + 4), at = bytes_be32(e + 8);
+        if ((e[0] << 8 | e[1]) != TAG_BURST || (e[2] << 8 | e[3]) != TYPE_TEXT)
+            continue;
+        if (n > 4 && at < size && n <= size - at)
+            image_words_text(w->burst, sizeof w->burst, (const char *)p + at, n, false);
+        return;
+    }
+}
+
 static void read_all(struct image_meta *m, const ExifData *d)
 {
     ExifByteOrder order = exif_data_get_byte_order((ExifData *)d);
@@ -226,6 +249,9 @@ static void read_all(struct image_meta *m, const ExifData *d)
     read_camera(m, d);
     read_place(m, d, order);
     read_words(&m->words, d, order);
+    e = find(d, EXIF_IFD_EXIF, EXIF_TAG_MAKER_NOTE, EXIF_FORMAT_UNDEFINED, 16);
+    if (e)
+        read_apple_burst(&m->words, e);
     e = find(d, EXIF_IFD_EXIF, EXIF_TAG_USER_COMMENT, EXIF_FORMAT_UNDEFINED, 8);
     if (e)
         exif_read_parameters(m->parameters, e->data, e->size);

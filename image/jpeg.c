@@ -1,6 +1,7 @@
 /* JPEG through libjpeg-turbo. Surprising: every 4-component file is taken as inverted (Adobe's
  * habit), as Pillow does, and a file that ends early is an error, also as Pillow: the library alone
  * would invent the rest in grey. */
+#include "core/bytes.h"
 #include "image/codec.h"
 #include "image/color.h"
 #include "image/jpeg_skim.h"
@@ -253,7 +254,46 @@ static void jpeg_iptc(struct image_words *w, const struct codec_in *in)
     mem_free(all);
 }
 
-/* What does not fit the first segment ("extended XMP") is left out: histories, mostly. */
+enum { XMP_GUID = 32 };
+
+/* What does not fit one segment lies in others, as a text of its own whose hash the first one names
+ * (XMP specification, part 3, 1.1.3.1). A text with gaps is none. */
+static void jpeg_extended_xmp(struct image_words *w, const struct codec_block *first,
+                              const struct codec_in *in)
+{
+    static const char name[] = "http://ns.adobe.com/xmp/extension/";
+    static const char key[] = "HasExtendedXMP";
+    const size_t head = sizeof name + XMP_GUID + 8;
+    const uint8_t *end = first->data + first->size;
+    const uint8_t *guid = memmem(first->data, first->size, key, sizeof key - 1);
+    struct codec_block b;
+    size_t all = 0, have = 0;
+    uint8_t marker, *text = NULL;
+    if (!guid)
+        return;
+    guid += sizeof key - 1;
+    while (guid < end && *guid && strchr(" \t\r\n=\"'>", *guid)) /* an attribute, or an element */
+        guid++;
+    if (end - guid < XMP_GUID)
+        return;
+    for (size_t at = 2; next_segment(&at, &marker, &b, in);) {
+        if (marker != 0xE1 || b.size <= head || memcmp(b.data, name, sizeof name) != 0 ||
+            memcmp(b.data + sizeof name, guid, XMP_GUID) != 0)
+            continue;
+        const uint8_t *numbers = b.data + sizeof name + XMP_GUID;
+        size_t whole = bytes_be32(numbers), from = bytes_be32(numbers + 4), n = b.size - head;
+        if (!text && whole && whole <= IMAGE_SIDECAR_MAX)
+            text = mem_zalloc(all = whole);
+        if (!text || whole != all || from > all || n > all - from)
+            break;
+        memcpy(text + from, b.data + head, n);
+        have += n;
+    }
+    if (text && have == all)
+        (void)xmp_read(w, text, all);
+    mem_free(text);
+}
+
 static void jpeg_words(struct image_words *w, const struct codec_in *in)
 {
     static const char name[] = "http://ns.adobe.com/xap/1.0/";
@@ -262,6 +302,7 @@ static void jpeg_words(struct image_words *w, const struct codec_in *in)
     for (size_t at = 2; next_segment(&at, &marker, &b, in);)
         if (marker == 0xE1 && b.size > sizeof name && !memcmp(b.data, name, sizeof name)) {
             (void)xmp_read(w, b.data + sizeof name, b.size - sizeof name);
+            jpeg_extended_xmp(w, &b, in);
             break;
         }
     for (size_t at = 2; next_segment(&at, &marker, &b, in);)

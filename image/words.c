@@ -123,6 +123,8 @@ void image_words_merge(struct image_words *w, const struct image_words *more)
         w->lat = more->lat;
         w->lon = more->lon;
     }
+    if (!w->burst[0])
+        memcpy(w->burst, more->burst, sizeof w->burst);
 }
 
 /* As image_words_text would have left it. */
@@ -149,7 +151,8 @@ bool image_words_check(struct image_words *w)
     bool ok = is_clean(w->title, sizeof w->title, false) &&
               is_clean(w->description, sizeof w->description, true) &&
               is_clean(w->taken, sizeof w->taken, false) && is_boolean(&w->is_taken) &&
-              is_boolean(&w->has_gps) && w->rating >= IMAGE_RATING_REJECTED && w->rating <= 5 &&
+              is_boolean(&w->has_gps) && is_clean(w->burst, sizeof w->burst, false) &&
+              w->rating >= IMAGE_RATING_REJECTED && w->rating <= 5 &&
               w->keywords_size <= sizeof w->keywords &&
               (!w->keywords_size || !w->keywords[w->keywords_size - 1]) && fabs(w->lat) <= 90 &&
               fabs(w->lon) <= 180;

@@ -28,6 +28,7 @@ struct image_words {
     bool is_taken;  /* of when it was taken, not of when the file was made */
     bool has_gps;
     double lat, lon;
+    char burst[64]; /* what the pictures of one burst share, as their camera wrote it; or "" */
 };
 
 /* One keyword after the other; NULL begins, and is returned behind the last. */

@@ -14,6 +14,7 @@
 #define PHOTOSHOP "http://ns.adobe.com/photoshop/1.0/"
 #define EXIF "http://ns.adobe.com/exif/1.0/"
 #define LIGHTROOM "http://ns.adobe.com/lightroom/1.0/"
+#define GOOGLE "http://ns.google.com/photos/1.0/camera/"
 #define IPTC_EXT "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 
 enum { MAX_DEPTH = 64, VALUE = 8192 };
@@ -29,6 +30,7 @@ enum property {
     CREATED, /* the file, not the picture */
     LATITUDE,
     LONGITUDE,
+    BURST,
 };
 
 static const struct {
@@ -47,6 +49,7 @@ static const struct {
     {XMP "CreateDate", CREATED},
     {EXIF "GPSLatitude", LATITUDE},
     {EXIF "GPSLongitude", LONGITUDE},
+    {GOOGLE "BurstID", BURST},
 };
 
 struct reading {
@@ -153,6 +156,9 @@ static void put_value(struct reading *r, enum property property)
         return;
     case LONGITUDE:
         r->has_lon = read_angle(&w->lon, r->value, 'E', 'W', 180);
+        return;
+    case BURST:
+        image_words_text(w->burst, sizeof w->burst, r->value, r->n, false);
         return;
     }
 }

@@ -169,6 +169,7 @@ static struct db_image image_of(const struct decoder_job *job)
     COPY_TEXT(im.make, m->make);
     COPY_TEXT(im.camera, m->camera);
     COPY_TEXT(im.lens, m->lens);
+    COPY_TEXT(im.burst, m->words.burst);
     return im;
 }
 

@@ -71,7 +71,8 @@ struct search_result {
  */
 enum status search_topk(struct search *s, const float *q, const struct db_filter *filter, size_t k,
                         struct search_result *r, struct error *err);
-/* Leaves out each hit whose cosine with one before it is at least `alike`. */
+/* Leaves out each hit whose cosine with one before it is at least `alike`, or whose burst one
+ * before it is of. */
 enum status search_dedup(struct search *s, struct search_result *r, float alike, struct error *err);
 void search_result_release(struct search_result *r); /* takes a zeroed struct */
 /* The score of one picture by its stored f32 vector, as search_topk gives it; q: of length 1. *have

@@ -116,6 +116,8 @@ static void an_older_library_gets_its_words(void **state)
     db_close(db);
     static const char *const undo[] = {
         "DROP VIEW image_words",
+        "DROP INDEX images_burst",
+        "ALTER TABLE images DROP COLUMN burst",
         "DROP TABLE file_keywords",
         "DROP TABLE file_words",
         "ALTER TABLE files DROP COLUMN sidecars",

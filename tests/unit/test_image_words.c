@@ -246,6 +246,117 @@ static void sidecars_have_their_names_and_go_first(void **state)
     assert_true(one != image_sidecar_stamp(0, 10, 21) && one != image_sidecar_stamp(one, 10, 20));
 }
 
+/* A picture with these segments in front. */
+static enum status probe_with(struct image_meta *m, const uint8_t *segments, size_t n)
+{
+    char *jpeg = NULL;
+    size_t size = 0;
+    assert_int_equal(file_read_all(&jpeg, &size, WORDS "/latin1.jpg", 1 << 20, NULL), ST_OK);
+    uint8_t *all = mem_alloc(size + n);
+    memcpy(all, jpeg, 2);
+    memcpy(all + 2, segments, n);
+    memcpy(all + 2 + n, jpeg + 2, size - 2);
+    enum status st = image_probe_memory(m, all, size + n, "made.jpg", NULL);
+    mem_free(all);
+    mem_free(jpeg);
+    return st;
+}
+
+static size_t put_segment(uint8_t *to, const void *head, size_t n_head, const void *data, size_t n)
+{
+    size_t len = 2 + n_head + n;
+    const uint8_t start[4] = {0xFF, 0xE1, (uint8_t)(len >> 8), (uint8_t)len};
+    memcpy(to, start, 4);
+    memcpy(to + 4, head, n_head);
+    memcpy(to + 4 + n_head, data, n);
+    return 2 + len;
+}
+
+#define GUID "0123456789ABCDEF0123456789ABCDEF"
+
+/* The text in pieces of 100 bytes, the last one first; one is left out, or one says another size.
+ */
+static size_t put_extended(uint8_t *to, const char *text, size_t without, bool lies)
+{
+    size_t all = strlen(text), n = 0;
+    for (size_t k = (all + 99) / 100; k-- > 0;) {
+        uint8_t head[75] = "http://ns.adobe.com/xmp/extension/\0" GUID;
+        size_t at = 100 * k, size = all - at < 100 ? all - at : 100;
+        const size_t said[2] = {all + (lies && !k), at};
+        for (int i = 0; i < 8; i++)
+            head[67 + i] = (uint8_t)(said[i / 4] >> (24 - 8 * (i % 4)));
+        if (k + 1 != without)
+            n += put_segment(to + n, head, sizeof head, text + at, size);
+    }
+    return n;
+}
+
+static void xmp_that_goes_on_in_other_segments_is_read(void **state)
+{
+    static const char name[] = "http://ns.adobe.com/xap/1.0/";
+    static const char first[] =
+        HEAD " xmlns:xmpNote='http://ns.adobe.com/xmp/note/' xmpNote:HasExtendedXMP='" GUID "'>"
+             "<dc:title>First</dc:title>" TAIL;
+    static const char rest[] = HEAD "><dc:title>Second</dc:title><dc:description>The rest"
+                                    "</dc:description>" TAIL;
+    static const char other[] =
+        HEAD " xmlns:xmpNote='http://ns.adobe.com/xmp/note/'><xmpNote:HasExtendedXMP>"
+             "F" GUID "</xmpNote:HasExtendedXMP>" TAIL;
+    uint8_t all[4096];
+    struct image_meta m;
+    (void)state;
+    for (int lost = 0; lost < 4; lost++) { /* nothing, the first piece, one that lies, all */
+        const char *text = lost < 3 ? first : other;
+        size_t n = put_segment(all, name, sizeof name, text, strlen(text));
+        n += put_extended(all + n, rest, lost == 1, lost == 2);
+        assert_int_equal(probe_with(&m, all, n), ST_OK);
+        assert_string_equal(m.words.title, lost < 3 ? "First" : "Am Flu\xC3\x9F");
+        assert_string_equal(m.words.description, lost ? "" : "The rest");
+    }
+}
+
+static void put32(uint8_t *to, uint32_t v)
+{
+    for (int i = 0; i < 4; i++)
+        to[i] = (uint8_t)(v >> (24 - 8 * i));
+}
+
+/* Apple's maker note with one tag, its text of `said` bytes at `at`. */
+static size_t put_apple(uint8_t *to, uint32_t said, uint32_t at)
+{
+    static const uint8_t head[] = "Exif\0\0MM\0\x2A\0\0\0\x08" /* TIFF, its folder at 8 */
+                                  "\0\x01\x87\x69\0\x04\0\0\0\x01\0\0\0\x1A\0\0\0\0"
+                                  "\0\x01\x92\x7C\0\x07\0\0\0\x45\0\0\0\x2C\0\0\0\0";
+    static const char uuid[] = "0A1B2C3D-0000-4444-8888-ABCDEFABCDEF";
+    uint8_t note[69] = "Apple iOS\0\0\x01MM\0\x01\0\x0B\0\x02";
+    put32(note + 20, said);
+    put32(note + 24, at);
+    memcpy(note + 32, uuid, sizeof uuid);
+    return put_segment(to, head, sizeof head - 1, note, sizeof note);
+}
+
+static void a_burst_is_read_from_apples_note_and_googles_xmp(void **state)
+{
+    uint8_t all[256];
+    struct image_words w;
+    struct image_meta m;
+    static const uint32_t beyond[][2] = {{37, 33},         {38, 32}, {0xFFFFFFFF, 32},
+                                         {37, 0xFFFFFFFF}, {4, 32},  {0, 0}};
+    (void)state;
+    assert_int_equal(probe_with(&m, all, put_apple(all, 37, 32)), ST_OK);
+    assert_string_equal(m.words.burst, "0A1B2C3D-0000-4444-8888-ABCDEFABCDEF");
+    for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++) {
+        assert_int_equal(probe_with(&m, all, put_apple(all, beyond[i][0], beyond[i][1])), ST_OK);
+        assert_string_equal(m.words.burst, "");
+    }
+    assert_true(read_text(&w, HEAD " xmlns:g='http://ns.google.com/photos/1.0/camera/' "
+                                   "g:BurstID='77-a'>" TAIL));
+    assert_string_equal(w.burst, "77-a");
+    assert_true(image_words_check(&w));
+    memset(w.burst, 'x', sizeof w.burst);
+    assert_false(image_words_check(&w));
+}
+
 static void memory_may_run_out_at_any_point(void **state)
 {
     struct image_words w;
@@ -277,6 +388,8 @@ int main(void)
         cmocka_unit_test(long_texts_are_cut_between_characters),
         cmocka_unit_test(dates_of_all_kinds_become_iso_8601),
         cmocka_unit_test(sidecars_have_their_names_and_go_first),
+        cmocka_unit_test(xmp_that_goes_on_in_other_segments_is_read),
+        cmocka_unit_test(a_burst_is_read_from_apples_note_and_googles_xmp),
         cmocka_unit_test(memory_may_run_out_at_any_point),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
