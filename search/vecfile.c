@@ -46,15 +46,19 @@ static enum status check_header(const struct vecfile *f, const char *hex, struct
     return ST_OK;
 }
 
+static bool is_block_header(const uint8_t *p, uint64_t at)
+{
+    return !memcmp(p, vecfile_block_magic, sizeof vecfile_block_magic) &&
+           XXH3_64bits_withSeed(p, VECFILE_BLOCK_HEADER - 8, at) ==
+               vec_u64(p + VECFILE_BLOCK_HEADER - 8);
+}
+
 /* One valid block at f->end, or false. */
 static bool read_header(const struct vecfile *f, struct vecfile_block *b)
 {
     const uint8_t *p = f->map.data + f->end;
     uint64_t left = f->map.size - f->end, want;
-    if (left < VECFILE_BLOCK_HEADER ||
-        memcmp(p, vecfile_block_magic, sizeof vecfile_block_magic) != 0 ||
-        XXH3_64bits_withSeed(p, VECFILE_BLOCK_HEADER - 8, f->end) !=
-            vec_u64(p + VECFILE_BLOCK_HEADER - 8))
+    if (left < VECFILE_BLOCK_HEADER || !is_block_header(p, f->end))
         return false;
     *b = (struct vecfile_block){
         .kind = vec_u32(p + 4),
@@ -181,6 +185,16 @@ void vecfile_close(struct vecfile *f)
     *f = (struct vecfile){0};
 }
 
+/* Is what lies behind the last block the beginning of one, as an append that goes on or was killed
+ * leaves it? Nobody reads it, and the next append cuts it off. */
+static bool is_begun(const struct vecfile *f)
+{
+    const uint8_t *p = f->map.data + f->end;
+    uint64_t left = f->map.size - f->end;
+    return left < VECFILE_BLOCK_HEADER ||
+           (is_block_header(p, f->end) && vec_u64(p + 16) > left - VECFILE_BLOCK_HEADER);
+}
+
 enum status vecfile_verify(const struct vecfile *f, struct error *err)
 {
     struct vecfile walk = {.map = f->map, .dim = f->dim, .end = VECFILE_HEADER};
@@ -202,7 +216,7 @@ enum status vecfile_verify(const struct vecfile *f, struct error *err)
     if (walk.end != f->end)
         return error_set(err, ST_FORMAT, "%s: damaged at byte %llu", f->path,
                          (unsigned long long)walk.end);
-    if (f->end != f->map.size)
+    if (f->end != f->map.size && !is_begun(f))
         return error_set(err, ST_FORMAT, "%s: %llu bytes behind the last whole block", f->path,
                          (unsigned long long)(f->map.size - f->end));
     return ST_OK;
