@@ -188,6 +188,54 @@ static int judge_photographs(struct app *a, struct search_run *run, const struct
     return failed;
 }
 
+struct named {
+    struct search_hit hit;
+    char *path;
+};
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const struct named *)a)->path, ((const struct named *)b)->path);
+}
+
+/* Hits of one score stand by their paths: ids depend on which decoder was done first. */
+static int order_equals(struct app *a, struct search_run *run, struct search_hit *hits, size_t n)
+{
+    struct named *list = mem_zarray(n, sizeof *list);
+    int failed = list ? 0 : app_no_memory(a);
+    for (size_t i = 0; !failed && i < n; i++) {
+        list[i].hit = hits[i];
+        if (db_image_path(a->db, hits[i].image, run->folder, &list[i].path, &a->err))
+            failed = app_fail(a, APP_LIBRARY);
+    }
+    if (!failed)
+        qsort(list, n, sizeof *list, by_path);
+    for (size_t i = 0; list && i < n; i++) {
+        if (!failed)
+            hits[i] = list[i].hit;
+        mem_free(list[i].path);
+    }
+    mem_free(list);
+    return failed;
+}
+
+/* As far down as is shown. */
+static int order_all_equals(struct app *a, struct search_run *run, struct search_result *r,
+                            const struct search_view *v)
+{
+    int failed = 0;
+    for (size_t from = 0, to; !failed && from < r->n && from < (size_t)run->args->top; from = to) {
+        const struct search_hit *h = &r->hits[from];
+        for (to = from + 1; to < r->n; to++)
+            if (v->fused ? search_fused(&r->hits[to]) != search_fused(h)
+                         : r->hits[to].score != h->score)
+                break;
+        if (to - from > 1)
+            failed = order_equals(a, run, r->hits + from, to - from);
+    }
+    return failed;
+}
+
 static int find(struct app *a, struct search_run *run, const struct query *q, const float *vector,
                 struct search_result *r, struct search_view *v)
 {
@@ -196,7 +244,7 @@ static int find(struct app *a, struct search_run *run, const struct query *q, co
     search_result_release(r);
     if (search_refresh(run->search, &a->err)) /* a batch may wait long for its next line */
         return app_fail(a, APP_LIBRARY);
-    if (rank_hits(a, run, q, vector, &filter, r, v))
+    if (rank_hits(a, run, q, vector, &filter, r, v) || order_all_equals(a, run, r, v))
         return 1;
     if (run->maker && words_alone(q) && judge_photographs(a, run, q, vector, r, v))
         return 1;
