@@ -6,11 +6,13 @@
 #include "image/decoder.h"
 #include "image/resize_int.h"
 #include <math.h>
+#include <png.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -166,6 +168,87 @@ static void a_thousand_scans_are_too_many(void **state)
     assert_int_equal(st, ST_LIMIT);
     free(bomb);
     free(data);
+}
+
+struct written {
+    uint8_t *data;
+    size_t n;
+};
+
+static void keep_bytes(png_structp p, png_bytep data, size_t n)
+{
+    struct written *w = png_get_io_ptr(p);
+    w->data = realloc(w->data, w->n + n);
+    assert_non_null(w->data);
+    memcpy(w->data + w->n, data, n);
+    w->n += n;
+}
+
+/* A picture of one pixel with `count` texts of n bytes each. */
+static struct written png_of_texts(int count, size_t n, int compression)
+{
+    struct written w = {0};
+    png_byte row[3] = {1, 2, 3};
+    char *long_text = malloc(n + 1);
+    memset(long_text, 'x', n);
+    long_text[n] = 0;
+    png_structp p = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
+    png_infop info = png_create_info_struct(p);
+    png_text *all = calloc((size_t)count, sizeof *all),
+             one = {.compression = compression,
+                    .key = (char *)(uintptr_t) "parameters",
+                    .text = long_text};
+    png_set_write_fn(p, &w, keep_bytes, NULL);
+    png_set_IHDR(p, info, 1, 1, 8, PNG_COLOR_TYPE_RGB, 0, 0, 0);
+    one.text_length = compression < 1 ? n : 0;
+    one.itxt_length = compression < 1 ? 0 : n;
+    for (int i = 0; i < count; i++)
+        all[i] = one;
+    png_set_text(p, info, all, count); /* one by one it takes the square of the time */
+    png_write_info(p, info);
+    png_write_row(p, row);
+    png_write_end(p, info);
+    png_destroy_write_struct(&p, &info);
+    free(all);
+    free(long_text);
+    return w;
+}
+
+static long peak_kilobytes(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return u.ru_maxrss;
+}
+
+/* 256 MB of text in a quarter of a megabyte, and a hundred thousand small texts: the picture is
+ * read, its text is none, and the memory stays what it was. */
+static void texts_that_swell_are_not_unpacked(void **state)
+{
+    (void)state;
+    static const struct {
+        int count;
+        size_t n;
+        int compression;
+    } kinds[] = {{1, (size_t)64 << 20, PNG_TEXT_COMPRESSION_zTXt},
+                 {1, (size_t)64 << 20, PNG_ITXT_COMPRESSION_zTXt},
+                 {100, (size_t)1 << 20, PNG_TEXT_COMPRESSION_zTXt},
+                 {100000, 40, PNG_TEXT_COMPRESSION_NONE}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct written w = png_of_texts(kinds[i].count, kinds[i].n, kinds[i].compression);
+        struct image img;
+        struct image_meta m;
+        long before = peak_kilobytes();
+        assert_int_equal(image_load_memory(&img, w.data, w.n, "bomb.png", NULL, &m, NULL), ST_OK);
+        assert_int_equal(img.width * img.height, 1);
+        if (i < 3)
+            assert_string_equal(m.parameters, "");
+        long grown = peak_kilobytes() - before;
+        if (grown > 80 << 10)
+            fail_msg("kind %zu takes %ld kB", i, grown);
+        image_release(&img);
+        free(w.data);
+    }
 }
 
 static void every_failed_allocation_is_survived(void **state)
@@ -458,6 +541,7 @@ int main(void)
         cmocka_unit_test(noise_behind_the_right_magic_is_refused),
         cmocka_unit_test(huge_sizes_are_refused_before_memory_is_asked_for),
         cmocka_unit_test(a_thousand_scans_are_too_many),
+        cmocka_unit_test(texts_that_swell_are_not_unpacked),
         cmocka_unit_test(every_failed_allocation_is_survived),
         cmocka_unit_test(what_is_no_picture_file_is_named),
         cmocka_unit_test(content_decides_and_not_the_name),
