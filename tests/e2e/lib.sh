@@ -36,6 +36,7 @@ cleanup() {
     # shellcheck disable=SC2086
     [ -n "$pids" ] && kill -KILL $pids 2>/dev/null
     wait 2>/dev/null
+    [ -z "${AT_EXIT:-}" ] || $AT_EXIT 2>/dev/null
     if [ "${EIDETIC_KEEP:-0}" = 1 ]; then
         echo "kept: $TMP"
     else
@@ -50,6 +51,8 @@ cleanup() {
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
+
+# AT_EXIT: a command of the test's own that comes before its folder goes.
 
 # Names what must hold in the assertions that follow.
 t() {

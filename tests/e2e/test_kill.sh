@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SIGKILL at random moments of indexing: the library stays sound, nothing committed is lost or embedded
-# twice, and the photographs are untouched. 20 that meet a running index; 200 with scripts/test --full. SEED repeats a run.
+# twice, and the photographs are untouched. 20 that meet a running index; 400 with scripts/test --full. SEED repeats a run.
 # shellcheck source=tests/e2e/lib.sh
 . "${EIDETIC_SOURCE:-$(dirname "$0")/../..}/tests/e2e/lib.sh"
-kill_rounds 20 200
+kill_rounds 20 400
 
 # 120 different contents out of 20 pictures: bytes behind a JPEG's end change its hash, not its pixels.
 photos=$TMP/photos

@@ -12,6 +12,7 @@
 
 #include "core/file.h"
 #include "core/mem.h"
+#include <assert.h>
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -41,8 +42,11 @@ static struct {
     atomic_uint_fast64_t calls;
     sqlite3_mem_methods mem;
     sqlite3_vfs vfs;
-    const sqlite3_io_methods *io; /* of the system's own files */
-    sqlite3_io_methods ours;
+    struct {
+        const sqlite3_io_methods
+            *io; /* of the system's own files: others for a WAL than for a db */
+        sqlite3_io_methods ours;
+    } kinds[4];
 } faults;
 
 static bool fault_fires(enum fault kind)
@@ -61,19 +65,26 @@ static void *fault_realloc(void *p, int n)
 {
     return fault_fires(FAULT_SQLITE_MEMORY) ? NULL : faults.mem.xRealloc(p, n);
 }
+static const sqlite3_io_methods *fault_io(const sqlite3_file *f)
+{
+    size_t i = 0;
+    while (f->pMethods != &faults.kinds[i].ours)
+        i++;
+    return faults.kinds[i].io;
+}
 static int fault_read(sqlite3_file *f, void *to, int n, sqlite3_int64 at)
 {
-    return fault_fires(FAULT_SQLITE_READ) ? SQLITE_IOERR_READ : faults.io->xRead(f, to, n, at);
+    return fault_fires(FAULT_SQLITE_READ) ? SQLITE_IOERR_READ : fault_io(f)->xRead(f, to, n, at);
 }
 static int fault_write(sqlite3_file *f, const void *from, int n, sqlite3_int64 at)
 {
     if (fault_fires(FAULT_SQLITE_WRITE))
         return SQLITE_IOERR_WRITE;
-    return fault_fires(FAULT_SQLITE_FULL) ? SQLITE_FULL : faults.io->xWrite(f, from, n, at);
+    return fault_fires(FAULT_SQLITE_FULL) ? SQLITE_FULL : fault_io(f)->xWrite(f, from, n, at);
 }
 static int fault_sync(sqlite3_file *f, int flags)
 {
-    return fault_fires(FAULT_SQLITE_SYNC) ? SQLITE_IOERR_FSYNC : faults.io->xSync(f, flags);
+    return fault_fires(FAULT_SQLITE_SYNC) ? SQLITE_IOERR_FSYNC : fault_io(f)->xSync(f, flags);
 }
 static int fault_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flags, int *out)
 {
@@ -82,15 +93,20 @@ static int fault_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int fla
     if (fault_fires(FAULT_SQLITE_OPEN))
         return SQLITE_CANTOPEN;
     int rc = faults.vfs.xOpen(&faults.vfs, name, f, flags, out);
-    if (rc == SQLITE_OK && f->pMethods && !faults.io) {
-        faults.io = f->pMethods;
-        faults.ours = *f->pMethods;
-        faults.ours.xRead = fault_read;
-        faults.ours.xWrite = fault_write;
-        faults.ours.xSync = fault_sync;
+    for (size_t i = 0; rc == SQLITE_OK && f->pMethods; i++) {
+        assert(i < sizeof faults.kinds / sizeof *faults.kinds);
+        if (!faults.kinds[i].io) {
+            faults.kinds[i].io = f->pMethods;
+            faults.kinds[i].ours = *f->pMethods;
+            faults.kinds[i].ours.xRead = fault_read;
+            faults.kinds[i].ours.xWrite = fault_write;
+            faults.kinds[i].ours.xSync = fault_sync;
+        }
+        if (faults.kinds[i].io == f->pMethods) {
+            f->pMethods = &faults.kinds[i].ours;
+            break;
+        }
     }
-    if (rc == SQLITE_OK && f->pMethods == faults.io)
-        f->pMethods = &faults.ours;
     return rc;
 }
 

@@ -1,8 +1,9 @@
 /* The n-th allocation, read, write, sync, rename or call of SQLite fails, once or from then on, in
- * index, search and check over three pictures and a toy model: the command ends by itself with a
- * code that says so, the library stays sound, and the next run makes it whole. A spread of 6 n of
- * each kind; of 250 with EIDETIC_TEST_FULL=1, which is every n but of SQLite's calls; of all with 2
- * (hours).
+ * index, search, check, generate and search --or-generate over three pictures and toy models: the
+ * command ends by itself with a code that says so, the library stays sound, no picture is half
+ * written, and the next run makes it whole. A spread of 6 n of each kind; of 250 with
+ * EIDETIC_TEST_FULL=1, which is every n but of SQLite's calls and of generate's memory; of all with
+ * 2 (hours).
  */
 #include "app/app.h"
 #include "core/file.h"
@@ -16,16 +17,17 @@
 #include <unistd.h>
 #undef TEST_DATA
 #define TEST_DATA SOURCE_DIR "/tests/golden"
-#include "golden/clip_toy.h"
+#include "golden/sd_toy.h"
 #include "unit/faults.h"
 
 enum { PICTURES = 3 };
 
 static struct {
-    char base[64], photos[96], library[96], query[112];
-    char *model;
+    char base[64], photos[96], library[96], query[112], fresh[96], generated[112];
+    char *model, *checkpoint;
     int out, err; /* the real ones, while a command's go nowhere */
     uint64_t spread;
+    char now[96]; /* said at the end where a test fails */
     uint64_t runs, fired;
 } at;
 
@@ -37,7 +39,7 @@ static void nothing(void)
 
 static int command(const struct command *c, const char *const *words)
 {
-    char *argv[12] = {0};
+    char *argv[16] = {0};
     struct app a = {.stop = &never, .stop_gently = nothing};
     int argc = 0;
     for (; words[argc]; argc++)
@@ -70,6 +72,18 @@ static int run_check(void)
 {
     return command(&cmd_check,
                    (const char *const[]){"check", "--read-data", "--repair", "--quiet", NULL});
+}
+static int run_generate(void)
+{
+    return command(&cmd_generate,
+                   (const char *const[]){"generate", "--checkpoint", at.checkpoint, "--threads",
+                                         "1", "--quiet", "a dog", NULL});
+}
+static int run_or_generate(void)
+{
+    return command(&cmd_search, (const char *const[]){"search", "--or-generate", "--min-score",
+                                                      "0.999", "--checkpoint", at.checkpoint,
+                                                      "--threads", "1", "--quiet", "a cat", NULL});
 }
 
 static void remove_all(const char *folder)
@@ -132,15 +146,81 @@ static void check_library(struct db_stats *s)
     db_close(db);
 }
 
+/* Pictures below generated: each whole, and nothing else there but the lock. */
+static int n_generated;
+
+static int look_at_generated(const char *path, const struct stat *st, int kind, struct FTW *f)
+{
+    struct image img = {0};
+    struct error e;
+    (void)st;
+    if (kind != FTW_F || !strcmp(path + f->base, ".making"))
+        return 0;
+    if (!path_has_ext(path, "png") || image_load(&img, path, NULL, NULL, &e))
+        fail_msg("%s is no whole picture", path);
+    image_release(&img);
+    n_generated++;
+    return 0;
+}
+
+static int count_generated(void)
+{
+    n_generated = 0;
+    nftw(at.generated, look_at_generated, 8, FTW_PHYS);
+    return n_generated;
+}
+
 struct scenario {
     const char *name;
     int (*run)(void);
     void (*prepare)(void);
+    void (*finish)(void); /* the next run, and what must hold after it */
 };
 
 static void without_library(void)
 {
     remove_all(at.library);
+}
+
+static void with_three(void)
+{
+    char text[320];
+    remove_all(at.library);
+    snprintf(text, sizeof text, "cp -r '%s' '%s'", at.fresh, at.library);
+    assert_int_equal(system(text), 0);
+}
+
+static void index_again(void)
+{
+    struct db_stats stats;
+    assert_int_equal(run_index(), EXIT_DONE);
+    check_library(&stats);
+    assert_int_equal(stats.images_present, PICTURES);
+    assert_int_equal(stats.vectors, PICTURES);
+}
+
+/* What lies there is filed; the same seed makes the same bytes, so all of it is one picture. */
+static void generate_again(void)
+{
+    struct db_stats stats;
+    assert_int_equal(run_generate(), EXIT_DONE);
+    check_library(&stats);
+    assert_int_equal(stats.files_present, PICTURES + count_generated());
+    assert_int_equal(stats.images_present, PICTURES + 1);
+    assert_int_equal(stats.generated, 1);
+    assert_int_equal(stats.vectors, PICTURES + 1);
+}
+
+/* However it failed, one is made. */
+static void or_generate_again(void)
+{
+    struct db_stats stats;
+    assert_int_equal(run_or_generate(), EXIT_DONE);
+    check_library(&stats);
+    assert_int_equal(count_generated(), 1);
+    assert_int_equal(stats.files_present, PICTURES + 1);
+    assert_int_equal(stats.generated, 1);
+    assert_int_equal(stats.vectors, PICTURES + 1);
 }
 
 /* A new library has no tables until its first migration is through. */
@@ -170,14 +250,11 @@ static bool fail_one(const struct scenario *s, enum fault kind, uint64_t n, bool
         fail_msg("%s left a file open (%s, call %llu)", s->name, fault_names[kind],
                  (unsigned long long)n);
     check_library(&stats);
-    if (s->run == run_index) {
-        if ((code = run_index()))
-            fail_msg("the next index fails with %d (%s, call %llu%s)", code, fault_names[kind],
-                     (unsigned long long)n, persistent ? " and later" : "");
-        check_library(&stats);
-        assert_int_equal(stats.images_present, PICTURES);
-        assert_int_equal(stats.vectors, PICTURES);
-    }
+    count_generated();
+    snprintf(at.now, sizeof at.now, "%s, %s, call %llu%s", s->name, fault_names[kind],
+             (unsigned long long)n, persistent ? " and later" : "");
+    if (s->finish)
+        s->finish();
     return fired;
 }
 
@@ -197,7 +274,7 @@ static void fail_all(const struct scenario *s)
         for (int persistent = 0; persistent < 2; persistent++)
             for (uint64_t n = 1 + (uint64_t)kind % step; n <= calls; n += step)
                 fail_one(s, (enum fault)kind, n, persistent);
-        printf("  %-8s %-13s %llu calls, every %lluth failed\n", s->name, fault_names[kind],
+        printf("  %-11s %-13s %llu calls, every %lluth failed\n", s->name, fault_names[kind],
                (unsigned long long)calls, (unsigned long long)step);
     }
 }
@@ -205,7 +282,7 @@ static void fail_all(const struct scenario *s)
 static void index_survives(void **state)
 {
     (void)state;
-    fail_all(&(struct scenario){"index", run_index, without_library});
+    fail_all(&(struct scenario){"index", run_index, without_library, index_again});
 }
 
 static void search_survives(void **state)
@@ -213,9 +290,9 @@ static void search_survives(void **state)
     (void)state;
     without_library();
     assert_int_equal(run_index(), EXIT_DONE);
-    fail_all(&(struct scenario){"search", run_search, nothing});
+    fail_all(&(struct scenario){"search", run_search, nothing, NULL});
     remove_caches(); /* which a search makes again where it can */
-    fail_all(&(struct scenario){"search", run_search, remove_caches});
+    fail_all(&(struct scenario){"search", run_search, remove_caches, NULL});
 }
 
 static void check_survives(void **state)
@@ -223,7 +300,29 @@ static void check_survives(void **state)
     (void)state;
     without_library();
     assert_int_equal(run_index(), EXIT_DONE);
-    fail_all(&(struct scenario){"check", run_check, remove_caches});
+    fail_all(&(struct scenario){"check", run_check, remove_caches, NULL});
+}
+
+static void keep_fresh_library(void)
+{
+    without_library();
+    remove_all(at.fresh);
+    assert_int_equal(run_index(), EXIT_DONE);
+    assert_int_equal(rename(at.library, at.fresh), 0);
+}
+
+static void generate_survives(void **state)
+{
+    (void)state;
+    keep_fresh_library();
+    fail_all(&(struct scenario){"generate", run_generate, with_three, generate_again});
+}
+
+static void or_generate_survives(void **state)
+{
+    (void)state;
+    keep_fresh_library();
+    fail_all(&(struct scenario){"or-generate", run_or_generate, with_three, or_generate_again});
 }
 
 static int begin(void **state)
@@ -240,9 +339,12 @@ static int begin(void **state)
     }
     snprintf(at.photos, sizeof at.photos, "%s/photos", at.base);
     snprintf(at.library, sizeof at.library, "%s/library", at.base);
+    snprintf(at.fresh, sizeof at.fresh, "%s/fresh", at.base);
+    snprintf(at.generated, sizeof at.generated, "%s/generated", at.library);
     snprintf(at.query, sizeof at.query, "%s/0.png", at.photos);
     setenv("EIDETIC_LIBRARY", at.library, 1);
     setenv("XDG_CONFIG_HOME", at.base, 1);
+    setenv("XDG_CACHE_HOME", at.base, 1);
     assert_int_equal(mkdir(at.photos, 0755), 0);
     for (int i = 0; i < PICTURES; i++) {
         struct image img;
@@ -255,7 +357,10 @@ static int begin(void **state)
         assert_int_equal(image_write_png(path, &img, NULL, NULL), ST_OK);
         image_release(&img);
     }
-    char *made = toy_make("hf_quick", "-failures", NULL, NULL);
+    sd_write_text(at.base, "eidetic/config", "width = 16\nheight = 16\nsteps = 1\nseed = 7\n");
+    char *made = toy_make("hf_quick", "-failures", NULL, NULL), *dir = path_join(at.base, "sd");
+    at.checkpoint = sd_toy_write(dir, &(struct sd_toy){0});
+    mem_free(dir);
     at.model = path_absolute(made);
     mem_free(made);
     return 0;
@@ -264,20 +369,22 @@ static int begin(void **state)
 static int end(void **state)
 {
     (void)state;
+    printf("the last: %s\n", at.now);
     printf("%llu runs, in %llu of them something failed\n", (unsigned long long)at.runs,
            (unsigned long long)at.fired);
     remove_all(at.base);
     remove_all(at.model);
     mem_free(at.model);
+    mem_free(at.checkpoint);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(index_survives),
-        cmocka_unit_test(search_survives),
-        cmocka_unit_test(check_survives),
+        cmocka_unit_test(index_survives),       cmocka_unit_test(search_survives),
+        cmocka_unit_test(check_survives),       cmocka_unit_test(generate_survives),
+        cmocka_unit_test(or_generate_survives),
     };
     if (argc > 1 && !strcmp(argv[1], DECODER_WORKER_ARG))
         return decoder_worker_main(argc, argv);
