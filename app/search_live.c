@@ -12,7 +12,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { TYPED = 1024, WAIT_MS = 60, LEAST_ROWS = 4 };
+enum { TYPED = 1024, WAIT_MS = 60, ESCAPE_MS = 50, LEAST_ROWS = 4 };
 
 struct live {
     struct app *app;
@@ -108,8 +108,18 @@ static void put_cut(const char *text, int columns)
     buf_release(&b);
 }
 
-static void draw(const struct live *l)
+/* Asked each time: windows are made larger and smaller. */
+static void read_size(struct live *l)
 {
+    struct winsize size = {0};
+    ioctl(l->tty, TIOCGWINSZ, &size);
+    l->rows = size.ws_row >= LEAST_ROWS ? size.ws_row : 24;
+    l->columns = size.ws_col >= 20 ? size.ws_col : 80;
+}
+
+static void draw(struct live *l)
+{
+    read_size(l);
     int most = l->rows - 3;
     fputs("\r\033[J> ", stderr);
     put_cut(l->typed, l->columns - 4);
@@ -172,7 +182,7 @@ static void on_input(struct live *l, const unsigned char *s, ssize_t n)
     for (ssize_t i = 0; i < n && !l->done; i++) {
         if (s[i] != 27) {
             on_key(l, s[i]);
-        } else if (i + 1 == n) {
+        } else if (i + 1 == n || s[i + 1] == 27) {
             l->done = l->cancelled = true;
         } else {
             bool arrow = i + 2 < n && (s[i + 1] == '[' || s[i + 1] == 'O');
@@ -192,6 +202,20 @@ static bool wait_for_input(const struct live *l, int ms)
     return poll(&p, 1, ms) > 0;
 }
 
+/* Keys that are there. An Escape at the end may begin an arrow key whose rest a slow line brings
+ * later. */
+static ssize_t read_keys(const struct live *l, unsigned char *in, size_t cap)
+{
+    ssize_t n = read(l->tty, in, cap);
+    while (n > 0 && (size_t)n < cap && in[n - 1] == 27 && wait_for_input(l, ESCAPE_MS)) {
+        ssize_t more = read(l->tty, in + n, cap - (size_t)n);
+        if (more <= 0)
+            break;
+        n += more;
+    }
+    return n;
+}
+
 static int loop(struct live *l)
 {
     unsigned char in[256];
@@ -200,7 +224,7 @@ static int loop(struct live *l)
     while (!failed && !l->done) {
         while (!wait_for_input(l, 250) && !*l->app->stop)
             continue;
-        ssize_t n = *l->app->stop ? 0 : read(l->tty, in, sizeof in);
+        ssize_t n = *l->app->stop ? 0 : read_keys(l, in, sizeof in);
         if (n <= 0) {
             l->done = l->cancelled = true; /* told to end, or the terminal is gone */
             break;
@@ -220,13 +244,9 @@ static int loop(struct live *l)
 static int open_terminal(struct live *l)
 {
     struct app *a = l->app;
-    struct winsize size = {0};
     l->tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (l->tty < 0 || !isatty(STDERR_FILENO) || tcgetattr(l->tty, &l->before))
         return app_usage(a, "--interactive needs a terminal");
-    ioctl(l->tty, TIOCGWINSZ, &size);
-    l->rows = size.ws_row >= LEAST_ROWS ? size.ws_row : 24;
-    l->columns = size.ws_col >= 20 ? size.ws_col : 80;
     struct termios raw = l->before;
     raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO | ISIG);
     raw.c_iflag &= ~(tcflag_t)(ICRNL | IXON);

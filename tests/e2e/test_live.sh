@@ -31,6 +31,25 @@ assert_exit 0
 assert_true grep -q "^$photos/" "$TMP/out"
 assert_lacks out otters
 
+t "an arrow key that comes in pieces is one, and the window may change its size"
+{
+    sleep 1
+    printf 'otters by the water'
+    sleep 0.7
+    printf '\033'
+    sleep 0.01
+    printf '[B'
+    sleep 0.7
+    printf '\r'
+    sleep 1
+} | timeout 60 script -qec 'stty cols 40 rows 10; (sleep 1.4; stty cols 20 rows 5 <"$(tty)") & "$EIDETIC" search -i >"$TMP/chosen"; echo $? >"$TMP/code"' \
+    /dev/null >"$TMP/screen" 2>"$TMP/err"
+RC=$(cat "$TMP/code")
+cp "$TMP/chosen" "$TMP/out"
+assert_exit 0
+assert_true grep -q "^$photos/" "$TMP/out"
+assert_lacks out otters
+
 t "Escape and Ctrl-C leave without an answer"
 types "otters" '\033'
 assert_exit 130
