@@ -103,6 +103,7 @@ int app_locate_model(struct app *a);
 int app_open_model(struct app *a, const struct clip_opts *o);
 int app_open_session(struct app *a);
 /* What --precision means here for pictures. */
+bool app_on_card(const struct app *a); /* does --device name a graphics card? */
 enum precision app_precision(const struct app *a);
 /* The folder of sample photographs, or NULL. */
 const char *app_samples(void);

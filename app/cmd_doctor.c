@@ -57,6 +57,18 @@ static void report_formats(struct report *r)
                  f.built ? "is not installed" : "was missing when this was built");
 }
 
+/* Graphics cards, or why there are none to compute on. */
+static void report_cuda(struct report *r)
+{
+    struct backend *be = NULL;
+    struct error err;
+    if (backend_open(&be, "cuda", 1, &err))
+        fact(r, true, "cuda", "%s", err.text);
+    else
+        fact(r, true, "cuda", "%s: %.1f GB free", backend_name(be), (double)backend_room(be) / 1e9);
+    backend_close(be);
+}
+
 static void report_machine(struct report *r)
 {
     fact(r, true, "version", "eidetic %s", EIDETIC_VERSION);
@@ -64,6 +76,7 @@ static void report_machine(struct report *r)
          cpu_count());
     for (const char *const *name = backend_list(); *name; name++)
         fact(r, true, "backend", "%s", *name);
+    report_cuda(r);
     fact(r, true, "precision", "%s",
          backend_has_low_precision()
              ? "f32, bf16 and int8; auto takes the fastest that a model keeps near f32"

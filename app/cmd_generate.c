@@ -79,6 +79,8 @@ const struct option_def generate_defs[] = {
      "a picture that tiles without seams"},
     {"vae-tiling", 0, OPT_FLAG, offsetof(struct generate_args, more.vae_tiling), NULL,
      "decode in overlapping tiles of 256 pixels: less memory, slightly other colours"},
+    {"low-vram", 0, OPT_FLAG, offsetof(struct generate_args, low_vram), NULL,
+     "with --device cuda: copy weights up as they are needed, for cards of 4 GB; slower"},
     {"init-image", 0, OPT_TEXT, offsetof(struct generate_args, picture.init_path), "FILE",
      "start from this picture; without -W and -H it also gives the sides, up to 768"},
     {"strength", 0, OPT_NUMBER, offsetof(struct generate_args, picture.strength), "X",

@@ -17,7 +17,7 @@ struct generate_args {
     const char *lora_dir, *embeddings_dir, *vae, *taesd, *wildcards_dir;
     int width, height, steps, count, clip_skip, best_of, quality;
     double guidance, guidance_rescale;
-    bool no_file, averaged, zero_snr;
+    bool no_file, averaged, zero_snr, low_vram;
     struct generate_picture picture; /* its options */
     struct generate_more more;
     const char *grid, *from, *x, *y, *name_pattern;

@@ -107,6 +107,8 @@ static int check_output(struct app *a, const struct generate_args *g)
 {
     if (a->precision && !strcmp(a->precision, "int8"))
         return app_usage(a, "generate computes in f32 or bf16, not in int8");
+    if (g->low_vram && !app_on_card(a))
+        return app_usage(a, "--low-vram is for graphics cards (--device cuda)");
     if (!g->output && g->no_file && !g->grid)
         return app_usage(a, "with --no-file, generate needs -o FILE, as in -o picture.png, or "
                             "--grid FILE");
@@ -118,15 +120,17 @@ static int check_output(struct app *a, const struct generate_args *g)
 }
 
 /* f32 unless bf16 is asked for: a seed's picture is then the same on every machine. */
-static void choose_device(const struct app *a, char *device, size_t size)
+static void choose_device(const struct app *a, const struct generate_args *g, char *device,
+                          size_t size)
 {
     bool low = a->precision && !strcmp(a->precision, "bf16");
-    if (low && !backend_has_low_precision()) {
+    if (low && !app_on_card(a) && !backend_has_low_precision()) {
         log_warn("this processor has no arithmetic in bf16; f32 is used");
         low = false;
     }
-    snprintf(device, size, "%s%s", !a->device || !strcmp(a->device, "auto") ? "cpu" : a->device,
-             low ? "/bf16" : "");
+    snprintf(device, size, "%.30s%s%s",
+             !a->device || !strcmp(a->device, "auto") ? "cpu" : a->device,
+             g->low_vram ? "+low" : "", low ? "/bf16" : "");
 }
 
 /* The job as its checkpoint wants it, and the picture that it starts from. */
@@ -149,7 +153,7 @@ static int open_nets(struct generate_run *r)
 static int open_sampler(struct generate_run *r)
 {
     char device[64];
-    choose_device(r->app, device, sizeof device);
+    choose_device(r->app, r->args, device, sizeof device);
     if (sampler_new(&r->sampler, r->checkpoint, device, r->app->threads, &r->app->err))
         return app_fail(r->app, APP_MODEL);
     warn_memory(r->checkpoint, &r->job);

@@ -223,7 +223,7 @@ int app_open_model(struct app *a, const struct clip_opts *o)
     return clip_open(&a->clip, a->model_path, o, &a->err) ? app_fail(a, APP_MODEL) : 0;
 }
 
-static bool on_card(const struct app *a)
+bool app_on_card(const struct app *a)
 {
     return a->device && !strncmp(a->device, "cuda", 4);
 }
@@ -232,7 +232,7 @@ static bool on_card(const struct app *a)
 enum precision app_precision(const struct app *a)
 {
     int p = a->precision ? precision_parse(a->precision) : -1;
-    if (p < 0 && on_card(a))
+    if (p < 0 && app_on_card(a))
         return PREC_BF16;
     if (p < 0)
         return backend_has_low_precision() ? clip_info(a->clip)->near_f32 : PREC_F32;
@@ -243,7 +243,7 @@ int app_open_session(struct app *a)
 {
     enum precision p = app_precision(a);
     char device[48];
-    if (p != PREC_F32 && !on_card(a) && !backend_has_low_precision()) {
+    if (p != PREC_F32 && !app_on_card(a) && !backend_has_low_precision()) {
         log_warn("this processor has no arithmetic in %s; f32 is used", precision_name(p));
         p = PREC_F32;
     }

@@ -1,107 +1,18 @@
 /* A device of its own memory: its ops against the reference, then its speed in CLIP's towers, in
- * attention, and in a convolution of Stable Diffusion, from and to the device's memory.
+ * attention and convolutions, in Stable Diffusion 1.5's networks and a captioner's decoder, from
+ * and to the device's memory.
  *
- *     bench_device [--backend cuda:0] [--ms 500] [--peak TFLOPS] [--small]
+ *     bench_device [--backend cuda:0] [--ms 500] [--peak TFLOPS] [--bandwidth GBPS] [--small]
  *
- * Weights are random, shapes are the models': a tower is its patches, layers and pooling, whose
- * figures do not depend on values. "of peak" is the share of --peak, the card's dense bf16 figure
- * from its data sheet; without it no share is printed. --small runs every path in tiny shapes, for
- * the emulation. Exit code 77 where there is no such device, 70 where an op is wrong. */
-#include "core/arena.h"
+ * Weights are random, shapes are the models': figures do not depend on values. "of peak" is the
+ * share of --peak, the card's dense bf16 figure from its data sheet, and of --bandwidth; without
+ * them no share is printed. --small runs every path in tiny shapes, for the emulation. Exit code 77
+ * where there is no such device, 70 where an op is wrong. */
+#include "bench/device.h"
 #include "core/mem.h"
-#include "core/progress.h"
-#include "core/rng.h"
-#include "nn/ops.h"
-#include "nn/packs.h"
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct device {
-    struct backend *be, *ref;
-    struct arena arena; /* on the device */
-    struct packs *packs;
-    struct arena weights; /* on the host */
-    struct rng rng;
-    double seconds, peak;
-    bool small;
-    int wrong;
-};
-
-static void *must(void *p)
-{
-    if (!p) {
-        fprintf(stderr, "bench_device: out of memory\n");
-        exit(70);
-    }
-    return p;
-}
-
-static void settle(struct device *d)
-{
-    struct error err;
-    if (backend_sync(d->be, &err)) {
-        fprintf(stderr, "bench_device: %s\n", err.text);
-        exit(70);
-    }
-}
-
-/* Random values in the arena of the device, uploaded. */
-static struct tensor values(struct device *d, int ndim, const int64_t *dims)
-{
-    struct tensor t = tensor_view(NULL, DT_F32, ndim, dims);
-    int64_t n = tensor_count(&t);
-    float *x = t.data = must(arena_array(&d->arena, (size_t)n, sizeof *x));
-    for (int64_t i = 0; i < n; i++)
-        x[i] = rng_uniform(&d->rng) - 0.5f;
-    backend_upload(d->be, &t);
-    return t;
-}
-
-static struct tensor weight(struct device *d, int ndim, const int64_t *dims)
-{
-    struct tensor t = tensor_view(NULL, DT_F32, ndim, dims);
-    int64_t n = tensor_count(&t);
-    float *x = t.data = must(arena_array(&d->weights, (size_t)n, sizeof *x));
-    for (int64_t i = 0; i < n; i++)
-        x[i] = (rng_uniform(&d->rng) - 0.5f) * 0.05f;
-    t.use = TENSOR_WEIGHT;
-    t.packs = d->packs;
-    return t;
-}
-
-typedef void run_fn(struct device *d, void *ctx);
-
-/* Seconds a run: as many as fit into the time, queued one behind the other, waited for at the end.
- */
-static double timed(struct device *d, run_fn *run, void *ctx)
-{
-    int n = 1;
-    run(d, ctx); /* packs weights, chooses algorithms */
-    settle(d);
-    for (;;) {
-        double t = time_now();
-        for (int i = 0; i < n; i++)
-            run(d, ctx);
-        settle(d);
-        t = time_now() - t;
-        if (t >= d->seconds || d->small)
-            return t / n;
-        n = t > 0 ? (int)(1.2 * d->seconds / t * n) + 1 : 2 * n;
-    }
-}
-
-static void report(const struct device *d, const char *name, double seconds, double flops,
-                   double units, const char *unit)
-{
-    printf("%-44s %10.3f ms %9.1f TFLOP/s", name, seconds * 1e3, flops / seconds * 1e-12);
-    if (d->peak > 0)
-        printf(" %5.1f %% of peak", flops / seconds / d->peak * 1e-10);
-    if (units > 0)
-        printf(" %10.1f %s/s", units / seconds, unit);
-    putchar('\n');
-}
 
 struct tower {
     const char *name;
@@ -147,37 +58,34 @@ static void bench_tower(struct device *d, const struct tower *t, int64_t batch)
     int64_t g = t->side / t->patch, w = t->width, area = 3 * (int64_t)t->patch * t->patch;
     struct towers r = {.t = t, .batch = batch, .tokens = g * g + 1};
     int64_t three[3] = {batch, r.tokens, w}, wide[3] = {batch, r.tokens, t->hidden};
-    r.layer = must(mem_zarray((size_t)t->layers, sizeof *r.layer));
+    r.layer = device_must(mem_zarray((size_t)t->layers, sizeof *r.layer));
     for (int i = 0; i < t->layers; i++) {
         struct layer *l = &r.layer[i];
         struct tensor *square[] = {&l->q, &l->k, &l->v, &l->o};
         for (int j = 0; j < 4; j++)
-            *square[j] = weight(d, 2, (int64_t[]){w, w});
-        l->norm = weight(d, 1, &w);
-        l->zero = weight(d, 1, &w);
-        l->wide = weight(d, 1, &wide[2]);
-        l->fc1 = weight(d, 2, (int64_t[]){t->hidden, w});
-        l->fc2 = weight(d, 2, (int64_t[]){w, t->hidden});
+            *square[j] = device_weight(d, 2, (int64_t[]){w, w});
+        l->norm = device_weight(d, 1, &w);
+        l->zero = device_weight(d, 1, &w);
+        l->wide = device_weight(d, 1, &wide[2]);
+        l->fc1 = device_weight(d, 2, (int64_t[]){t->hidden, w});
+        l->fc2 = device_weight(d, 2, (int64_t[]){w, t->hidden});
     }
-    r.patches = weight(d, 2, (int64_t[]){w, area});
-    r.pixels = values(d, 4, (int64_t[]){batch, t->side, t->side, 3});
-    r.flat = values(d, 3, (int64_t[]){batch, g * g, area});
+    r.patches = device_weight(d, 2, (int64_t[]){w, area});
+    r.pixels = device_values(d, 4, (int64_t[]){batch, t->side, t->side, 3});
+    r.flat = device_values(d, 3, (int64_t[]){batch, g * g, area});
     struct tensor *act[] = {&r.x, &r.y, &r.tq, &r.tk, &r.tv};
     for (int i = 0; i < 5; i++)
-        *act[i] = values(d, 3, three);
-    r.h = values(d, 3, wide);
+        *act[i] = device_values(d, 3, three);
+    r.h = device_values(d, 3, wide);
     double rows = (double)batch * (double)r.tokens;
     double flops = 2 * rows * (double)w * (4.0 * (double)w + 2.0 * t->hidden) * t->layers +
                    4 * rows * (double)r.tokens * (double)w * t->layers +
                    2 * (double)(batch * g * g * area * w);
     char name[64];
     snprintf(name, sizeof name, "%s, batch %d", t->name, (int)batch);
-    report(d, name, timed(d, run_tower, &r), flops, (double)batch, "images");
+    device_report(d, name, device_timed(d, run_tower, &r), flops, (double)batch, "images");
     mem_free(r.layer);
-    packs_free(d->packs);
-    d->packs = must(packs_new());
-    arena_rewind(&d->arena, 0);
-    arena_rewind(&d->weights, 0);
+    device_forget(d);
 }
 
 struct calls {
@@ -198,11 +106,11 @@ static void bench_attention(struct device *d, int64_t tokens, int heads, int64_t
     int64_t dims[3] = {1, tokens, heads * dh};
     struct tensor *all[] = {&c.y, &c.x, &c.k, &c.v};
     for (int i = 0; i < 4; i++)
-        *all[i] = values(d, 3, dims);
+        *all[i] = device_values(d, 3, dims);
     char name[64];
     snprintf(name, sizeof name, "attention, %d tokens, %d x %d", (int)tokens, heads, (int)dh);
     double flops = 4.0 * (double)tokens * (double)tokens * (double)dims[2];
-    report(d, name, timed(d, run_attention, &c), flops, 0, "");
+    device_report(d, name, device_timed(d, run_attention, &c), flops, 0, "");
     arena_rewind(&d->arena, 0);
 }
 
@@ -215,19 +123,16 @@ static void run_conv(struct device *d, void *ctx)
 static void bench_conv(struct device *d, int64_t b, int64_t side, int64_t channels)
 {
     struct calls c = {.conv = {1, 1, 1, 1, 1, ACT_NONE, false}};
-    c.x = values(d, 4, (int64_t[]){b, side, side, channels});
-    c.y = values(d, 4, c.x.dim);
-    c.w = weight(d, 4, (int64_t[]){channels, 3, 3, channels});
-    c.b = weight(d, 1, &channels);
+    c.x = device_values(d, 4, (int64_t[]){b, side, side, channels});
+    c.y = device_values(d, 4, c.x.dim);
+    c.w = device_weight(d, 4, (int64_t[]){channels, 3, 3, channels});
+    c.b = device_weight(d, 1, &channels);
     char name[64];
     snprintf(name, sizeof name, "3x3 convolution, %d x %d x %d", (int)side, (int)side,
              (int)channels);
     double flops = 18.0 * (double)(b * side * side) * (double)channels * (double)channels;
-    report(d, name, timed(d, run_conv, &c), flops, 0, "");
-    packs_free(d->packs);
-    d->packs = must(packs_new());
-    arena_rewind(&d->arena, 0);
-    arena_rewind(&d->weights, 0);
+    device_report(d, name, device_timed(d, run_conv, &c), flops, 0, "");
+    device_forget(d);
 }
 
 /* A tower of two layers on the device and on the reference in the same precision. */
@@ -235,7 +140,6 @@ static void check_tower(struct device *d)
 {
     static const struct tower small = {"small", 2, 96, 3, 200, 8, 32};
     struct device cpu = *d;
-    double dot = 0, a = 0, b = 0;
     int64_t n = 3 * 17 * 96;
     float *got[2];
     for (int i = 0; i < 2; i++) {
@@ -246,45 +150,57 @@ static void check_tower(struct device *d)
         }
         on->rng = (struct rng){5};
         struct towers r = {.t = &small, .batch = 3, .tokens = 17};
-        struct layer l = {.q = weight(on, 2, (int64_t[]){96, 96}),
-                          .fc1 = weight(on, 2, (int64_t[]){200, 96}),
-                          .fc2 = weight(on, 2, (int64_t[]){96, 200}),
-                          .norm = weight(on, 1, (int64_t[]){96}),
-                          .wide = weight(on, 1, (int64_t[]){200})};
+        struct layer l = {.q = device_weight(on, 2, (int64_t[]){96, 96}),
+                          .fc1 = device_weight(on, 2, (int64_t[]){200, 96}),
+                          .fc2 = device_weight(on, 2, (int64_t[]){96, 200}),
+                          .norm = device_weight(on, 1, (int64_t[]){96}),
+                          .wide = device_weight(on, 1, (int64_t[]){200})};
         for (int j = 0; j < 96; j++)
             ((float *)l.norm.data)[j] += 1;
         l.k = l.v = l.o = l.q;
         l.zero = l.norm;
         struct layer two[2] = {l, l};
         r.layer = two;
-        r.patches = weight(on, 2, (int64_t[]){96, 192});
-        r.pixels = values(on, 4, (int64_t[]){3, 32, 32, 3});
-        r.flat = values(on, 3, (int64_t[]){3, 16, 192});
+        r.patches = device_weight(on, 2, (int64_t[]){96, 192});
+        r.pixels = device_values(on, 4, (int64_t[]){3, 32, 32, 3});
+        r.flat = device_values(on, 3, (int64_t[]){3, 16, 192});
         struct tensor *act[] = {&r.x, &r.y, &r.tq, &r.tk, &r.tv};
         for (int j = 0; j < 5; j++)
-            *act[j] = values(on, 3, (int64_t[]){3, 17, 96});
-        r.h = values(on, 3, (int64_t[]){3, 17, 200});
+            *act[j] = device_values(on, 3, (int64_t[]){3, 17, 96});
+        r.h = device_values(on, 3, (int64_t[]){3, 17, 200});
         run_tower(on, &r);
         backend_download(on->be, &r.y);
-        settle(on);
-        got[i] = must(mem_dup(r.y.data, (size_t)n * sizeof(float)));
+        device_settle(on);
+        got[i] = device_must(mem_dup(r.y.data, (size_t)n * sizeof(float)));
         arena_rewind(&on->arena, 0);
     }
-    for (int64_t i = 0; i < n; i++) {
-        double x = (double)got[0][i], y = (double)got[1][i];
-        dot += x * y, a += x * x, b += y * y;
-    }
-    double cosine = dot / sqrt(a * b);
+    double cosine = device_cosine(got[0], got[1], n);
     bool ok = cosine >= (backend_precision(d->be) == PREC_F32 ? 1 - 1e-6 : 1 - 1e-3);
     printf("a small tower against %s: cosine %.8f: %s\n", backend_name(d->ref), cosine,
            ok ? "ok" : "WRONG");
     d->wrong += !ok;
     arena_release(&cpu.arena);
-    packs_free(d->packs);
-    d->packs = must(packs_new());
-    arena_rewind(&d->weights, 0);
+    device_forget(d);
     mem_free(got[0]);
     mem_free(got[1]);
+}
+
+static void run_copy(struct device *d, void *ctx)
+{
+    struct calls *c = ctx;
+    op_scale(d->be, &c->y, &c->x, 1.5f);
+}
+
+static void bench_copy(struct device *d)
+{
+    int64_t n = d->small ? 1000 : 64 << 20;
+    struct calls c = {.x = device_values(d, 1, &n), .y = device_values(d, 1, &n)};
+    double gb = 8e-9 * (double)n / device_timed(d, run_copy, &c);
+    printf("%-44s %10.0f GB/s", "scaling (read and written)", gb);
+    if (d->bandwidth > 0)
+        printf(" %5.1f %% of the memory's", 100 * gb / d->bandwidth);
+    putchar('\n');
+    device_forget(d);
 }
 
 static void bench_all(struct device *d)
@@ -293,10 +209,12 @@ static void bench_all(struct device *d)
                                           {"ViT-L/14", 24, 1024, 16, 4096, 14, 224}};
     static const struct tower small = {"a small tower", 1, 64, 2, 128, 16, 32};
     static const int64_t batches[] = {1, 16, 64, 256};
+    bench_copy(d);
     if (d->small) {
         bench_tower(d, &small, 2);
         bench_attention(d, 65, 2, 40);
         bench_conv(d, 1, 9, 16);
+        device_nets_bench(d);
         return;
     }
     for (int i = 0; i < 2; i++)
@@ -307,11 +225,12 @@ static void bench_all(struct device *d)
     bench_conv(d, 2, 64, 320);
     bench_conv(d, 2, 32, 640);
     bench_conv(d, 2, 16, 1280);
+    device_nets_bench(d);
 }
 
 int main(int argc, char **argv)
 {
-    struct device d = {.seconds = 0.5, .packs = must(packs_new())};
+    struct device d = {.seconds = 0.5, .packs = device_must(packs_new())};
     const char *name = "cuda";
     char low[48];
     struct error err;
@@ -322,6 +241,8 @@ int main(int argc, char **argv)
             d.seconds = strtod(argv[++i], NULL) * 1e-3;
         else if (strcmp(argv[i], "--peak") == 0 && i + 1 < argc)
             d.peak = strtod(argv[++i], NULL);
+        else if (strcmp(argv[i], "--bandwidth") == 0 && i + 1 < argc)
+            d.bandwidth = strtod(argv[++i], NULL);
         else if (strcmp(argv[i], "--small") == 0)
             d.small = true;
     }
@@ -338,6 +259,7 @@ int main(int argc, char **argv)
         d.arena = (struct arena){.memory = backend_memory(d.be)};
         printf("%s\n", backend_name(d.be));
         check_tower(&d);
+        device_nets_check(&d);
         bench_all(&d);
         arena_release(&d.arena);
         backend_close(d.ref);

@@ -19,6 +19,8 @@ enum status captioner_session_new(struct captioner_session **out, const struct c
         return error_set(err, ST_NOMEM, "out of memory for a session");
     s->c = c;
     enum status st = backend_open(&s->be, device ? device : "cpu", threads, err);
+    if (!st)
+        s->arena.memory = backend_memory(s->be);
     if (st)
         captioner_session_free(s);
     else
@@ -30,8 +32,8 @@ void captioner_session_free(struct captioner_session *s)
 {
     if (!s)
         return;
-    backend_close(s->be);
     arena_release(&s->arena);
+    backend_close(s->be);
     mem_free(s);
 }
 
@@ -135,8 +137,8 @@ static enum status say(struct captioner_session *s, const struct captioner_input
         return error_set(err, ST_LIMIT, "the prompt has %zu tokens, the decoder %d places",
                          prompt->n, c->lm.context - c->prefix);
     d->max_tokens = most > room ? (int)room : most;
-    enum status st =
-        lm_cache_init(&y.cache, &c->lm, rows, c->prefix + (int64_t)prompt->n + d->max_tokens, err);
+    enum status st = lm_cache_init(&y.cache, s->be, &c->lm, rows,
+                                   c->prefix + (int64_t)prompt->n + d->max_tokens, err);
     if (st)
         return st;
     struct clip_run r = run_begin(s, err);
@@ -182,7 +184,7 @@ enum status captioner_logits(struct captioner_session *s, const struct captioner
     struct saying y = {.s = s};
     int32_t parent = 0, first = c->first;
     int64_t begun = c->first >= 0;
-    enum status st = lm_cache_init(&y.cache, &c->lm, 1, c->prefix + n + 1, err);
+    enum status st = lm_cache_init(&y.cache, s->be, &c->lm, 1, c->prefix + n + 1, err);
     if (st)
         return st;
     struct clip_run r = run_begin(s, err);

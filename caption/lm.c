@@ -17,18 +17,22 @@ enum status lm_init(struct lm *lm, struct clip_loader *l)
     return ST_OK;
 }
 
-enum status lm_cache_init(struct lm_cache *c, const struct lm *lm, int64_t rows, int64_t cap,
-                          struct error *err)
+enum status lm_cache_init(struct lm_cache *c, struct backend *be, const struct lm *lm, int64_t rows,
+                          int64_t cap, struct error *err)
 {
     size_t n = 0;
-    *c = (struct lm_cache){.rows = rows, .cap = cap};
+    *c = (struct lm_cache){.rows = rows, .cap = cap, .arena.memory = backend_memory(be)};
     bool ok = !mul_overflow_size((size_t)rows, (size_t)cap, &n) &&
               !mul_overflow_size(n, (size_t)lm->width, &n) &&
-              !mul_overflow_size(n, 2 * (size_t)lm->layers, &n);
-    c->data = ok ? mem_zarray(n, sizeof *c->data) : NULL; /* what no key counts must be a number */
-    c->spare = ok ? mem_zarray(n, sizeof *c->spare) : NULL;
-    if (c->data && c->spare)
+              !mul_overflow_size(n, 4 * (size_t)lm->layers, &n);
+    c->data = ok ? arena_array(&c->arena, n, sizeof *c->data) : NULL;
+    if (c->data) {
+        struct tensor all = tensor_view(c->data, DT_F32, 1, (int64_t[]){(int64_t)n});
+        c->spare = c->data + n / 2;
+        memset(c->data, 0, n * sizeof *c->data); /* what no key counts must be a number */
+        backend_upload(be, &all);
         return ST_OK;
+    }
     lm_cache_release(c);
     return error_set(err, ST_NOMEM, "out of memory for %lld sentences of %lld tokens",
                      (long long)rows, (long long)cap);
@@ -36,9 +40,7 @@ enum status lm_cache_init(struct lm_cache *c, const struct lm *lm, int64_t rows,
 
 void lm_cache_release(struct lm_cache *c)
 {
-    mem_free(c->data);
-    mem_free(c->spare);
-    mem_free(c->memory);
+    arena_release(&c->arena);
     *c = (struct lm_cache){0};
 }
 
@@ -70,10 +72,8 @@ enum status lm_remember(struct clip_run *r, const struct lm *lm, struct lm_cache
 {
     int64_t n = m->dim[0], d = lm->width;
     size_t count = 0;
-    mem_free(c->memory);
-    c->memory = NULL;
     bool ok = !mul_overflow_size((size_t)n, (size_t)d * 2 * (size_t)lm->layers, &count);
-    c->memory = ok ? mem_array(count, sizeof *c->memory) : NULL;
+    c->memory = ok ? arena_array(&c->arena, count, sizeof *c->memory) : NULL;
     if (!c->memory)
         return r->status = error_set(r->err, ST_NOMEM, "out of memory for a picture's states");
     c->memory_len = n;
@@ -195,6 +195,7 @@ static enum status say(struct pass *p, struct tensor *x, float *logits)
         clip_norm_run(p->r, x, &h, &lm->head_norm, lm->eps);
     }
     clip_linear_run(p->r, &y, x, &lm->head, ACT_NONE, NULL);
+    backend_download(p->r->be, &y);
     enum status st = backend_sync(p->r->be, p->r->err);
     if (!st)
         memcpy(logits, y.data, (size_t)tensor_count(&y) * sizeof *logits);

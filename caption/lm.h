@@ -2,7 +2,7 @@
  * and values so that each word costs one token's work.
  *
  *     struct lm_cache c = {0};
- *     lm_cache_init(&c, &lm, 5, 80, &err);                 // up to 5 sentences of 80 tokens
+ *     lm_cache_init(&c, be, &lm, 5, 80, &err);             // up to 5 sentences of 80 tokens
  *     lm_embed(&run, &lm, ids, n, &x);                     // x [n, D]: the prompt
  *     lm_prefill(&run, &lm, &c, &x, logits);               // row 0; logits [vocab] of what follows
  *     lm_step(&run, &lm, &c, 5, tokens, parents, logits);  // row i: parent's tokens and one more
@@ -41,13 +41,14 @@ struct lm {
 enum status lm_init(struct lm *lm, struct clip_loader *l);
 
 struct lm_cache {
+    struct arena arena;     /* of all below; the backend's own memory on a device */
     float *data, *spare;    /* [layers][k, v][rows][cap][D]; the spare is written when rows move */
     float *memory;          /* [layers][k, v][tokens][D], where cross */
     int64_t rows, cap, len; /* len: tokens that each row holds */
     int64_t memory_len;
 };
-enum status lm_cache_init(struct lm_cache *c, const struct lm *lm, int64_t rows, int64_t cap,
-                          struct error *err);
+enum status lm_cache_init(struct lm_cache *c, struct backend *be, const struct lm *lm, int64_t rows,
+                          int64_t cap, struct error *err);
 void lm_cache_release(struct lm_cache *c); /* takes a zeroed struct */
 
 /* y [n, D] = the table's rows; ids that the table lacks are ST_FORMAT. */

@@ -69,6 +69,8 @@ struct clip_run {
     struct arena *arena; /* rewound by the caller */
     clip_trace_fn *trace;
     void *trace_ctx;
+    void (*passed)(void *ctx); /* called wherever something could be traced; or NULL */
+    void *passed_ctx;
     const char *tower;            /* "image" or "text", the first word of trace names */
     bool circular;                /* convolutions of sampler/nets wrap round at the edges */
     const uint8_t *const *pixels; /* image(): the pictures as they were prepared, in bytes */

@@ -1,29 +1,9 @@
 /* Running a model: batches, tokens, unit length. Texts are run in order of length, so that a batch
  * is no longer than it must be; each row still comes back in its caller's place. */
-#include "clip/clip_int.h"
+#include "clip/session_int.h"
 #include "core/mem.h"
 #include <math.h>
 #include <stdio.h>
-
-/* What one thread needs to run a tower alone. */
-struct lane {
-    struct backend *be;
-    struct arena arena;
-    struct error err;
-};
-
-struct clip_session {
-    const struct clip *c;
-    char pictures[48]; /* the device for pictures, precision included */
-    enum precision precision;
-    struct backend *be;       /* all threads for one batch at a time */
-    struct backend *image_be; /* the same for pictures, where that is another; NULL until used */
-    struct arena arena, image_arena; /* image_arena: image_be's, where that is a device */
-    struct lane *lane; /* [backend_threads(be)] one thread each, opened at their first use */
-    clip_trace_fn *trace;
-    void *trace_ctx;
-    bool plain; /* during clip_embed_images: rows stay as the tower gives them */
-};
 
 enum status clip_session_new(struct clip_session **out, const struct clip *c, const char *device,
                              int threads, struct error *err)
@@ -62,11 +42,14 @@ void clip_session_free(struct clip_session *s)
     if (!s)
         return;
     for (int i = 0; s->lane && i < backend_threads(s->be); i++) {
-        arena_release(&s->lane[i].arena);
+        arena_release(&s->lane[i].slot.arena);
         backend_close(s->lane[i].be);
     }
     mem_free(s->lane);
-    arena_release(&s->image_arena);
+    for (int i = 0; i < CLIP_SLOTS; i++) {
+        arena_release(&s->slot[i].io);
+        arena_release(&s->slot[i].arena);
+    }
     arena_release(&s->arena);
     backend_close(s->image_be);
     backend_close(s->be);
@@ -84,8 +67,8 @@ void clip_session_trace(struct clip_session *s, clip_trace_fn *fn, void *ctx)
     s->trace_ctx = ctx;
 }
 
-static struct clip_run run_begin(struct clip_session *s, struct backend *be, struct arena *arena,
-                                 const char *tower, struct error *err)
+struct clip_run clip_session_begin(struct clip_session *s, struct backend *be, struct arena *arena,
+                                   const char *tower, struct error *err)
 {
     arena_rewind(arena, 0);
     return (struct clip_run){.be = be,
@@ -96,151 +79,46 @@ static struct clip_run run_begin(struct clip_session *s, struct backend *be, str
                              .err = err};
 }
 
-/* Unit rows of y, checked: weights that hold NaN or 0 give vectors that compare with nothing. */
+bool clip_session_make_room(struct clip_session *s)
+{
+    struct arena *all[] = {&s->slot[0].io, &s->slot[0].arena, &s->slot[1].io, &s->slot[1].arena};
+    bool held = false;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        held |= all[i]->head != NULL;
+        arena_release(all[i]);
+        all[i]->peak = 0;
+    }
+    arena_release(&s->arena);
+    s->arena.peak = 0;
+    return held;
+}
+
+static bool is_unit(const struct clip_session *s, const float *v, int64_t d)
+{
+    float norm = 0.0f;
+    for (int64_t j = 0; j < d; j++)
+        norm += v[j] * v[j];
+    return s->plain ? norm > 0.0f && norm < INFINITY : norm > 0.5f && norm < 2.0f;
+}
+
+/* Rows of y, checked: weights that hold NaN or 0 give vectors that compare with nothing. */
+enum status clip_session_check(struct clip_session *s, struct clip_run *r, const struct tensor *y)
+{
+    clip_run_trace(r, "vector", -1, y);
+    for (int64_t i = 0; i < tensor_rows(y); i++)
+        if (!is_unit(s, (const float *)y->data + i * y->dim[1], y->dim[1]))
+            return error_set(r->err, ST_FORMAT, "%s: the %s tower gives a vector without direction",
+                             s->c->src.path, r->tower);
+    return ST_OK;
+}
+
 static enum status finish(struct clip_session *s, struct clip_run *r, struct tensor *y)
 {
     if (!s->plain)
         op_l2norm(r->be, y, y, 1e-12f);
     backend_download(r->be, y);
     enum status st = backend_sync(r->be, r->err);
-    if (st)
-        return st;
-    clip_run_trace(r, "vector", -1, y);
-    const float *v = y->data;
-    for (int64_t i = 0; i < tensor_rows(y); i++) {
-        float norm = 0.0f;
-        for (int64_t j = 0; j < y->dim[1]; j++)
-            norm += v[i * y->dim[1] + j] * v[i * y->dim[1] + j];
-        if (s->plain ? !(norm > 0.0f && norm < INFINITY) : !(norm > 0.5f && norm < 2.0f))
-            return error_set(r->err, ST_FORMAT, "%s: the %s tower gives a vector without direction",
-                             s->c->src.path, r->tower);
-    }
-    return ST_OK;
-}
-
-static enum status image_batch(struct clip_session *s, struct backend *be, struct arena *arena,
-                               const uint8_t *const *pixels, int64_t n, float *out, float *places,
-                               struct error *err)
-{
-    const struct clip_model *m = &s->c->model;
-    struct clip_run r = run_begin(s, be, arena, "image", err);
-    r.pixels = pixels;
-    int64_t size = m->pre.prep.size, side = m->input_side > 0 ? m->input_side : size;
-    struct tensor y = clip_run_tensor(&r, 2, (int64_t[]){n, m->dim}), p = {0};
-    if (places)
-        p = clip_run_tensor(&r, 3, (int64_t[]){n, m->places, m->place_width});
-    struct tensor x = clip_run_tensor(&r, 4, (int64_t[]){n, side, side, 3});
-    size_t mark = arena_mark(r.arena);
-    struct tensor u8 = tensor_view(clip_run_array(&r, n * side * side * 3, 1), DT_U8, 4, x.dim);
-    if (r.status)
-        return r.status;
-    for (int64_t i = 0; i < n * side; i++)
-        memcpy((uint8_t *)u8.data + i * side * 3, pixels[i / side] + i % side * size * 3,
-               (size_t)side * 3);
-    op_normalize_u8(r.be, &x, &u8, m->pre.rescale, m->pre.mean, m->pre.std);
-    arena_rewind(r.arena, mark);
-    clip_run_trace(&r, "pixels", -1, &x);
-    enum status st =
-        places ? s->c->arch->look(m, &r, &x, &y, &p) : s->c->arch->image(m, &r, &x, &y);
-    if (!st && places)
-        backend_download(be, &p);
-    if (!st)
-        st = finish(s, &r, &y);
-    if (!st)
-        memcpy(out, y.data, (size_t)tensor_count(&y) * sizeof *out);
-    if (!st && places)
-        memcpy(places, p.data, (size_t)tensor_count(&p) * sizeof *places);
-    return st;
-}
-
-struct each {
-    struct clip_session *s;
-    const uint8_t *const *pixels;
-    float *out, *places;
-};
-
-static size_t places_size(const struct clip_model *m)
-{
-    return (size_t)m->places * (size_t)m->place_width;
-}
-
-static void image_alone(void *ctx, int i, int thread)
-{
-    const struct each *e = ctx;
-    struct lane *lane = &e->s->lane[thread];
-    const struct clip_model *m = &e->s->c->model;
-    if (lane->err.code == ST_OK)
-        image_batch(e->s, lane->be, &lane->arena, e->pixels + i, 1,
-                    e->out + (size_t)i * (size_t)m->dim,
-                    e->places ? e->places + (size_t)i * places_size(m) : NULL, &lane->err);
-}
-
-/* A picture a thread: the maps of a convolutional tower stay in its processor's own cache. */
-static enum status image_each(struct clip_session *s, const uint8_t *const *pixels, int n,
-                              float *out, float *places, struct error *err)
-{
-    int lanes = backend_threads(s->be);
-    for (int i = 0; i < lanes; i++) {
-        struct lane *lane = &s->lane[i];
-        lane->err = (struct error){0};
-        enum status st = lane->be ? ST_OK : backend_open(&lane->be, s->pictures, 1, err);
-        if (st)
-            return st;
-        lane->arena.memory = backend_memory(lane->be);
-    }
-    pool_for(backend_pool(s->be), n, image_alone, &(struct each){s, pixels, out, places});
-    for (int i = 0; i < lanes; i++)
-        if (s->lane[i].err.code != ST_OK)
-            return error_set(err, s->lane[i].err.code, "%s", s->lane[i].err.text);
-    return ST_OK;
-}
-
-static enum status run_images(struct clip_session *s, const uint8_t *const *pixels, int n,
-                              float *out, float *places, struct error *err)
-{
-    const struct clip_model *m = &s->c->model;
-    bool alone = m->image_alone && !s->trace; /* traced tensors show the whole batch */
-    int step = alone ? 1 : m->image_batch > 0 ? m->image_batch : 8;
-    enum status st = ST_OK;
-    if (s->c->opts.no_image)
-        return error_set(err, ST_USAGE, "%s: was opened without its image tower", s->c->src.path);
-    if (alone && n > 1 && backend_threads(s->be) > 1)
-        return image_each(s, pixels, n, out, places, err);
-    bool other = s->precision != PREC_F32;
-    if (other && !s->image_be)
-        st = backend_open(&s->image_be, s->pictures, backend_threads(s->be), err);
-    if (other && !st)
-        s->image_arena.memory = backend_memory(s->image_be);
-    struct arena *arena = s->image_arena.memory ? &s->image_arena : &s->arena;
-    for (int i = 0; i < n && !st; i += step)
-        st = image_batch(s, other ? s->image_be : s->be, arena, pixels + i,
-                         n - i < step ? n - i : step, out + (size_t)i * (size_t)m->dim,
-                         places ? places + (size_t)i * places_size(m) : NULL, err);
-    return st;
-}
-
-enum status clip_encode_images(struct clip_session *s, const uint8_t *const *pixels, int n,
-                               float *out, struct error *err)
-{
-    return run_images(s, pixels, n, out, NULL, err);
-}
-
-enum status clip_look_images(struct clip_session *s, const uint8_t *const *pixels, int n,
-                             float *out, float *places, struct error *err)
-{
-    if (!s->c->model.places)
-        return error_set(err, ST_UNSUPPORTED, "%s: this family gives no states of places",
-                         s->c->src.path);
-    return run_images(s, pixels, n, out, places, err);
-}
-
-enum status clip_embed_images(struct clip_session *s, const uint8_t *const *pixels, int n,
-                              float *out, struct error *err)
-{
-    s->plain = true;
-    enum status st = clip_encode_images(s, pixels, n, out, err);
-    s->plain = false;
-    return st;
+    return st ? st : clip_session_check(s, r, y);
 }
 
 struct row {
@@ -277,7 +155,7 @@ static enum status text_batch(struct clip_session *s, const int32_t *all, const 
                               int n, float *out, struct error *err)
 {
     const struct clip_model *m = &s->c->model;
-    struct clip_run r = run_begin(s, s->be, &s->arena, "text", err);
+    struct clip_run r = clip_session_begin(s, s->be, &s->arena, "text", err);
     size_t context = (size_t)m->context, dim = (size_t)m->dim;
     struct tensor y = clip_run_tensor(&r, 2, (int64_t[]){n, m->dim});
     int32_t *ids = clip_run_array(&r, (int64_t)n * m->context, sizeof *ids);
@@ -318,8 +196,16 @@ enum status clip_encode_text(struct clip_session *s, const char *const *texts, i
     }
     if (!st)
         qsort(row, (size_t)n, sizeof *row, by_length);
-    for (int i = 0; i < n && !st; i += step)
-        st = text_batch(s, ids, row + i, n - i < step ? n - i : step, out, err);
+    for (int i = 0, now; i < n && !st; i += now) {
+        now = n - i < step ? n - i : step;
+        st = text_batch(s, ids, row + i, now, out, err);
+        if (st != ST_NOMEM || !s->arena.memory || (!clip_session_make_room(s) && now < 2))
+            continue;
+        backend_sync(s->be, NULL); /* a device without room for so many is asked for half */
+        step = (now + 1) / 2;
+        now = 0;
+        st = ST_OK;
+    }
     mem_free(row);
     mem_free(ids);
     return st;
@@ -331,7 +217,7 @@ enum status clip_text_states(struct clip_session *s, const char *text, float *st
     const struct clip_model *m = &s->c->model;
     if (s->c->opts.no_text)
         return error_set(err, ST_USAGE, "%s: was opened without its text tower", s->c->src.path);
-    struct clip_run r = run_begin(s, s->be, &s->arena, "text", err);
+    struct clip_run r = clip_session_begin(s, s->be, &s->arena, "text", err);
     struct tensor y = clip_run_tensor(&r, 3, (int64_t[]){1, m->context, m->text_width});
     int32_t len = 0, *ids = clip_run_array(&r, m->context, sizeof *ids);
     if (r.status)

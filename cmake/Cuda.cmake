@@ -1,6 +1,7 @@
 # The CUDA backend for hardware, by nvcc. -DEIDETIC_CUDA=AUTO builds it where a toolkit is found, ON wants one, OFF does
 # not look. CMake 3.25 is older than CUDA 13, so nvcc is called by hand. -DEIDETIC_CUDA_ARCHS=all compiles for every
-# architecture that nvcc lists from sm_80 on (bf16 on tensor cores begins there), and PTX for later ones.
+# architecture that nvcc lists from sm_75 on (which computes in f32 alone: bf16 on tensor cores begins with sm_80), and PTX
+# for later ones.
 set(EIDETIC_CUDA AUTO CACHE STRING "the CUDA backend: AUTO, ON, OFF")
 set(EIDETIC_CUDA_ARCHS "80;90" CACHE STRING "architectures of the CUDA kernels, or all")
 set(CUDA_FOUND_HERE FALSE)
@@ -14,9 +15,11 @@ if(EIDETIC_CUDA)
     get_filename_component(cuda_root ${cuda_root} DIRECTORY)
     find_path(EIDETIC_CUDA_INCLUDE cuda_runtime_api.h HINTS ${cuda_root}/include ${cuda_root}/targets/x86_64-linux/include)
     find_path(EIDETIC_CUBLAS_INCLUDE cublasLt.h HINTS ${cuda_root}/include ${cuda_root}/targets/x86_64-linux/include)
-    foreach(name cudart cublasLt) # wheels have no name without a version
-      file(GLOB found ${cuda_root}/lib64/lib${name}.so ${cuda_root}/lib/lib${name}.so* ${cuda_root}/targets/x86_64-linux/lib/lib${name}.so
-        /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/lib${name}.so)
+    # The runtime is linked in, so that the program starts on machines that have none; it loads the driver itself.
+    # Wheels have no libcublasLt without a version.
+    foreach(name cudart_static.a cublasLt.so)
+      file(GLOB found ${cuda_root}/lib64/lib${name} ${cuda_root}/lib/lib${name}* ${cuda_root}/targets/x86_64-linux/lib/lib${name}
+        /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE}/lib${name})
       if(found)
         list(GET found 0 first)
         list(APPEND cuda_libraries ${first})
@@ -41,7 +44,7 @@ function(eidetic_add_cuda target)
   if(archs STREQUAL "all")
     execute_process(COMMAND ${EIDETIC_NVCC} --list-gpu-arch OUTPUT_VARIABLE listed COMMAND_ERROR_IS_FATAL ANY)
     string(REGEX MATCHALL "[0-9]+" archs "${listed}")
-    list(FILTER archs EXCLUDE REGEX "^[1-7].$")
+    list(FILTER archs EXCLUDE REGEX "^([1-6].|7[0-4])$")
   endif()
   list(SORT archs COMPARE NATURAL)
   foreach(a IN LISTS archs)
@@ -71,5 +74,5 @@ function(eidetic_add_cuda target)
   list(GET cuda_libraries 1 cublaslt)
   target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/nn/cuda/device/cublaslt.c)
   target_compile_definitions(${target} PRIVATE EIDETIC_CUDA=1 CUBLASLT_FILE="${cublaslt}")
-  target_link_libraries(${target} PUBLIC ${runtime} stdc++ ${CMAKE_DL_LIBS})
+  target_link_libraries(${target} PUBLIC ${runtime} stdc++ Threads::Threads rt ${CMAKE_DL_LIBS})
 endfunction()

@@ -94,3 +94,13 @@ void arena_release(struct arena *a)
         pop_block(a);
     a->used = 0;
 }
+
+bool arena_reserve(struct arena *a, size_t size)
+{
+    arena_rewind(a, 0);
+    if (a->head && a->head->size >= size)
+        return true;
+    arena_release(a);
+    a->peak = a->peak > size ? a->peak : size;
+    return push_block(a, size);
+}

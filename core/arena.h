@@ -13,6 +13,7 @@
 #ifndef EIDETIC_CORE_ARENA_H
 #define EIDETIC_CORE_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct arena_block;
@@ -35,5 +36,8 @@ void *arena_array(struct arena *a, size_t n, size_t size); /* n * size checked *
 size_t arena_mark(const struct arena *a);
 void arena_rewind(struct arena *a, size_t mark); /* frees what came after the mark */
 void arena_release(struct arena *a);
+/* Empties the arena and makes it one block of at least `size` bytes. False: there is no memory, and
+ * the arena has none either. */
+bool arena_reserve(struct arena *a, size_t size);
 
 #endif

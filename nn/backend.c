@@ -46,11 +46,12 @@ const char *backend_blas_info(void)
 enum status backend_open(struct backend **be, const char *name, int threads, struct error *err)
 {
     *be = NULL;
-    size_t n = strcspn(name, ":/"), end = strcspn(name, "/");
+    size_t n = strcspn(name, ":+/"), end = strcspn(name, "/");
     char variant[32] = "";
     int precision = name[end] ? precision_parse(name + end + 1) : PREC_F32;
-    if (end - n <= sizeof variant && end > n)
-        memcpy(variant, name + n + 1, end - n - 1);
+    size_t from = n + (name[n] == ':'); /* a variant may be "+low" alone */
+    if (end > from && end - from < sizeof variant)
+        memcpy(variant, name + from, end - from);
     for (const struct backend_kind *const *k = backend_kinds; *k && precision >= 0; k++) {
         if (strlen((*k)->prefix) != n || strncmp((*k)->prefix, name, n) != 0)
             continue;
@@ -137,11 +138,52 @@ void backend_download(struct backend *be, const struct tensor *t)
         be->kind->download(be, t);
 }
 
+size_t backend_room(struct backend *be)
+{
+    return be->kind->room ? be->kind->room(be) : SIZE_MAX;
+}
+
+struct arena_memory *backend_staging(struct backend *be)
+{
+    return be->kind->staging ? be->kind->staging(be) : NULL;
+}
+
+void backend_send(struct backend *be, const struct tensor *t)
+{
+    if (be->kind->send)
+        be->kind->send(be, t);
+}
+
+void backend_fetch(struct backend *be, const struct tensor *t, int slot)
+{
+    if (be->kind->fetch)
+        be->kind->fetch(be, t, slot);
+}
+
+enum status backend_repeat(struct backend *be, struct arena *a, const char *key,
+                           enum status (*f)(void *ctx), void *ctx)
+{
+    return be->kind->repeat ? be->kind->repeat(be, a, key, f, ctx) : f(ctx);
+}
+
+static enum status take_failure(struct backend *be, struct error *err)
+{
+    struct error first = be->failure;
+    be->failure = (struct error){0};
+    return first.code == ST_OK ? ST_OK : error_set(err, first.code, "%s", first.text);
+}
+
 enum status backend_sync(struct backend *be, struct error *err)
 {
     if (be->kind->sync)
         be->kind->sync(be);
-    struct error first = be->failure;
-    be->failure = (struct error){0};
-    return first.code == ST_OK ? ST_OK : error_set(err, first.code, "%s", first.text);
+    return take_failure(be, err);
+}
+
+enum status backend_wait(struct backend *be, int slot, struct error *err)
+{
+    if (!be->kind->wait)
+        return backend_sync(be, err);
+    be->kind->wait(be, slot);
+    return take_failure(be, err);
 }

@@ -8,14 +8,14 @@
  *
  * Names: "cpu" is the best that this processor has; "cpu:ref", "cpu:avx2", "cpu:avx512",
  * "cpu:avx512vnni" ask for one level; "cpu:blas" is "cpu" with OpenBLAS for the matrix products.
- * "cuda:N" is the N-th NVIDIA device, "cuda" the first, where the build has them ("/bf16" too, not
- * "/int8"). "/bf16" or "/int8" behind a name asks for arithmetic in that type for products with
- * weights (tensor_use): bf16 values and f32 sums, or 8-bit values and exact sums, a scale for each
- * row of both sides; attention is in bf16 with f32 sums then. It takes the instructions of
- * avx512vnni, or the reference's plain C ("cpu:ref/int8"). EIDETIC_CPU lowers what all of them may
- * use. Threads: 0 = as many as processors. An op gives the same bits with any number of threads,
- * and a row of a product the same whatever it is batched with up to 24 rows, and with more: few
- * rows take a kernel of their own.
+ * "cuda:N" is the N-th NVIDIA device, "cuda" the first, where the build has them; "+low" behind the
+ * number keeps no large weights on it, but copies them up for each op. "/bf16" or "/int8" behind a
+ * name asks for arithmetic in that type for products with weights (tensor_use): bf16 values and f32
+ * sums, or 8-bit values and exact sums, a scale for each row of both sides; attention is in bf16
+ * with f32 sums then. It takes the instructions of avx512vnni, or the reference's plain C
+ * ("cpu:ref/int8"). EIDETIC_CPU lowers what all of them may use. Threads: 0 = as many as
+ * processors. An op gives the same bits with any number of threads, and a row of a product the same
+ * whatever it is batched with up to 24 rows, and with more: few rows take a kernel of their own.
  *
  * The slots of the op table are filled when it opens: plain-C reference first, then AVX2, AVX-512
  * over it. Thread rule: one thread at a time per backend (it owns the pool and scratch); several
@@ -48,10 +48,32 @@ enum status backend_sync(struct backend *be, struct error *err);
  * before an op reads it, and what it wants to read is downloaded, which waits. ids and lengths are
  * always the host's. On the CPU backend_memory is NULL and the two do nothing, as they do for
  * tensors of other memory. The arena is released before the backend is closed. */
+struct arena;
 struct arena_memory;
 struct arena_memory *backend_memory(struct backend *be);
 void backend_upload(struct backend *be, const struct tensor *t);
 void backend_download(struct backend *be, const struct tensor *t);
+size_t backend_room(struct backend *be); /* bytes that the device has left; SIZE_MAX on the CPU */
+
+/* Copies beside computing, for who keeps two batches under way: tensors of an arena of
+ * backend_staging are sent while the ops queued before go on, those queued afterwards wait for
+ * them; a fetch stands behind the ops queued so far. Neither makes the caller wait. `slot`, 0 or 1,
+ * names the fetch that backend_wait waits for; until then the host leaves what it sent and what it
+ * fetches alone. backend_wait says the first failure, as backend_sync does, and on the CPU is it.
+ */
+struct arena_memory *backend_staging(struct backend *be);
+void backend_send(struct backend *be, const struct tensor *t);
+void backend_fetch(struct backend *be, const struct tensor *t, int slot);
+enum status backend_wait(struct backend *be, int slot, struct error *err);
+
+/* Runs f(ctx), which queues ops over tensors of the device's memory and over weights alone; what it
+ * queues, ids and lengths included, follows from `key` (63 letters at most) and from where the
+ * tensors lie. A device records it when a key comes again, and from then on replays the record
+ * without calling f. So f uploads and downloads nothing, and the weights live as long as the
+ * backend. It may take scratch from a, from which the caller then takes nothing more until the
+ * arena is rewound. */
+enum status backend_repeat(struct backend *be, struct arena *a, const char *key,
+                           enum status (*f)(void *ctx), void *ctx);
 
 /* Names of all backends that this build and machine can open, NULL-terminated, for tests and help.
  */

@@ -59,6 +59,13 @@ struct backend_kind {
     struct arena_memory *(*memory)(struct backend *be);
     void (*upload)(struct backend *be, const struct tensor *t);
     void (*download)(struct backend *be, const struct tensor *t);
+    size_t (*room)(struct backend *be);
+    struct arena_memory *(*staging)(struct backend *be);
+    void (*send)(struct backend *be, const struct tensor *t);
+    void (*fetch)(struct backend *be, const struct tensor *t, int slot);
+    void (*wait)(struct backend *be, int slot);
+    enum status (*repeat)(struct backend *be, struct arena *a, const char *key,
+                          enum status (*f)(void *ctx), void *ctx);
     /* Writes at most max names that `open` takes on this machine; returns how many. */
     int (*names)(const char **out, int max);
 };

@@ -236,6 +236,7 @@ static enum status run_states(struct cond_source *src, const struct chunks *c, i
         text.extra = embeddings_rows(src->embeddings);
         st = net_text_run(&src->run, &text, y, ids, n, src->clip_skip);
     }
+    backend_download(src->run.be, y);
     return st ? st : backend_sync(src->run.be, src->run.err);
 }
 

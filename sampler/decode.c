@@ -34,6 +34,7 @@ static enum status run_decoder(struct denoiser *d, struct tensor *y, const float
             ((float *)z.data)[i * d->channels + k] =
                 x[k * cells + (p->y + i / p->w) * d->w + p->x + i % p->w] * scale + mean;
     }
+    backend_upload(d->run.be, &z);
     enum status st = net_vae_decode(&d->run, &c->vae, y, &z);
     if (!st)
         st = backend_sync(d->run.be, d->err);

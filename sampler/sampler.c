@@ -19,6 +19,8 @@ enum status sampler_new(struct sampler **out, const struct checkpoint *c, const 
     s->threads = threads;
     snprintf(s->device, sizeof s->device, "%s", device ? device : "cpu");
     enum status st = backend_open(&s->be, s->device, threads, err);
+    if (!st)
+        s->arena.memory = backend_memory(s->be);
     if (st)
         sampler_free(s);
     else
@@ -30,9 +32,10 @@ void sampler_free(struct sampler *s)
 {
     if (!s)
         return;
+    arena_release(&s->arena);
+    arena_release(&s->exact_arena);
     backend_close(s->be);
     backend_close(s->exact);
-    arena_release(&s->arena);
     mem_free(s);
 }
 
@@ -43,10 +46,8 @@ enum status denoiser_check_stop(const struct denoiser *d)
 }
 
 /* Called by the networks behind each block. */
-static void look_at_stop(void *ctx, const char *name, const struct tensor *t)
+static void look_at_stop(void *ctx)
 {
-    (void)name;
-    (void)t;
     struct denoiser *d = ctx;
     if (!d->run.status)
         d->run.status = denoiser_check_stop(d);
@@ -86,6 +87,7 @@ bool denoiser_again(struct denoiser *d, enum sampler_part part, const float *x, 
         *st = backend_open(&s->exact, exact, s->threads, d->err);
     if (*st)
         return false;
+    s->exact_arena.memory = backend_memory(s->exact);
     pool_stop_when(backend_pool(s->exact), d->job->stop);
     s->redone |= part;
     return true;
@@ -93,12 +95,14 @@ bool denoiser_again(struct denoiser *d, enum sampler_part part, const float *x, 
 
 void denoiser_begin(struct denoiser *d, enum sampler_part part)
 {
-    arena_rewind(&d->s->arena, 0);
-    d->run = (struct clip_run){.be = d->s->redone & part ? d->s->exact : d->s->be,
-                               .arena = &d->s->arena,
+    bool again = d->s->redone & part;
+    struct arena *arena = again && d->s->exact_arena.memory ? &d->s->exact_arena : &d->s->arena;
+    arena_rewind(arena, 0);
+    d->run = (struct clip_run){.be = again ? d->s->exact : d->s->be,
+                               .arena = arena,
                                .circular = d->job->circular,
-                               .trace = look_at_stop,
-                               .trace_ctx = d,
+                               .passed = look_at_stop,
+                               .passed_ctx = d,
                                .tower = part_name(part),
                                .err = d->err};
 }
@@ -137,6 +141,34 @@ static void precondition(const struct checkpoint *c, double sigma, double *keep,
     *take = v ? -sigma / sqrt(square) : -sigma;
 }
 
+/* One run of the UNet, whose ops depend on shapes and on how many tokens count. */
+struct unet_pass {
+    struct denoiser *d;
+    struct tensor in, out, times, context;
+    int32_t keys[2];
+};
+
+static enum status unet_ops(void *ctx)
+{
+    struct unet_pass *p = ctx;
+    const struct checkpoint *c = p->d->s->c;
+    return net_unet_step(&p->d->run, &c->unet, &p->out, &p->in, &p->times, &p->context,
+                         c->tower ? p->keys : NULL);
+}
+
+static enum status take_pass(struct unet_pass *p, struct denoiser *d, const struct asked *t,
+                             int count)
+{
+    const struct net_unet *u = &d->s->c->unet;
+    denoiser_begin(d, PART_UNET);
+    p->d = d;
+    p->in = clip_run_tensor(&d->run, 4, (int64_t[]){count, d->h, d->w, u->in});
+    p->out = clip_run_tensor(&d->run, 4, (int64_t[]){count, d->h, d->w, d->channels});
+    p->times = clip_run_tensor(&d->run, 2, (int64_t[]){count, u->width});
+    p->context = clip_run_tensor(&d->run, 3, (int64_t[]){count, t[0].tokens, u->context});
+    return d->run.status;
+}
+
 /* The UNet's word on x, for count prompts at once: *out, from the arena. */
 static enum status run_unet(struct denoiser *d, struct tensor *out, const float *x, float sigma,
                             const struct asked *t, int count)
@@ -145,27 +177,31 @@ static enum status run_unet(struct denoiser *d, struct tensor *out, const float 
     int64_t pixels = d->h * d->w, width = c->unet.context;
     int64_t wide = c->unet.in, more = wide - d->channels;
     float times[2], scale = (float)(1 / sqrt((double)sigma * sigma + 1));
-    int32_t keys[2];
-    for (int i = 0; i < count; i++)
-        times[i] = (float)sigma_to_time(&c->sigmas, (double)sigma);
-    denoiser_begin(d, PART_UNET);
-    struct tensor in = clip_run_tensor(&d->run, 4, (int64_t[]){count, d->h, d->w, wide});
-    *out = clip_run_tensor(&d->run, 4, (int64_t[]){count, d->h, d->w, d->channels});
-    struct tensor context = clip_run_tensor(&d->run, 3, (int64_t[]){count, t[0].tokens, width});
-    if (d->run.status)
-        return d->run.status;
+    struct unet_pass p = {.keys = {0, 0}};
+    char key[64];
+    enum status st = take_pass(&p, d, t, count);
+    if (st)
+        return st;
     for (int i = 0; i < count; i++) {
-        float *own = (float *)in.data + i * pixels * wide;
+        float *own = (float *)p.in.data + i * pixels * wide;
         to_last(own, x, d->channels, pixels, wide, scale);
         for (int64_t k = 0; k < pixels && more > 0; k++)
             memcpy(own + k * wide + d->channels, d->beside + k * more, (size_t)more * sizeof *own);
-        fill_context((float *)context.data + i * t[0].tokens * width, &t[i], width);
-        keys[i] = t[i].text->tokens;
+        fill_context((float *)p.context.data + i * t[0].tokens * width, &t[i], width);
+        times[i] = (float)sigma_to_time(&c->sigmas, (double)sigma);
+        p.keys[i] = t[i].text->tokens;
     }
-    enum status st =
-        net_unet_run(&d->run, &c->unet, out, &in, times, &context, c->tower ? keys : NULL);
+    net_unet_embed(&c->unet, &p.times, times);
+    const struct tensor *all[] = {&p.in, &p.times, &p.context};
+    for (int i = 0; i < 3; i++)
+        backend_upload(d->run.be, all[i]);
+    snprintf(key, sizeof key, "unet %d %lld %lld %d %d %d %d", count, (long long)d->h,
+             (long long)d->w, t[0].tokens, (int)p.keys[0], (int)p.keys[1], d->job->circular);
+    st = backend_repeat(d->run.be, d->run.arena, key, unet_ops, &p);
+    backend_download(d->run.be, &p.out);
     if (!st)
         st = backend_sync(d->run.be, d->err);
+    *out = p.out;
     return st ? st : denoiser_check_stop(d);
 }
 
@@ -175,7 +211,7 @@ static enum status ask(struct denoiser *d, float *y, const float *x, float sigma
 {
     int64_t pixels = d->h * d->w, n = d->channels * pixels;
     double keep, take;
-    struct tensor out;
+    struct tensor out = {0};
     enum status st;
     precondition(d->s->c, (double)sigma, &keep, &take);
     do
@@ -197,8 +233,16 @@ static enum status ask_all(struct denoiser *d, const float *x, float sigma, cons
     int64_t n = d->channels * d->h * d->w;
     enum status st = ST_OK;
     for (int i = 0, pair; i < count && !st; i += pair) {
-        pair = i + 1 < count && t[i].tokens == t[i + 1].tokens ? 2 : 1;
+        pair = i + 1 < count && !d->alone && t[i].tokens == t[i + 1].tokens ? 2 : 1;
         st = ask(d, d->results + i * n, x, sigma, t + i, pair);
+        if (st != ST_NOMEM || pair == 1 || !backend_memory(d->run.be))
+            continue;
+        d->alone = true; /* a device without room for two */
+        backend_sync(d->run.be, NULL);
+        arena_release(d->run.arena);
+        d->run.arena->peak = 0;
+        pair = 0;
+        st = ST_OK;
     }
     return st;
 }
@@ -324,7 +368,7 @@ static enum status build_texts(struct denoiser *d)
         .c = d->s->c, .clip_skip = job->clip_skip, .embeddings = job->embeddings};
     denoiser_begin(d, PART_TEXT);
     src.run = d->run;
-    src.run.trace = NULL;
+    src.run.passed = NULL;
     enum status st = cond_build(&d->good, &src, job->prompt, calls, true, d->err);
     return st ? st : cond_build(&d->bad, &src, job->negative, calls, false, d->err);
 }
@@ -411,6 +455,7 @@ enum status sampler_latent(struct sampler *s, const struct sampler_job *job, flo
     if (s->exact)
         pool_stop_when(backend_pool(s->exact), NULL);
     arena_rewind(&s->arena, 0);
+    arena_rewind(&s->exact_arena, 0);
     cond_release(&d.good);
     cond_release(&d.bad);
     noise_release(&d.noise);

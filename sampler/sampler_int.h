@@ -14,7 +14,7 @@ struct sampler {
     unsigned redone;       /* parts that use it */
     char device[64];       /* be's */
     int threads;
-    struct arena arena;
+    struct arena arena, exact_arena;
 };
 
 struct denoiser {
@@ -30,6 +30,7 @@ struct denoiser {
     uint8_t *anew;   /* [h * w], not 0 where the latent is made anew; NULL = everywhere */
     float *beside;   /* [h * w, 1 + channels]: mask and masked picture for a UNet for inpainting */
     bool from_noise; /* the first call sees noise alone */
+    bool alone;      /* the device has no room for two prompts at once */
     struct error *err;
 };
 

@@ -39,6 +39,7 @@ static enum status run_encoder(struct denoiser *d, struct tensor *moments, const
     if (d->run.status)
         return d->run.status;
     enum status st = net_vae_encode(&d->run, &d->s->c->vae, moments, &x);
+    backend_download(d->run.be, moments);
     if (!st)
         st = backend_sync(d->run.be, d->err);
     return st ? st : denoiser_check_stop(d);

@@ -335,6 +335,7 @@ static enum status begin(const struct captioner *c, struct clip_run *r,
     if (r->status)
         return r->status;
     memcpy(u8.data, in->pixels, (size_t)(s * s * 3));
+    backend_upload(r->be, &u8);
     op_normalize_u8(r->be, &px, &u8, c->m.pre.rescale, c->m.pre.mean, c->m.pre.std);
     embed(r, b, &px, &flat, &x);
     arena_rewind(r->arena, mark);

@@ -224,6 +224,7 @@ static enum status map_vector(const struct clipcap *p, struct clip_run *r, const
     if (r->status)
         return r->status;
     memcpy(v.data, vector, (size_t)clip_dim * sizeof *vector);
+    backend_upload(r->be, &v);
     if (p->hidden) {
         struct tensor h = clip_run_tensor(r, 2, (int64_t[]){1, p->hidden});
         struct tensor y = tensor_view(x->data, DT_F32, 2, (int64_t[]){1, p->prefix * d});

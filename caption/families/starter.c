@@ -119,6 +119,8 @@ static enum status begin(const struct captioner *c, struct clip_run *r,
     memcpy(m.data, in->places, (size_t)(o->places * d) * sizeof *in->places);
     for (int64_t i = 0; i < d; i++)
         x[i] = in->vector[i] * root;
+    backend_upload(r->be, &m);
+    backend_upload(r->be, &v);
     clip_linear_run(r, &last, &v, &o->vector, ACT_NONE, NULL);
     if (lm_remember(r, &c->lm, cache, &m) || lm_embed(r, &c->lm, ids, n, &words))
         return r->status;

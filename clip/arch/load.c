@@ -201,6 +201,8 @@ struct tensor clip_run_tensor(struct clip_run *r, int ndim, const int64_t *dims)
 void clip_run_trace(struct clip_run *r, const char *what, int i, const struct tensor *t)
 {
     char name[64];
+    if (r->passed)
+        r->passed(r->passed_ctx);
     if (!r->trace)
         return;
     if (i >= 0)

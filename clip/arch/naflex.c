@@ -64,6 +64,7 @@ static enum status run_one(struct clip_run *r, const struct clip_siglip_image *s
     size_t mark = arena_mark(r->arena);
     if (r->status)
         return r->status;
+    backend_upload(r->be, &at);
     op_linear(r->be, &x, patches, &v->patches, &s->patch_bias, ACT_NONE, NULL);
     op_add(r->be, &x, &x, &at);
     clip_run_trace(r, "embed", -1, &x);

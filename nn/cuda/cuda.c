@@ -16,10 +16,14 @@ static void cuda_close(struct backend *be)
 {
     struct cuda *c = (struct cuda *)be;
     cudaSetDevice(c->device);
-    if (c->stream) {
+    if (c->stream)
         cudaStreamSynchronize(c->stream);
+    cuda_forget_graphs(c);
+    cuda_ring_release(c);
+    if (c->copy)
+        cudaStreamDestroy(c->copy);
+    if (c->stream)
         cudaStreamDestroy(c->stream);
-    }
     if (c->lt)
         cublasLtDestroy(c->lt);
     pool_free(be->pool);
@@ -27,16 +31,19 @@ static void cuda_close(struct backend *be)
     mem_free(c);
 }
 
-/* variant: NULL, a number, or the emulation's name. */
+/* variant: NULL, "", a number, or the emulation's name. */
 static enum status choose_device(int *device, const char *variant, struct error *err)
 {
     int n = 0;
     cudaError_t e = cudaGetDeviceCount(&n);
+    if (e == cudaErrorInsufficientDriver)
+        return error_set(err, ST_DEVICE,
+                         "cuda: there is no NVIDIA driver here, or one that is too old");
     if (e || n < 1)
         return error_set(err, ST_DEVICE, "cuda: no device can be used here (%s)",
                          e ? cudaGetErrorString(e) : "there is none");
     *device = 0;
-    if (!variant || strcmp(variant, CUDA_FIRST_DEVICE) == 0)
+    if (!variant || !*variant || strcmp(variant, CUDA_FIRST_DEVICE) == 0)
         return ST_OK;
     char *end = NULL;
     long i = strtol(variant, &end, 10);
@@ -61,14 +68,24 @@ static enum status open_device(struct cuda *c, const char *variant, enum precisi
                                struct error *err)
 {
     struct cudaDeviceProp props;
-    enum status st = choose_device(&c->device, variant, err);
+    char number[32];
+    size_t n = variant ? strcspn(variant, "+") : 0;
+    c->low = variant && strcmp(variant + n, "+low") == 0;
+    if (variant && variant[n] && !c->low)
+        return error_set(err, ST_USAGE, "cuda:%.40s: no such device", variant);
+    snprintf(number, sizeof number, "%.*s", (int)n, variant ? variant : "");
+    enum status st = choose_device(&c->device, number, err);
     if (st)
         return st;
-    snprintf(c->base.name, sizeof c->base.name, CUDA_NAME_FORMAT "%s", c->device,
-             precision == PREC_BF16 ? "/bf16" : "");
+    snprintf(c->base.name, sizeof c->base.name, CUDA_NAME_FORMAT "%s%s", c->device,
+             c->low ? "+low" : "",
+             precision == PREC_BF16   ? "/bf16"
+             : precision == PREC_INT8 ? "/int8"
+                                      : "");
     cudaError_t e = cudaGetDeviceProperties(&props, c->device);
-    if (!e && precision == PREC_BF16 && props.major < 8)
-        return error_set(err, ST_UNSUPPORTED, "%s: %.60s has no arithmetic in bf16", c->base.name,
+    if (!e && precision != PREC_F32 && props.major < 8) /* attention is in bf16 in either */
+        return error_set(err, ST_UNSUPPORTED,
+                         "%s: %.60s has no arithmetic in bf16; --precision f32", c->base.name,
                          props.name);
     if (!e)
         e = cudaSetDevice(c->device);
@@ -76,9 +93,18 @@ static enum status open_device(struct cuda *c, const char *variant, enum precisi
         e = keep_pool(c->device);
     if (!e)
         e = cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking);
+    if (!e)
+        e = cudaStreamCreateWithFlags(&c->copy, cudaStreamNonBlocking);
     if (e)
         return error_set(err, ST_DEVICE, "%s: %s", c->base.name, cudaGetErrorString(e));
+    st = cuda_ring_init(c, err);
+    if (st)
+        return st;
     cublasStatus_t b = cublasLtCreate(&c->lt);
+    if (b == CUBLAS_STATUS_NOT_INITIALIZED)
+        return error_set(err, ST_DEVICE,
+                         "%s: libcublasLt cannot be loaded (scripts/setup --cuda fetches it)",
+                         c->base.name);
     return b ? error_set(err, ST_DEVICE, "%s: cuBLASLt gives status %d", c->base.name, (int)b)
              : ST_OK;
 }
@@ -86,14 +112,13 @@ static enum status open_device(struct cuda *c, const char *variant, enum precisi
 static enum status cuda_open(struct backend **be, const char *variant, enum precision precision,
                              int threads, struct error *err)
 {
-    if (precision == PREC_INT8)
-        return error_set(err, ST_UNSUPPORTED, "cuda has no arithmetic in int8");
     struct cuda *c = mem_zalloc(sizeof *c);
     if (!c)
         return error_set(err, ST_NOMEM, "out of memory for the cuda backend");
     c->base.ops = &cuda_ops;
     c->base.precision = precision;
     c->memory = cuda_memory();
+    c->staging = cuda_staging();
     enum status st = open_device(c, variant, precision, err);
     if (!st && threads < 1)
         threads = cpu_count();
@@ -132,6 +157,18 @@ static struct arena_memory *cuda_get_memory(struct backend *be)
     return &((struct cuda *)be)->memory;
 }
 
+static struct arena_memory *cuda_get_staging(struct backend *be)
+{
+    return &((struct cuda *)be)->staging;
+}
+
+static size_t cuda_room(struct backend *be)
+{
+    size_t room = 0, all = 0;
+    cudaError_t e = cudaSetDevice(((struct cuda *)be)->device);
+    return !e && !cudaMemGetInfo(&room, &all) ? room : 0;
+}
+
 const struct backend_kind backend_cuda = {
     .prefix = "cuda",
     .open = cuda_open,
@@ -141,4 +178,10 @@ const struct backend_kind backend_cuda = {
     .memory = cuda_get_memory,
     .upload = cuda_upload,
     .download = cuda_download,
+    .room = cuda_room,
+    .staging = cuda_get_staging,
+    .send = cuda_send,
+    .fetch = cuda_fetch,
+    .wait = cuda_wait,
+    .repeat = cuda_repeat,
 };

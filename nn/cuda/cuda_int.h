@@ -12,7 +12,11 @@
  * Weights that name a store of packs are copied to the device once. Anything else is plain host
  * memory: copied up for each op that reads it and down at the end of each op that writes it, which
  * is slow and always right. Temporaries come from the driver's pool, in the stream's order, so an
- * op neither waits nor, after the first calls, asks the system for memory. */
+ * op neither waits nor, after the first calls, asks the system for memory.
+ *
+ * Ops run on one stream; backend_send copies on another, which the first one waits for by an
+ * event. While backend_repeat records (graph.c), nothing that an op queues runs: an op that needs
+ * what cannot be recorded calls cuda_refuse, and the record is thrown away. */
 #ifndef EIDETIC_NN_CUDA_CUDA_INT_H
 #define EIDETIC_NN_CUDA_CUDA_INT_H
 
@@ -22,11 +26,35 @@
 
 struct cublasLtContext;
 
-enum { CUDA_TEMPS = 24, CUDA_ALGOS = 64, CUDA_WORKSPACE = 32 << 20 };
+enum {
+    CUDA_TEMPS = 24,
+    CUDA_ALGOS = 64,
+    CUDA_WORKSPACE = 32 << 20,
+    CUDA_SLOTS = 2,      /* batches under way */
+    CUDA_RING = 1 << 20, /* pinned: ids and lengths on their way up */
+    CUDA_GRAPHS = 16
+};
 
 struct cuda_range { /* of an arena's block */
     char *host, *device;
     size_t bytes;
+    bool pinned;
+};
+
+struct cuda_ring { /* two halves: one is filled while the copies out of the other run */
+    char *base;
+    size_t used;
+    int half;
+    struct CUevent_st *left[2]; /* behind the last copy out of a half */
+};
+
+struct cuda_graph { /* what backend_repeat has recorded for a key */
+    char key[64];
+    unsigned era;                /* cuda.era when it was recorded */
+    bool never;                  /* cannot be recorded */
+    struct CUgraphExec_st *exec; /* NULL: not yet */
+    void **constant;             /* ids and lengths that it reads */
+    int constants;
 };
 
 struct cuda_algo { /* what cuBLASLt proposed for a shape */
@@ -38,9 +66,17 @@ struct cuda_algo { /* what cuBLASLt proposed for a shape */
 
 struct cuda {
     struct backend base; /* first: a struct backend * is a struct cuda * */
-    struct arena_memory memory;
+    struct arena_memory memory, staging;
     int device;
-    struct CUstream_st *stream;
+    bool low; /* keeps no large weights */
+    struct CUstream_st *stream, *copy;
+    struct CUevent_st *sent, *fetched[CUDA_SLOTS];
+    struct cuda_ring ring;
+    struct cuda_graph graph[CUDA_GRAPHS];
+    int graphs;                   /* used so far; the newest takes the oldest's place */
+    struct cuda_graph *recording; /* or NULL */
+    bool refused;                 /* ... and it is in vain */
+    unsigned era;                 /* counts changes of `range` */
     struct cublasLtContext *lt;
     struct cuda_range *range;
     int ranges;
@@ -61,36 +97,65 @@ struct cuda_op {
     size_t bytes;
 };
 
+/* graph.c */
+enum status cuda_repeat(struct backend *be, struct arena *a, const char *key,
+                        enum status (*f)(void *ctx), void *ctx);
+void cuda_forget_graphs(struct cuda *c);
+/* Inside a record: o goes on no further, without an error. */
+void cuda_refuse(struct cuda_op *o);
+/* A copy of host bytes that lives as long as the record. */
+const void *cuda_constant(struct cuda_op *o, const void *host, size_t bytes);
+
+/* transfer.c */
+enum status cuda_ring_init(struct cuda *c, struct error *err);
+void cuda_ring_release(struct cuda *c);
+/* The bytes in pinned memory until the stream has passed; NULL: too many. */
+const void *cuda_stage(struct cuda *c, const void *host, size_t bytes);
+void cuda_upload(struct backend *be, const struct tensor *t);
+void cuda_download(struct backend *be, const struct tensor *t);
+void cuda_send(struct backend *be, const struct tensor *t);
+void cuda_fetch(struct backend *be, const struct tensor *t, int slot);
+void cuda_wait(struct backend *be, int slot);
+
 /* memory.c */
 void cuda_begin(struct cuda_op *o, struct backend *be, const char *name);
 void cuda_end(struct cuda_op *o, int error); /* a cudaError_t */
+void cuda_fail(struct cuda_op *o, int error, size_t bytes);
+/* The device's side of host memory that lies in an arena of the backend's; else NULL. */
+void *cuda_mirror(const struct cuda *c, const void *host, size_t bytes);
 void *cuda_temp(struct cuda_op *o, size_t bytes);
 const void *cuda_in_bytes(struct cuda_op *o, const void *host, size_t bytes);
 /* f32, contiguous; NULL gives NULL. */
 const float *cuda_in(struct cuda_op *o, const struct tensor *t);
 float *cuda_out(struct cuda_op *o, const struct tensor *t);
 struct arena_memory cuda_memory(void);
-void cuda_upload(struct backend *be, const struct tensor *t);
-void cuda_download(struct backend *be, const struct tensor *t);
+struct arena_memory cuda_staging(void);
 
-/* weights.c: bytes as the file has them, or f32, or bf16 with rows padded to a multiple of 8. */
+/* weights.c: bytes as the file has them, or f32, or bf16 with rows padded to a multiple of 8, or
+ * 8 bits with rows and their number padded to a multiple of 16. */
 const void *cuda_weight_raw(struct cuda_op *o, const struct tensor *w, const float **scale);
 const float *cuda_weight_f32(struct cuda_op *o, const struct tensor *w);
 const void *cuda_weight_bf16(struct cuda_op *o, const struct tensor *w);
+const int8_t *cuda_weight_int8(struct cuda_op *o, const struct tensor *w, const float **scale);
 static inline int64_t cuda_pad8(int64_t k)
 {
     return (k + 7) / 8 * 8;
 }
+static inline int64_t cuda_pad16(int64_t k)
+{
+    return (k + 15) / 16 * 16;
+}
 
-/* gemm.c. Whether a product of so many rows with w is in bf16. */
-bool cuda_is_low(const struct cuda *c, const struct tensor *w, int64_t rows);
+/* gemm.c. What a product of so many rows with w is computed in; convolutions take bf16 for int8. */
+enum precision cuda_precision(const struct cuda *c, const struct tensor *w, int64_t rows);
 struct cuda_product {
     int64_t m, n, k;
-    const void *x, *w; /* x [m, k], w [n, k], or [k, n] where `plain`; rows ldk apart if not */
-    bool bf16, plain;
+    const void *x, *w;   /* x [m, k], w [n, k], or [k, n] where `plain`; rows ldk apart if not */
+    enum precision type; /* of x and w; y is f32, or int32 of int8 */
+    bool plain;
     int64_t ldk;
     const float *bias, *r; /* r is added where it is not NULL; may be y */
-    float *y;
+    void *y;
 };
 void cuda_multiply(struct cuda_op *o, const struct cuda_product *p);
 void cuda_linear(struct backend *be, struct tensor *y, const struct tensor *x,

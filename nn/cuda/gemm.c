@@ -32,10 +32,13 @@ static cublasStatus_t set(cublasLtMatmulDesc_t op, cublasLtMatmulDescAttributes_
 
 static cublasStatus_t describe(struct call *c, const struct cuda_product *p)
 {
-    cudaDataType_t type = p->bf16 ? CUDA_R_16BF : CUDA_R_32F;
+    bool whole = p->type == PREC_INT8;
+    cudaDataType_t type = whole ? CUDA_R_8I : p->type == PREC_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+    cudaDataType_t sum = whole ? CUDA_R_32I : CUDA_R_32F;
     cublasOperation_t turn = p->plain ? CUBLAS_OP_N : CUBLAS_OP_T;
     uint64_t m = (uint64_t)p->m, n = (uint64_t)p->n, k = (uint64_t)p->k;
-    cublasStatus_t st = cublasLtMatmulDescCreate(&c->op, CUBLAS_COMPUTE_32F, CUDA_R_32F);
+    cublasStatus_t st =
+        cublasLtMatmulDescCreate(&c->op, whole ? CUBLAS_COMPUTE_32I : CUBLAS_COMPUTE_32F, sum);
     if (!st)
         st = set(c->op, CUBLASLT_MATMUL_DESC_TRANSA, &turn, sizeof turn);
     if (!st && p->bias) {
@@ -51,7 +54,7 @@ static cublasStatus_t describe(struct call *c, const struct cuda_product *p)
     if (!st)
         st = cublasLtMatrixLayoutCreate(&c->x, type, k, m, p->ldk);
     if (!st)
-        st = cublasLtMatrixLayoutCreate(&c->y, CUDA_R_32F, n, m, p->n);
+        st = cublasLtMatrixLayoutCreate(&c->y, sum, n, m, p->n);
     return st;
 }
 
@@ -59,7 +62,7 @@ static cublasStatus_t describe(struct call *c, const struct cuda_product *p)
 static cublasStatus_t choose(struct cuda *c, const struct call *call, const struct cuda_product *p,
                              const struct cuda_algo **found)
 {
-    int form = p->bf16 + 2 * p->plain + 4 * (p->bias != NULL) + 8 * (p->r != NULL);
+    int form = (int)p->type + 4 * p->plain + 8 * (p->bias != NULL) + 16 * (p->r != NULL);
     int kept = c->algos < CUDA_ALGOS ? c->algos : CUDA_ALGOS, n = 0;
     for (int i = 0; i < kept; i++) {
         const struct cuda_algo *a = &c->algo[i];
@@ -94,23 +97,31 @@ static cublasStatus_t choose(struct cuda *c, const struct call *call, const stru
 void cuda_multiply(struct cuda_op *o, const struct cuda_product *p)
 {
     static const float one = 1, none = 0;
+    static const int32_t whole_one = 1, whole_none = 0;
+    const void *alpha = &one, *beta = p->r ? &one : &none;
     struct call call = {0};
     const struct cuda_algo *a = NULL;
     cublasLtMatmulAlgo_t algo;
     if (!o->ok || p->m == 0 || p->n == 0)
         return;
+    if (p->type == PREC_INT8) {
+        alpha = &whole_one;
+        beta = &whole_none;
+    }
     cublasStatus_t st = describe(&call, p);
     if (!st)
         st = choose(o->c, &call, p, &a);
     void *workspace = !st && a->workspace ? cuda_temp(o, a->workspace) : NULL;
     if (!st && o->ok) {
         memcpy(&algo, a->algo, sizeof algo);
-        st = cublasLtMatmul(o->c->lt, call.op, &one, p->w, call.w, p->x, call.x,
-                            p->r ? &one : &none, p->r ? p->r : p->y, call.y, p->y, call.y, &algo,
-                            workspace, a->workspace, o->c->stream);
+        st = cublasLtMatmul(o->c->lt, call.op, alpha, p->w, call.w, p->x, call.x, beta,
+                            p->r ? p->r : p->y, call.y, p->y, call.y, &algo, workspace,
+                            a->workspace, o->c->stream);
     }
     call_free(&call);
-    if (st) {
+    if (st && o->c->recording) {
+        cuda_refuse(o);
+    } else if (st) {
         o->ok = false;
         backend_fail(&o->c->base, ST_DEVICE,
                      "%s on %s: cuBLASLt gives status %d for %lld x %lld x %lld", o->name,
@@ -118,10 +129,39 @@ void cuda_multiply(struct cuda_op *o, const struct cuda_product *p)
     }
 }
 
-/* Products with weights of five rows and more, as the CPU has them. */
-bool cuda_is_low(const struct cuda *c, const struct tensor *w, int64_t rows)
+/* Products with weights of five rows and more, as the CPU has them; what 8 bits are too coarse for
+ * is in bf16. */
+enum precision cuda_precision(const struct cuda *c, const struct tensor *w, int64_t rows)
 {
-    return c->base.precision == PREC_BF16 && w->use != TENSOR_VALUES && w->packs && rows >= 5;
+    if (w->use == TENSOR_VALUES || !w->packs || rows < 5)
+        return PREC_F32;
+    bool coarse = c->base.precision == PREC_INT8 && (w->use != TENSOR_WEIGHT || c->low);
+    return coarse ? PREC_BF16 : c->base.precision;
+}
+
+/* Whole sums of bytes, scaled afterwards. */
+static int linear_int8(struct cuda_op *o, struct cuda_int8 *a, const float *x, int64_t k,
+                       const struct tensor *w)
+{
+    int64_t ldk = cuda_pad16(k);
+    const int8_t *pw = cuda_weight_int8(o, w, &a->scale_w);
+    int8_t *q = cuda_temp(o, (size_t)(a->m * ldk));
+    float *scale = cuda_temp(o, (size_t)a->m * sizeof *scale);
+    a->ld = cuda_pad16(a->n);
+    int32_t *sum = cuda_temp(o, (size_t)(a->m * a->ld) * sizeof *sum);
+    a->scale_x = scale;
+    a->sum = sum;
+    int e = o->ok ? cuda_run_quantize(o->c->stream, q, ldk, scale, x, a->m, k) : 0;
+    if (!e)
+        cuda_multiply(o, &(struct cuda_product){.m = a->m,
+                                                .n = a->ld,
+                                                .k = ldk,
+                                                .ldk = ldk,
+                                                .x = q,
+                                                .w = pw,
+                                                .type = PREC_INT8,
+                                                .y = sum});
+    return !e && o->ok ? cuda_run_dequantize(o->c->stream, a) : e;
 }
 
 void cuda_linear(struct backend *be, struct tensor *y, const struct tensor *x,
@@ -132,22 +172,28 @@ void cuda_linear(struct backend *be, struct tensor *y, const struct tensor *x,
     int64_t n = tensor_count(y);
     cuda_begin(&o, be, "linear");
     struct cuda_product p = {.m = tensor_rows(x), .n = tensor_cols(y), .k = tensor_cols(x)};
-    p.bf16 = cuda_is_low(o.c, w, p.m);
-    p.ldk = p.bf16 ? cuda_pad8(p.k) : p.k;
+    p.type = cuda_precision(o.c, w, p.m);
+    bool bf16 = p.type == PREC_BF16;
+    p.ldk = bf16 ? cuda_pad8(p.k) : p.k;
     const float *px = cuda_in(&o, x), *pr = cuda_in(&o, r);
     p.bias = cuda_in(&o, b);
-    p.w = p.bf16 ? cuda_weight_bf16(&o, w) : cuda_weight_f32(&o, w);
-    p.y = cuda_out(&o, y);
+    float *last = cuda_out(&o, y);
+    p.y = last;
+    if (p.type == PREC_INT8) {
+        struct cuda_int8 a = {.y = last, .bias = p.bias, .r = pr, .m = p.m, .n = p.n, .act = act};
+        cuda_end(&o, linear_int8(&o, &a, px, p.k, w));
+        return;
+    }
+    p.w = bf16 ? cuda_weight_bf16(&o, w) : cuda_weight_f32(&o, w);
     p.r = act == ACT_NONE ? pr : NULL;
     p.x = px;
     int e = 0;
-    if (p.bf16) {
+    if (bf16) {
         void *low = cuda_temp(&o, (size_t)(p.m * p.ldk) * 2);
         if (low)
             e = cuda_run_narrow(o.c->stream, low, DT_BF16, p.ldk, px, p.k, p.m, p.k);
         p.x = low;
     }
-    float *last = p.y;
     if (act != ACT_NONE && pr == p.y) /* r is needed after the product */
         p.y = cuda_temp(&o, (size_t)n * sizeof(float));
     if (!e)

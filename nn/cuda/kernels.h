@@ -61,6 +61,21 @@ struct cuda_gnorm {
 int64_t cuda_gnorm_floats(const struct cuda_gnorm *g);
 int cuda_run_groupnorm(struct CUstream_st *s, const struct cuda_gnorm *g);
 
+/* quant.cu. Rows of k floats to bytes, ld apart and zero behind k, and a scale each. */
+int cuda_run_quantize(struct CUstream_st *s, int8_t *q, int64_t ld, float *scale, const float *x,
+                      int64_t rows, int64_t k);
+/* Rows of k bytes to rows ld apart, zeros between. */
+int cuda_run_spread_bytes(struct CUstream_st *s, int8_t *y, int64_t ld, const int8_t *x,
+                          int64_t rows, int64_t k);
+struct cuda_int8 { /* y = act(sum * scale_x * scale_w + bias) + r; r may be y */
+    float *y;
+    const int32_t *sum; /* [m], rows ld apart */
+    const float *scale_x, *scale_w, *bias, *r;
+    int64_t m, n, ld;
+    enum act act;
+};
+int cuda_run_dequantize(struct CUstream_st *s, const struct cuda_int8 *a);
+
 /* attn.cu, attn_mma.cu */
 struct cuda_attn {
     const float *q, *k, *v; /* rows ld_* floats apart */

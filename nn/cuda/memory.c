@@ -1,14 +1,16 @@
-/* Where an op's tensors are on the device. Surprising: copies from pageable memory are read before
- * the call returns, so ids and lengths may lie on the caller's stack. */
+/* Where an op's tensors are on the device. Ids and lengths may lie on the caller's stack: they go
+ * through pinned memory of the backend's own. */
 #include "core/mem.h"
 #include "nn/cuda/cuda_int.h"
 #include <assert.h>
 #include <cuda_runtime_api.h>
 
-static void fail(struct cuda_op *o, int error, size_t bytes)
+void cuda_fail(struct cuda_op *o, int error, size_t bytes)
 {
     o->ok = false;
-    if (error == cudaErrorMemoryAllocation)
+    if (o->c->recording) /* it is done again without */
+        o->c->refused = true;
+    else if (error == cudaErrorMemoryAllocation)
         backend_fail(&o->c->base, ST_NOMEM, "%s: out of memory (%zu bytes of scratch in %s)",
                      o->name, bytes, o->c->base.name);
     else
@@ -22,16 +24,20 @@ void cuda_begin(struct cuda_op *o, struct backend *be, const char *name)
     *o = (struct cuda_op){.c = (struct cuda *)be, .name = name, .ok = true};
     cudaError_t e = cudaSetDevice(o->c->device);
     if (e)
-        fail(o, (int)e, 0);
+        cuda_fail(o, (int)e, 0);
+    o->ok &= !o->c->refused;
 }
 
 void cuda_end(struct cuda_op *o, int error)
 {
     struct CUstream_st *s = o->c->stream;
-    if (o->ok && !error && o->host)
+    if (o->ok && !error && o->host) {
         error = (int)cudaMemcpyAsync(o->host, o->result, o->bytes, cudaMemcpyDeviceToHost, s);
+        if (!error)
+            error = (int)cudaStreamSynchronize(s);
+    }
     if (o->ok && error)
-        fail(o, error, o->bytes);
+        cuda_fail(o, error, o->bytes);
     for (int i = 0; i < o->temps; i++)
         cudaFreeAsync(o->temp[i], s);
 }
@@ -44,14 +50,13 @@ void *cuda_temp(struct cuda_op *o, size_t bytes)
     assert(o->temps < CUDA_TEMPS);
     cudaError_t e = cudaMallocAsync(&p, bytes ? bytes : 1, o->c->stream);
     if (e) {
-        fail(o, (int)e, bytes);
+        cuda_fail(o, (int)e, bytes);
         return NULL;
     }
     return o->temp[o->temps++] = p;
 }
 
-/* The device's side of host memory that lies in an arena of the backend's; else NULL. */
-static void *mirror(const struct cuda *c, const void *host, size_t bytes)
+void *cuda_mirror(const struct cuda *c, const void *host, size_t bytes)
 {
     const char *p = host;
     for (int i = 0; i < c->ranges; i++) {
@@ -66,12 +71,16 @@ static void *mirror(const struct cuda *c, const void *host, size_t bytes)
 
 const void *cuda_in_bytes(struct cuda_op *o, const void *host, size_t bytes)
 {
+    if (o->c->recording)
+        return cuda_constant(o, host, bytes);
     void *p = cuda_temp(o, bytes);
     if (!p)
         return NULL;
-    cudaError_t e = cudaMemcpyAsync(p, host, bytes, cudaMemcpyHostToDevice, o->c->stream);
+    const void *staged = cuda_stage(o->c, host, bytes);
+    cudaError_t e =
+        cudaMemcpyAsync(p, staged ? staged : host, bytes, cudaMemcpyHostToDevice, o->c->stream);
     if (e)
-        fail(o, (int)e, bytes);
+        cuda_fail(o, (int)e, bytes);
     return p;
 }
 
@@ -87,52 +96,94 @@ const float *cuda_in(struct cuda_op *o, const struct tensor *t)
         return NULL;
     if (t->packs)
         return cuda_weight_raw(o, t, &scale);
-    void *p = mirror(o->c, t->data, bytes_of(t));
-    return p ? p : cuda_in_bytes(o, t->data, bytes_of(t));
+    void *p = cuda_mirror(o->c, t->data, bytes_of(t));
+    if (p || !o->c->recording)
+        return p ? p : cuda_in_bytes(o, t->data, bytes_of(t));
+    cuda_refuse(o); /* the next run's values may be others */
+    return NULL;
 }
 
 float *cuda_out(struct cuda_op *o, const struct tensor *t)
 {
-    void *p = o->ok ? mirror(o->c, t->data, bytes_of(t)) : NULL;
+    void *p = o->ok ? cuda_mirror(o->c, t->data, bytes_of(t)) : NULL;
     if (p || !o->ok)
         return p;
+    if (o->c->recording) {
+        cuda_refuse(o);
+        return NULL;
+    }
     o->host = t->data;
     o->bytes = bytes_of(t);
     o->result = cuda_temp(o, o->bytes);
     return (float *)(uintptr_t)o->result;
 }
 
-/* A block of an arena: its pages are only touched where the host writes or reads a tensor. */
-static void *memory_alloc(struct arena_memory *m, size_t bytes)
+/* A block of an arena. Of pageable memory only what the host writes or reads is ever touched. */
+static void *range_new(struct cuda *c, size_t bytes, bool pinned)
 {
-    struct cuda *c = (struct cuda *)(void *)((char *)m - offsetof(struct cuda, memory));
     struct cuda_range *all = mem_realloc_array(c->range, (size_t)c->ranges + 1, sizeof *c->range);
     if (!all)
         return NULL;
     c->range = all;
-    void *device = NULL;
-    char *host = mem_aligned(bytes, 64);
-    if (host && (cudaSetDevice(c->device) || cudaMalloc(&device, bytes))) {
+    void *device = NULL, *host = NULL;
+    cudaError_t e = cudaSetDevice(c->device);
+    if (!e)
+        e = cudaMalloc(&device, bytes);
+    if (!e && pinned)
+        e = cudaMallocHost(&host, bytes);
+    else if (!e && !(host = mem_aligned(bytes, 64)))
+        e = cudaErrorMemoryAllocation;
+    if (e) {
+        cudaFree(device);
         cudaGetLastError();
-        mem_free(host);
         return NULL;
     }
-    if (host)
-        c->range[c->ranges++] = (struct cuda_range){host, device, bytes};
+    c->range[c->ranges++] = (struct cuda_range){host, device, bytes, pinned};
+    c->era++;
     return host;
+}
+
+static void range_free(struct cuda *c, void *host)
+{
+    for (int i = 0; i < c->ranges; i++) {
+        struct cuda_range r = c->range[i];
+        if (r.host != host)
+            continue;
+        if (c->recording) /* nothing runs, and what was recorded is of no use without the block */
+            c->refused = true;
+        else
+            cudaStreamSynchronize(c->stream);
+        cudaFree(r.device);
+        if (r.pinned)
+            cudaFreeHost(r.host);
+        else
+            mem_free(r.host);
+        c->range[i] = c->range[--c->ranges];
+        c->era++;
+        return;
+    }
+}
+
+static void *memory_alloc(struct arena_memory *m, size_t bytes)
+{
+    return range_new((struct cuda *)(void *)((char *)m - offsetof(struct cuda, memory)), bytes,
+                     false);
 }
 
 static void memory_free(struct arena_memory *m, void *p)
 {
-    struct cuda *c = (struct cuda *)(void *)((char *)m - offsetof(struct cuda, memory));
-    for (int i = 0; i < c->ranges; i++)
-        if (c->range[i].host == p) {
-            cudaStreamSynchronize(c->stream);
-            cudaFree(c->range[i].device);
-            c->range[i] = c->range[--c->ranges];
-            break;
-        }
-    mem_free(p);
+    range_free((struct cuda *)(void *)((char *)m - offsetof(struct cuda, memory)), p);
+}
+
+static void *staging_alloc(struct arena_memory *m, size_t bytes)
+{
+    return range_new((struct cuda *)(void *)((char *)m - offsetof(struct cuda, staging)), bytes,
+                     true);
+}
+
+static void staging_free(struct arena_memory *m, void *p)
+{
+    range_free((struct cuda *)(void *)((char *)m - offsetof(struct cuda, staging)), p);
 }
 
 struct arena_memory cuda_memory(void)
@@ -140,29 +191,7 @@ struct arena_memory cuda_memory(void)
     return (struct arena_memory){memory_alloc, memory_free};
 }
 
-static void transfer(struct backend *be, const struct tensor *t, bool up)
+struct arena_memory cuda_staging(void)
 {
-    struct cuda_op o;
-    size_t bytes = 0;
-    bool known = dtype_bytes(t->dtype, (size_t)tensor_count(t), &bytes);
-    assert(known);
-    (void)known;
-    cuda_begin(&o, be, up ? "upload" : "download");
-    void *p = mirror(o.c, t->data, bytes);
-    cudaError_t e = cudaSuccess;
-    if (p && up)
-        e = cudaMemcpyAsync(p, t->data, bytes, cudaMemcpyHostToDevice, o.c->stream);
-    else if (p)
-        e = cudaMemcpyAsync(t->data, p, bytes, cudaMemcpyDeviceToHost, o.c->stream);
-    cuda_end(&o, (int)e);
-}
-
-void cuda_upload(struct backend *be, const struct tensor *t)
-{
-    transfer(be, t, true);
-}
-
-void cuda_download(struct backend *be, const struct tensor *t)
-{
-    transfer(be, t, false);
+    return (struct arena_memory){staging_alloc, staging_free};
 }

@@ -153,7 +153,7 @@ static void attention(struct backend *be, struct tensor *y, const struct tensor 
     if (opts->kv_len)
         a.kv_len = cuda_in_bytes(&o, opts->kv_len, (size_t)b * sizeof *opts->kv_len);
     a.y = cuda_out(&o, y);
-    size_t low = be->precision == PREC_BF16 ? (size_t)cuda_attn_low_bytes(&a) : 0;
+    size_t low = be->precision != PREC_F32 ? (size_t)cuda_attn_low_bytes(&a) : 0;
     void *scratch = low ? cuda_temp(&o, low) : NULL;
     int e = 0;
     if (o.ok && low)
@@ -204,7 +204,7 @@ static void conv2d(struct backend *be, struct tensor *y, const struct tensor *x,
     a.y = cuda_out(&o, y);
     int64_t rows = tensor_rows(x);
     int e = 0;
-    if (cuda_is_low(o.c, w, tensor_rows(y)) && c % 8 == 0) {
+    if (cuda_precision(o.c, w, tensor_rows(y)) != PREC_F32 && c % 8 == 0) {
         const void *pw = cuda_weight_bf16(&o, w);
         void *px = cuda_temp(&o, (size_t)(rows * c) * 2);
         if (o.ok)
@@ -255,7 +255,11 @@ static void normalize_u8(struct backend *be, struct tensor *y, const struct tens
     memcpy(p.mean, mean, sizeof p.mean);
     memcpy(p.std, std, sizeof p.std);
     cuda_begin(&o, be, "normalize_u8");
-    const uint8_t *px = cuda_in_bytes(&o, x->data, (size_t)n); /* bytes are the host's */
+    const uint8_t *px = cuda_mirror(o.c, x->data, (size_t)n);
+    if (!px && o.c->recording)
+        cuda_refuse(&o);
+    else if (!px)
+        px = cuda_in_bytes(&o, x->data, (size_t)n);
     float *py = cuda_out(&o, y);
     cuda_end(&o, o.ok ? cuda_run_normalize(o.c->stream, py, px, n, &p) : 0);
 }
@@ -307,6 +311,8 @@ static void convert(struct backend *be, struct tensor *y, const struct tensor *x
         float *py = cuda_out(&o, y);
         if (o.ok)
             e = cuda_run_widen(o.c->stream, py, px, x->dtype, factor, NULL, rows, n / rows);
+    } else if (o.c->recording) {
+        cuda_refuse(&o);
     } else { /* halves are the host's: no op reads them as values */
         o.host = y->data;
         o.bytes = (size_t)n * 2;

@@ -5,16 +5,16 @@
 #include "nn/packs.h"
 #include <cuda_runtime_api.h>
 
-enum form { RAW, BF16 };
+enum form { RAW, BF16, INT8, FORMS };
 
-/* Numbers of packs: above those of the CPU's, a pair for each device. */
-enum { FIRST_KIND = 1024 };
+/* Numbers of packs: above those of the CPU's, FORMS for each device. */
+enum { FIRST_KIND = 1024, SMALL = 1 << 20 }; /* bytes that also "+low" keeps */
 
 struct cuda_pack {
     struct pack pack;
     int device;
     void *data;
-    float *scale; /* i8's, or NULL */
+    float *scale; /* of i8, in the file or made here; else NULL */
 };
 
 struct making {
@@ -77,6 +77,39 @@ static int to_bf16(struct cuda_pack *k, const struct making *m)
     return e;
 }
 
+/* Raw bytes to 8 bits, in place of them; stored 8-bit weights keep their values. */
+static int to_int8(struct cuda_pack *k, const struct making *m)
+{
+    struct CUstream_st *s = m->c->stream;
+    int64_t rows = rows_of(m->w), row = row_of(m->w), ld = cuda_pad16(row);
+    size_t bytes = (size_t)(cuda_pad16(rows) * ld);
+    void *wide = NULL, *low = NULL;
+    bool stored = m->w->dtype == DT_I8;
+    int e = (int)cudaMalloc(&low, bytes);
+    if (!e)
+        e = (int)cudaMemsetAsync(low, 0, bytes, s);
+    if (!e && stored)
+        e = cuda_run_spread_bytes(s, low, ld, k->data, rows, row);
+    if (!e && !stored)
+        e = (int)cudaMalloc(&wide, (size_t)(rows * row) * sizeof(float));
+    if (!e && !stored)
+        e = (int)cudaMalloc((void **)&k->scale, (size_t)rows * sizeof(float));
+    if (!e && !stored)
+        e = cuda_run_widen(s, wide, k->data, m->w->dtype, NULL, NULL, rows, row);
+    if (!e && !stored)
+        e = cuda_run_quantize(s, low, ld, k->scale, wide, rows, row);
+    if (!e)
+        e = (int)cudaStreamSynchronize(s);
+    cudaFree(wide);
+    if (e) {
+        cudaFree(low);
+        return e;
+    }
+    cudaFree(k->data);
+    k->data = low;
+    return 0;
+}
+
 /* Other streams may use the pack next, so the copy is waited for. */
 static struct pack *make(void *ctx)
 {
@@ -84,6 +117,8 @@ static struct pack *make(void *ctx)
     const struct tensor *w = m->w;
     struct CUstream_st *s = m->c->stream;
     size_t bytes = 0;
+    if (m->c->recording) /* a record holds no copies from the host */
+        return NULL;
     struct cuda_pack *k = mem_zalloc(sizeof *k);
     if (!k || !dtype_bytes(w->dtype, (size_t)tensor_count(w), &bytes)) {
         m->error = cudaErrorMemoryAllocation;
@@ -97,6 +132,8 @@ static struct pack *make(void *ctx)
         m->error = copy_up((void **)&k->scale, w->scale, (size_t)w->dim[0] * sizeof(float), s);
     if (!m->error && m->form == BF16)
         m->error = to_bf16(k, m);
+    if (!m->error && m->form == INT8)
+        m->error = to_int8(k, m);
     if (!m->error)
         m->error = (int)cudaStreamSynchronize(s);
     if (!m->error)
@@ -108,9 +145,11 @@ static struct pack *make(void *ctx)
 static const struct cuda_pack *find(struct cuda_op *o, const struct tensor *w, enum form form)
 {
     struct making m = {o->c, w, form, 0};
-    int kind = FIRST_KIND + 2 * o->c->device + (int)form;
+    int kind = FIRST_KIND + FORMS * o->c->device + (int)form;
     struct pack *p = packs_get(w, kind, rows_of(w), row_of(w), make, &m);
-    if (!p) {
+    if (!p && o->c->recording) {
+        cuda_refuse(o);
+    } else if (!p) {
         o->ok = false;
         backend_fail(&o->c->base, m.error == cudaErrorMemoryAllocation ? ST_NOMEM : ST_DEVICE,
                      "%s: weights of %lld values do not go to %s: %s", o->name,
@@ -121,22 +160,31 @@ static const struct cuda_pack *find(struct cuda_op *o, const struct tensor *w, e
     return (const struct cuda_pack *)p;
 }
 
+/* Copied up for this op alone. */
+static bool streamed(const struct cuda *c, const struct tensor *w)
+{
+    size_t bytes = 0;
+    return c->low && dtype_bytes(w->dtype, (size_t)tensor_count(w), &bytes) && bytes > SMALL;
+}
+
 const void *cuda_weight_raw(struct cuda_op *o, const struct tensor *w, const float **scale)
 {
     size_t bytes = 0;
     *scale = NULL;
     if (!o->ok || !dtype_bytes(w->dtype, (size_t)tensor_count(w), &bytes))
         return NULL;
-    if (w->packs) {
+    if (w->packs && !streamed(o->c, w)) {
         const struct cuda_pack *k = find(o, w, RAW);
         *scale = k ? k->scale : NULL;
         return k ? k->data : NULL;
     }
     if (w->scale)
         *scale = cuda_in_bytes(o, w->scale, (size_t)w->dim[0] * sizeof(float));
-    if (w->dtype == DT_F32)
+    if (w->dtype == DT_F32 && !w->packs)
         return cuda_in(o, w); /* may be an activation */
-    return cuda_in_bytes(o, w->data, bytes);
+    if (o->c->recording)
+        cuda_refuse(o);
+    return o->ok ? cuda_in_bytes(o, w->data, bytes) : NULL;
 }
 
 const float *cuda_weight_f32(struct cuda_op *o, const struct tensor *w)
@@ -151,14 +199,32 @@ const float *cuda_weight_f32(struct cuda_op *o, const struct tensor *w)
     int e = cuda_run_widen(o->c->stream, y, raw, w->dtype, scale, NULL, rows_of(w), row_of(w));
     if (!e)
         return y;
-    o->ok = false;
-    backend_fail(&o->c->base, ST_DEVICE, "%s on %s: %s", o->name, o->c->base.name,
-                 cudaGetErrorString((cudaError_t)e));
+    cuda_fail(o, e, 0);
     return NULL;
+}
+
+static const void *stream_bf16(struct cuda_op *o, const struct tensor *w)
+{
+    int64_t rows = rows_of(w), row = row_of(w), ld = cuda_pad8(row);
+    const float *wide = cuda_weight_f32(o, w);
+    void *low = cuda_temp(o, (size_t)(rows * ld) * 2);
+    int e = o->ok ? cuda_run_narrow(o->c->stream, low, DT_BF16, ld, wide, row, rows, row) : 0;
+    if (e)
+        cuda_fail(o, e, 0);
+    return o->ok ? low : NULL;
 }
 
 const void *cuda_weight_bf16(struct cuda_op *o, const struct tensor *w)
 {
+    if (o->ok && streamed(o->c, w))
+        return stream_bf16(o, w);
     const struct cuda_pack *k = o->ok ? find(o, w, BF16) : NULL;
+    return k ? k->data : NULL;
+}
+
+const int8_t *cuda_weight_int8(struct cuda_op *o, const struct tensor *w, const float **scale)
+{
+    const struct cuda_pack *k = o->ok ? find(o, w, INT8) : NULL;
+    *scale = k ? k->scale : NULL;
     return k ? k->data : NULL;
 }

@@ -85,9 +85,11 @@ enum status net_text_run(struct clip_run *r, const struct net_text *t, struct te
         layers.layers = 0;
     op_embedding(r->be, y, &t->v.tokens, &i);
     for (int64_t k = 0; k < count; k++)
-        if (ids[k] >= t->vocab)
-            memcpy((float *)y->data + k * width, t->extra + (ids[k] - t->vocab) * width,
-                   (size_t)width * sizeof(float));
+        if (ids[k] >= t->vocab) {
+            struct tensor row = tensor_view((float *)y->data + k * width, DT_F32, 1, &width);
+            memcpy(row.data, t->extra + (ids[k] - t->vocab) * width, (size_t)width * sizeof(float));
+            backend_upload(r->be, &row);
+        }
     op_add(r->be, y, y, &t->v.positions);
     clip_run_trace(r, "embed", -1, y);
     if (clip_transformer_run(r, &layers, y, NULL))

@@ -263,6 +263,7 @@ static void shift(struct clip_run *r, struct tensor *y, const struct tensor *x, 
         return;
     for (int64_t i = 0; i < c; i++)
         ((float *)add.data)[i] = by;
+    backend_upload(r->be, &add);
     op_scale(r->be, y, x, scale);
     op_add(r->be, y, y, &add);
 }

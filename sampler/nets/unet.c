@@ -190,18 +190,20 @@ static void embed_time(float *y, float t, int64_t width)
     }
 }
 
+void net_unet_embed(const struct net_unet *u, struct tensor *y, const float *times)
+{
+    for (int64_t i = 0; i < y->dim[0]; i++)
+        embed_time((float *)y->data + i * u->width, times[i], u->width);
+}
+
 /* y [B, time width] = silu(linear_2(silu(linear_1(embedding)))). */
 static enum status time_run(struct clip_run *r, const struct net_unet *u, struct tensor *y,
-                            const float *times)
+                            const struct tensor *x)
 {
-    int64_t b = y->dim[0];
-    struct tensor x = clip_run_tensor(r, 2, (int64_t[]){b, u->width});
     struct tensor h = clip_run_tensor(r, 2, y->dim);
     if (r->status)
         return r->status;
-    for (int64_t i = 0; i < b; i++)
-        embed_time((float *)x.data + i * u->width, times[i], u->width);
-    clip_linear_run(r, &h, &x, &u->time1, ACT_SILU, NULL);
+    clip_linear_run(r, &h, x, &u->time1, ACT_SILU, NULL);
     clip_linear_run(r, y, &h, &u->time2, ACT_SILU, NULL); /* every user wants it behind a SiLU */
     return ST_OK;
 }
@@ -287,6 +289,22 @@ static void mid_run(struct pass *p)
 enum status net_unet_run(struct clip_run *r, const struct net_unet *u, struct tensor *y,
                          const struct tensor *x, const float *times, const struct tensor *context,
                          const int32_t *keys)
+{
+    size_t mark = arena_mark(r->arena);
+    struct tensor at = clip_run_tensor(r, 2, (int64_t[]){x->dim[0], u->width});
+    if (r->status)
+        return r->status;
+    net_unet_embed(u, &at, times);
+    backend_upload(r->be, &at);
+    enum status st = net_unet_step(r, u, y, x, &at, context, keys);
+    if (!st)
+        arena_rewind(r->arena, mark);
+    return st;
+}
+
+enum status net_unet_step(struct clip_run *r, const struct net_unet *u, struct tensor *y,
+                          const struct tensor *x, const struct tensor *times,
+                          const struct tensor *context, const int32_t *keys)
 {
     struct pass p = {.r = r, .u = u, .context = context, .keys = keys};
     size_t mark = arena_mark(r->arena);

@@ -60,10 +60,17 @@ struct net_unet {
 enum status net_unet_load(struct net_unet *u, struct net_loader *l,
                           const struct net_unet_config *c);
 /* times [B]: training steps, may be fractional. keys [B]: so many of the T states count, the first
- * ones; NULL = all. */
+ * ones; NULL = all. x, y and context may be any memory. */
 enum status net_unet_run(struct clip_run *r, const struct net_unet *u, struct tensor *y,
                          const struct tensor *x, const float *times, const struct tensor *context,
                          const int32_t *keys);
+
+/* The same in two parts: what follows from the times alone, y [B, width] on the host; and ops,
+ * which backend_repeat may replay. */
+void net_unet_embed(const struct net_unet *u, struct tensor *y, const float *times);
+enum status net_unet_step(struct clip_run *r, const struct net_unet *u, struct tensor *y,
+                          const struct tensor *x, const struct tensor *times,
+                          const struct tensor *context, const int32_t *keys);
 
 /* unet_attn.c */
 void net_transformer_load(struct net_loader *l, struct net_transformer *t, int64_t width, int heads,

@@ -272,6 +272,7 @@ static enum status tiny_encode(struct clip_run *r, const struct net_vae *v, stru
         return r->status;
     for (int64_t i = 0; i < tensor_count(&logvar); i++)
         ((float *)logvar.data)[i] = -30;
+    backend_upload(r->be, &logvar);
     op_scale(r->be, &mean, &mean, 1 / v->tiny_scale);
     op_concat(r->be, moments, &mean, &logvar);
     arena_rewind(r->arena, mark);

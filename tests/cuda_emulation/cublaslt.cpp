@@ -15,6 +15,7 @@ struct cublasLtDesc {
     cublasOperation_t ta = CUBLAS_OP_N, tb = CUBLAS_OP_N;
     cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
     const float *bias = nullptr;
+    bool whole = false; /* int8 factors, int32 sums */
 };
 struct cublasLtLayout {
     cudaDataType_t type;
@@ -29,7 +30,7 @@ namespace
 {
 size_t width(cudaDataType_t t)
 {
-    return t == CUDA_R_32F ? 4 : 2;
+    return t == CUDA_R_32F || t == CUDA_R_32I ? 4 : t == CUDA_R_8I ? 1 : 2;
 }
 
 float value(const void *p, cudaDataType_t t, size_t i)
@@ -86,6 +87,21 @@ void multiply(const cublasLtDesc &op, float alpha, const void *a, const cublasLt
         }
 }
 
+/* As hardware has it: A transposed, B not. */
+void multiply_whole(const void *a, const cublasLtLayout &la, const void *b,
+                    const cublasLtLayout &lb, void *d, const cublasLtLayout &ld)
+{
+    for (size_t j = 0; j < ld.cols; j++)
+        for (size_t i = 0; i < ld.rows; i++) {
+            const int8_t *x = (const int8_t *)a + i * (size_t)la.ld;
+            const int8_t *y = (const int8_t *)b + j * (size_t)lb.ld;
+            int32_t sum = 0;
+            for (size_t t = 0; t < la.rows; t++)
+                sum += x[t] * y[t];
+            memcpy((char *)d + 4 * (i + j * (size_t)ld.ld), &sum, 4);
+        }
+}
+
 bool fits(const cublasLtLayout *l)
 {
     return l->rows > 0 && l->cols > 0 && l->ld >= (int64_t)l->rows;
@@ -117,9 +133,11 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t lt)
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *d, cublasComputeType_t compute,
                                         cudaDataType_t scale)
 {
-    if (compute != CUBLAS_COMPUTE_32F || scale != CUDA_R_32F)
+    bool whole = compute == CUBLAS_COMPUTE_32I && scale == CUDA_R_32I;
+    if (!whole && (compute != CUBLAS_COMPUTE_32F || scale != CUDA_R_32F))
         return CUBLAS_STATUS_NOT_SUPPORTED;
     *d = new cublasLtDesc();
+    (*d)->whole = whole;
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -178,15 +196,20 @@ cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t p)
     return CUBLAS_STATUS_SUCCESS;
 }
 
-/* One algorithm; as the library's, none for halves whose rows are not 16-byte aligned. */
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t,
+/* One algorithm; as the library's, none for halves whose rows are not 16-byte aligned, and for
+ * bytes only those of a transposed A in multiples of 4. */
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t op,
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                               cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
                                               cublasLtMatmulPreference_t, int want,
                                               cublasLtMatmulHeuristicResult_t *result, int *found)
 {
     *found = 0;
-    if (want < 1 || (a->type != CUDA_R_32F && (a->ld % 8 != 0 || b->ld % 8 != 0)))
+    bool odd = a->type != CUDA_R_32F && (a->ld % 8 != 0 || b->ld % 8 != 0);
+    if (op->whole && (op->ta != CUBLAS_OP_T || op->tb != CUBLAS_OP_N || a->rows % 4 ||
+                      a->cols % 4 || op->epilogue != CUBLASLT_EPILOGUE_DEFAULT))
+        odd = true;
+    if (want < 1 || odd)
         return CUBLAS_STATUS_NOT_SUPPORTED;
     memset(result, 0, sizeof *result);
     *found = 1;
@@ -206,19 +229,30 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t op, const v
                   (op->tb == CUBLAS_OP_T ? lb->cols : lb->rows) == k &&
                   (op->tb == CUBLAS_OP_T ? lb->rows : lb->cols) == ld->cols &&
                   lc->rows == ld->rows && lc->cols == ld->cols;
-    if (!shapes || la->type != lb->type || ld->type != CUDA_R_32F || lc->type != CUDA_R_32F ||
-        (c == d && lc->ld != ld->ld) || (workspace_size && !workspace))
+    cudaDataType_t out = op->whole ? CUDA_R_32I : CUDA_R_32F;
+    if (!shapes || la->type != lb->type || ld->type != out || lc->type != out ||
+        (la->type == CUDA_R_8I) != op->whole || (c == d && lc->ld != ld->ld) ||
+        (workspace_size && !workspace))
         return CUBLAS_STATUS_INVALID_VALUE;
     check_matrix(a, *la, "cublasLtMatmul's A");
     check_matrix(b, *lb, "cublasLtMatmul's B");
     check_matrix(d, *ld, "cublasLtMatmul's D");
     if (op->epilogue == CUBLASLT_EPILOGUE_BIAS)
         emu::check_device(op->bias + ld->rows, "cublasLtMatmul's bias");
+    int32_t whole[2];
+    memcpy(&whole[0], alpha, sizeof whole[0]);
+    memcpy(&whole[1], beta, sizeof whole[1]);
+    if (op->whole && (whole[0] != 1 || whole[1] != 0))
+        return CUBLAS_STATUS_NOT_SUPPORTED;
     cublasLtDesc o = *op;
     cublasLtLayout va = *la, vb = *lb, vc = *lc, vd = *ld;
     float one, two;
     memcpy(&one, alpha, sizeof one);
     memcpy(&two, beta, sizeof two);
+    if (op->whole) {
+        emu::enqueue(stream, [=] { multiply_whole(a, va, b, vb, d, vd); });
+        return CUBLAS_STATUS_SUCCESS;
+    }
     if (two != 0)
         check_matrix(c, *lc, "cublasLtMatmul's C");
     emu::enqueue(stream, [=] { multiply(o, one, a, va, b, vb, two, c, vc, d, vd); });

@@ -27,6 +27,12 @@ namespace emu
 [[noreturn]] void fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void check_device(const void *p, const char *what);
 void enqueue(cudaStream_t s, std::function<void()> f);
+void run_all(cudaStream_t s);
+/* Of one block, or of all where p is null; forget: its values become NaN. */
+void check_guards(const void *p, bool forget);
+bool capturing(cudaStream_t s);
+cudaError_t capture_alloc(void **p, size_t bytes, cudaStream_t s);
+cudaError_t capture_free(void *p, cudaStream_t s);
 cudaError_t launch(const char *name, dim3 grid, dim3 block, size_t shared, cudaStream_t s,
                    std::function<void()> thread);
 

@@ -1,14 +1,12 @@
-/* Device memory and streams of the emulation. Every allocation lies between canaries, which are
+/* Device memory of the emulation. Every allocation lies between canaries, which are
  * looked at when it is freed and at every wait; its bytes start as NaN. */
 #include "cuda_emulation/emulation.cuh"
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <map>
 #include <mutex>
-#include <set>
 
 extern "C" {
 #include "core/mem.h"
@@ -20,7 +18,14 @@ enum { GUARD = 256, CANARY = 0xFB };
 
 struct memory {
     std::mutex lock;
-    std::map<const unsigned char *, size_t> block;
+    std::map<const unsigned char *, size_t> block, pinned;
+    size_t used = 0, limit = (size_t)4 << 30;
+    memory()
+    {
+        const char *mib = getenv("EIDETIC_EMULATED_MEMORY");
+        if (mib)
+            limit = (size_t)strtoul(mib, nullptr, 10) << 20;
+    }
 };
 
 memory &all()
@@ -29,42 +34,28 @@ memory &all()
     return *m;
 }
 
+bool is_pinned(const void *p)
+{
+    std::lock_guard<std::mutex> g(all().lock);
+    auto i = all().pinned.upper_bound((const unsigned char *)p);
+    if (i == all().pinned.begin())
+        return false;
+    --i;
+    return (const unsigned char *)p < i->first + i->second;
+}
+
+bool has_room(size_t bytes)
+{
+    std::lock_guard<std::mutex> g(all().lock);
+    return bytes <= all().limit - all().used;
+}
+
 void check_guards(const unsigned char *p, size_t bytes)
 {
     for (size_t i = 0; i < GUARD; i++)
         if (p[bytes + i] != CANARY || p[-1 - (ptrdiff_t)i] != CANARY)
             emu::fail("a write %s device memory of %zu bytes",
                       p[bytes + i] != CANARY ? "behind the end of" : "before", bytes);
-}
-} // namespace
-
-struct CUstream_st {
-    std::deque<std::function<void()>> queue;
-    size_t done = 0; /* calls that ran, for events */
-};
-struct CUevent_st {
-    CUstream_st *stream = nullptr;
-    size_t at = 0;
-};
-
-namespace
-{
-std::mutex streams_lock;
-std::set<CUstream_st *> streams;
-
-void run_until(CUstream_st *s, size_t at)
-{
-    {
-        std::lock_guard<std::mutex> g(streams_lock);
-        if (!streams.count(s))
-            return; /* an event of a stream that is gone: it was drained */
-    }
-    while (s->done < at && !s->queue.empty()) {
-        std::function<void()> f = std::move(s->queue.front());
-        s->queue.pop_front();
-        s->done++;
-        f();
-    }
 }
 } // namespace
 
@@ -79,6 +70,18 @@ void emu::fail(const char *fmt, ...)
     abort();
 }
 
+void emu::check_guards(const void *p, bool forget)
+{
+    std::lock_guard<std::mutex> g(all().lock);
+    for (const auto &b : all().block) {
+        if (p && p != b.first)
+            continue;
+        ::check_guards(b.first, b.second);
+        if (p && forget)
+            memset((void *)(uintptr_t)p, 0xFF, b.second);
+    }
+}
+
 void emu::check_device(const void *p, const char *what)
 {
     std::lock_guard<std::mutex> g(all().lock);
@@ -89,11 +92,6 @@ void emu::check_device(const void *p, const char *what)
             return;
     }
     fail("%s gets a pointer that is no device memory", what);
-}
-
-void emu::enqueue(cudaStream_t s, std::function<void()> f)
-{
-    s->queue.push_back(std::move(f));
 }
 
 extern "C" {
@@ -112,7 +110,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device)
     snprintf(p->name, sizeof p->name, "emulated on the processor");
     p->major = 8;
     p->multiProcessorCount = 1;
-    p->totalGlobalMem = (size_t)4 << 30;
+    p->totalGlobalMem = all().limit;
     p->sharedMemPerBlockOptin = 99 << 10;
     return cudaSuccess;
 }
@@ -124,8 +122,9 @@ cudaError_t cudaSetDevice(int device)
 
 cudaError_t cudaMemGetInfo(size_t *free, size_t *total)
 {
-    *total = (size_t)4 << 30;
-    *free = *total;
+    std::lock_guard<std::mutex> g(all().lock);
+    *total = all().limit;
+    *free = *total - all().used;
     return cudaSuccess;
 }
 
@@ -140,6 +139,10 @@ const char *cudaGetErrorString(cudaError_t e)
         return "no CUDA-capable device is detected";
     case cudaErrorInvalidDevice:
         return "invalid device ordinal";
+    case cudaErrorStreamCaptureUnsupported:
+        return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureInvalidated:
+        return "operation failed due to a previous error during capture";
     default:
         return "invalid argument";
     }
@@ -150,81 +153,19 @@ cudaError_t cudaGetLastError(void)
     return cudaSuccess;
 }
 
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned flags)
-{
-    (void)flags;
-    *s = new CUstream_st;
-    std::lock_guard<std::mutex> g(streams_lock);
-    streams.insert(*s);
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamDestroy(cudaStream_t s)
-{
-    run_until(s, SIZE_MAX);
-    std::lock_guard<std::mutex> g(streams_lock);
-    streams.erase(s);
-    delete s;
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamSynchronize(cudaStream_t s)
-{
-    run_until(s, SIZE_MAX);
-    std::lock_guard<std::mutex> g(all().lock);
-    for (const auto &b : all().block)
-        check_guards(b.first, b.second);
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned flags)
-{
-    (void)flags;
-    *e = new CUevent_st;
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s)
-{
-    e->stream = s;
-    e->at = s->done + s->queue.size();
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned flags)
-{
-    (void)flags;
-    CUevent_st now = *e;
-    emu::enqueue(s, [now] {
-        if (now.stream)
-            run_until(now.stream, now.at);
-    });
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventSynchronize(cudaEvent_t e)
-{
-    if (e->stream)
-        run_until(e->stream, e->at);
-    return cudaSuccess;
-}
-
-cudaError_t cudaEventDestroy(cudaEvent_t e)
-{
-    delete e;
-    return cudaSuccess;
-}
-
 cudaError_t cudaMalloc(void **p, size_t bytes)
 {
     *p = nullptr;
+    std::lock_guard<std::mutex> g(all().lock);
+    if (bytes > all().limit - all().used)
+        return cudaErrorMemoryAllocation;
     unsigned char *base =
         (unsigned char *)mem_aligned((GUARD + bytes + GUARD + 255) / 256 * 256, 256);
     if (!base)
         return cudaErrorMemoryAllocation;
     memset(base, CANARY, GUARD + bytes + GUARD);
     memset(base + GUARD, 0xFF, bytes);
-    std::lock_guard<std::mutex> g(all().lock);
+    all().used += bytes;
     all().block[base + GUARD] = bytes;
     *p = base + GUARD;
     return cudaSuccess;
@@ -239,25 +180,54 @@ cudaError_t cudaFree(void *p)
     if (i == all().block.end())
         emu::fail("cudaFree gets what cudaMalloc has not given");
     check_guards(i->first, i->second);
+    all().used -= i->second;
     all().block.erase(i);
     mem_free((unsigned char *)p - GUARD);
     return cudaSuccess;
 }
 
+/* What is freed in a stream's order stays taken until the stream gets there. */
 cudaError_t cudaMallocAsync(void **p, size_t bytes, cudaStream_t s)
 {
-    (void)s;
+    if (emu::capturing(s))
+        return emu::capture_alloc(p, bytes, s);
+    if (!has_room(bytes))
+        emu::run_all(s);
     return cudaMalloc(p, bytes);
 }
 
 cudaError_t cudaFreeAsync(void *p, cudaStream_t s)
 {
+    if (emu::capturing(s))
+        return emu::capture_free(p, s);
     emu::enqueue(s, [p] { cudaFree(p); });
     return cudaSuccess;
 }
 
-/* Pageable host memory, as the driver has it: what goes up is read before the call returns, and
- * what comes down makes the call wait. */
+cudaError_t cudaMallocHost(void **p, size_t bytes)
+{
+    *p = mem_aligned((bytes + 255) / 256 * 256, 256);
+    if (!*p)
+        return cudaErrorMemoryAllocation;
+    memset(*p, 0xFF, bytes);
+    std::lock_guard<std::mutex> g(all().lock);
+    all().pinned[(unsigned char *)*p] = bytes;
+    return cudaSuccess;
+}
+
+cudaError_t cudaFreeHost(void *p)
+{
+    {
+        std::lock_guard<std::mutex> g(all().lock);
+        if (!all().pinned.erase((unsigned char *)p))
+            emu::fail("cudaFreeHost gets what cudaMallocHost has not given");
+    }
+    mem_free(p);
+    return cudaSuccess;
+}
+
+/* Pinned memory is read and written when the stream gets there. Pageable memory is as the driver
+ * has it: what goes up is read before the call returns, and what comes down makes the call wait. */
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t s)
 {
@@ -267,6 +237,16 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
         emu::check_device((char *)to + bytes, "a copy's destination");
     if (kind != cudaMemcpyHostToDevice)
         emu::check_device((const char *)from + bytes, "a copy's source");
+    const void *host = kind == cudaMemcpyHostToDevice   ? from
+                       : kind == cudaMemcpyDeviceToHost ? to
+                                                        : nullptr;
+    if (emu::capturing(s) && host)
+        emu::fail("a copy between host and device is recorded; a replay would not see what the "
+                  "host has then");
+    if (!host || is_pinned(host)) {
+        emu::enqueue(s, [=] { memcpy(to, from, bytes); });
+        return cudaSuccess;
+    }
     if (kind == cudaMemcpyHostToDevice) {
         void *copy = malloc(bytes);
         if (!copy)
@@ -279,8 +259,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
         return cudaSuccess;
     }
     emu::enqueue(s, [=] { memcpy(to, from, bytes); });
-    if (kind == cudaMemcpyDeviceToHost)
-        run_until(s, SIZE_MAX);
+    emu::run_all(s);
     return cudaSuccess;
 }
 

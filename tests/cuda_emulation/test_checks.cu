@@ -180,6 +180,69 @@ static void check_streams()
     check(got == 5.0f, "one that waits for its event sees the new");
 }
 
+/* What lies in pinned memory goes up when the stream gets there: who changes it before sees that.
+ */
+static void check_pinned()
+{
+    cudaStream_t s = stream();
+    void *pinned;
+    float *y = device(1), got = 0;
+    cudaMallocHost(&pinned, sizeof got);
+    *(float *)pinned = 5;
+    cudaMemcpyAsync(y, pinned, sizeof got, cudaMemcpyHostToDevice, s);
+    *(float *)pinned = 6;
+    cudaMemcpyAsync(&got, y, sizeof got, cudaMemcpyDeviceToHost, s);
+    check(got == 6.0f, "pinned memory that is changed too early goes up changed");
+    cudaMemcpyAsync(pinned, y, sizeof got, cudaMemcpyDeviceToHost, s);
+    *(float *)pinned = 7;
+    check(*(float *)pinned == 7.0f, "what is read before the wait is old");
+    cudaStreamSynchronize(s);
+    check(*(float *)pinned == 6.0f, "after it, new");
+    cudaFreeHost(pinned);
+}
+
+static void run_record_of_a_copy()
+{
+    cudaStream_t s = stream();
+    float up = 1;
+    float *y = device(1);
+    cudaStreamBeginCapture(s, cudaStreamCaptureModeRelaxed);
+    cudaMemcpyAsync(y, &up, sizeof up, cudaMemcpyHostToDevice, s);
+}
+
+/* A record runs when it is launched, each time with its own memory as new. */
+static void check_graph()
+{
+    cudaStream_t s = stream();
+    cudaGraph_t graph;
+    cudaGraphExec_t exec;
+    void *own;
+    float *y = device(32), got[2] = {0, 0};
+    CUDA_LAUNCH(fill, 1, 32, 0, s, y, 32, 1.0f);
+    cudaStreamBeginCapture(s, cudaStreamCaptureModeRelaxed);
+    cudaMallocAsync(&own, 128, s);
+    CUDA_LAUNCH(fill, 1, 32, 0, s, y, 32, 2.0f);
+    check(cudaStreamSynchronize(s) == cudaErrorStreamCaptureUnsupported, "no waiting in a record");
+    cudaStreamEndCapture(s, &graph);
+    check(graph == nullptr, "which is lost by it");
+    cudaStreamBeginCapture(s, cudaStreamCaptureModeRelaxed);
+    cudaMallocAsync(&own, 128, s);
+    CUDA_LAUNCH(fill, 1, 32, 0, s, (float *)own, 32, 3.0f);
+    CUDA_LAUNCH(neighbour<true>, 1, 64, 0, s, device(64));
+    cudaMemcpyAsync(y, own, 128, cudaMemcpyDeviceToDevice, s);
+    cudaFreeAsync(own, s);
+    cudaStreamEndCapture(s, &graph);
+    cudaGraphInstantiateWithFlags(&exec, graph, 0);
+    cudaMemcpyAsync(&got[0], y, sizeof got[0], cudaMemcpyDeviceToHost, s);
+    cudaGraphLaunch(exec, s);
+    cudaMemcpyAsync(&got[1], y, sizeof got[1], cudaMemcpyDeviceToHost, s);
+    check(got[0] == 1.0f && got[1] == 3.0f, "a record runs when it is launched, not before");
+    cudaGraphLaunch(exec, s);
+    cudaStreamSynchronize(s);
+    cudaGraphExecDestroy(exec);
+    cudaGraphDestroy(graph);
+}
+
 static void check_async()
 {
     cudaStream_t s = stream();
@@ -230,7 +293,11 @@ int main()
     check(aborts(run_kernel<behind_shared, 128>, "dynamic shared memory"), "behind shared memory");
     check_race(true);
     check_race(false);
+    check(aborts(run_record_of_a_copy, "a copy between host and device is recorded"),
+          "a record of a copy from the host");
     check_streams();
+    check_pinned();
+    check_graph();
     check_async();
     check_product();
     return failures > 0;

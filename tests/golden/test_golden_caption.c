@@ -82,7 +82,8 @@ static void toy_open(struct toy *y, const char *name)
 {
     struct error err = {0};
     toy_write(y, name);
-    if (captioner_open(&y->c, y->dir, &err) || captioner_session_new(&y->s, y->c, "cpu", 2, &err))
+    if (captioner_open(&y->c, y->dir, &err) ||
+        captioner_session_new(&y->s, y->c, test_device(), 2, &err))
         fail_msg("%s: %s", name, err.text);
 }
 

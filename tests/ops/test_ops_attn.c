@@ -18,12 +18,13 @@ static void run_attention(struct backend *be, float *y, void *ctx)
 
 struct attn_shape {
     int64_t b, tq, tk, heads, dh;
-    bool causal, fused, padded;
+    bool causal, fused, padded, apart; /* apart: rows lie at three different distances */
 };
 
 static void check_attention(struct harness *h, struct attn_shape s)
 {
-    int64_t d = s.heads * s.dh, ld = s.fused ? 3 * d : d;
+    int64_t d = s.heads * s.dh, ld = s.fused ? 3 * d : s.apart ? d + 1 : d;
+    int64_t ld_k = s.apart ? d + 2 : d, ld_v = s.apart ? d + 4 : d;
     if (s.fused)
         s.tk = s.tq;
     struct guarded gq, gk = {0}, gv = {0};
@@ -32,8 +33,11 @@ static void check_attention(struct harness *h, struct attn_shape s)
     if (s.fused) {
         c.o.ld_q = c.o.ld_k = c.o.ld_v = ld;
     } else {
-        k = random_floats(h, &gk, (size_t)(s.b * s.tk * d), 1);
-        v = random_floats(h, &gv, (size_t)(s.b * s.tk * d), 1);
+        k = random_floats(h, &gk, (size_t)(s.b * s.tk * ld_k), 1);
+        v = random_floats(h, &gv, (size_t)(s.b * s.tk * ld_v), 1);
+        c.o.ld_q = s.apart ? ld : 0;
+        c.o.ld_k = s.apart ? ld_k : 0;
+        c.o.ld_v = s.apart ? ld_v : 0;
     }
     c.q = f32_view(q, 3, (int64_t[]){s.b, s.tq, d});
     c.k = f32_view(k, 3, (int64_t[]){s.b, s.tk, d});
@@ -46,9 +50,9 @@ static void check_attention(struct harness *h, struct attn_shape s)
     if (rng_below(&h->rng, 4) == 0)
         c.o.scale = 0.3f;
     char what[128];
-    snprintf(what, sizeof what, "attention b%d q%d k%d h%d dh%d%s%s%s", (int)s.b, (int)s.tq,
+    snprintf(what, sizeof what, "attention b%d q%d k%d h%d dh%d%s%s%s%s", (int)s.b, (int)s.tq,
              (int)s.tk, (int)s.heads, (int)s.dh, s.causal ? " causal" : "", s.fused ? " fused" : "",
-             s.padded ? " padded" : "");
+             s.padded ? " padded" : "", s.apart ? " apart" : "");
     check_op(h, what, run_attention, &c, NULL, (size_t)(s.b * s.tq * d), tolerance(1e-5f, 5e-6f));
     guarded_free(&gq, "q");
     if (!s.fused) {
@@ -68,17 +72,18 @@ static void attention_matches_reference(void **state)
                                .dh = odd_size(h, 80),
                                .causal = i % 2,
                                .fused = i % 3 == 0,
-                               .padded = i % 5 == 0};
+                               .padded = i % 5 == 0,
+                               .apart = i % 3 == 1};
         check_attention(h, s);
     }
 }
 
 static void attention_matches_reference_over_many_blocks(void **state)
 {
-    check_attention(*state, (struct attn_shape){2, 257, 257, 2, 64, false, true, false});
-    check_attention(*state, (struct attn_shape){1, 300, 0, 2, 33, true, true, false});
-    check_attention(*state, (struct attn_shape){1, 1, 515, 2, 40, false, false, false});
-    check_attention(*state, (struct attn_shape){3, 130, 390, 1, 64, false, false, true});
+    check_attention(*state, (struct attn_shape){2, 257, 257, 2, 64, false, true, false, false});
+    check_attention(*state, (struct attn_shape){1, 300, 0, 2, 33, true, true, false, false});
+    check_attention(*state, (struct attn_shape){1, 1, 515, 2, 40, false, false, false, true});
+    check_attention(*state, (struct attn_shape){3, 130, 390, 1, 64, false, false, true, false});
 }
 
 /* The running maximum must keep up when later blocks hold the larger scores. */

@@ -1,7 +1,7 @@
-/* A device of its own memory: products, attention and convolutions in bf16 against the reference's
- * bf16, and tensors that stay on the device. Where there is no device, exit code 77. Tolerance of
- * bf16: the reference rounds the same factors and sums in double, but a weight of attention that
- * falls on the other side of a rounding differs by 2^-8 of itself. */
+/* A device of its own memory: products in bf16 and int8, attention and convolutions in bf16 against
+ * the reference's, and tensors that stay on the device. Where there is no device, exit code 77.
+ * Tolerance of bf16: the reference rounds the same factors and sums in double, but a weight of
+ * attention that falls on the other side of a rounding differs by 2^-8 of itself. */
 #include "core/arena.h"
 #include "harness.h"
 #include "nn/packs.h"
@@ -34,30 +34,58 @@ static void check_near(struct pair *p, const char *what, float *y, float *ref, s
     compare(what, backend_name(p->be), y, ref, n, tol);
 }
 
+/* w [n, k] in f32, or in 8 bits with scales. */
+static void check_product(struct pair *p, const char *what, enum dtype type, int64_t m, int64_t n,
+                          int64_t k)
+{
+    float *x = values(p, (size_t)(m * k)), *w = values(p, (size_t)(n * k));
+    float *b = values(p, (size_t)n), *y = values(p, (size_t)(m * n));
+    float *ref = values(p, (size_t)(m * n)), *r = values(p, (size_t)(m * n));
+    float *scale = values(p, (size_t)n);
+    int8_t *bytes = mem_alloc((size_t)(n * k));
+    assert_non_null(bytes);
+    for (int64_t i = 0; i < n * k; i++)
+        bytes[i] = (int8_t)((int)rng_below(&p->rng, 200) - 100);
+    struct tensor tx = f32_view(x, 2, (int64_t[]){m, k}), tb = f32_view(b, 1, &n);
+    struct tensor ty = f32_view(y, 2, (int64_t[]){m, n}), tref = ty, tr = ty;
+    struct tensor tw =
+        tensor_view(type == DT_I8 ? (void *)bytes : (void *)w, type, 2, (int64_t[]){n, k});
+    tref.data = ref;
+    tr.data = r;
+    for (int64_t i = 0; i < n; i++)
+        scale[i] = 0.01f + fabsf(scale[i]) * 0.02f;
+    if (type == DT_I8)
+        tw.scale = scale;
+    tw.use = TENSOR_WEIGHT;
+    tw.packs = packs_new();
+    op_linear(p->ref, &tref, &tx, &tw, &tb, ACT_GELU, &tr);
+    op_linear(p->be, &ty, &tx, &tw, &tb, ACT_GELU, &tr);
+    check_near(p, what, y, ref, (size_t)(m * n),
+               tolerance(4.0f * 0x1p-24f * (float)k + 4e-6f, 2e-6f));
+    packs_free(tw.packs);
+    float *all[] = {x, w, b, y, ref, r, scale};
+    for (int j = 0; j < 7; j++)
+        mem_free(all[j]);
+    mem_free(bytes);
+}
+
 static void low_products_match_the_reference(void **state)
 {
     static const int64_t shapes[][3] = {{5, 3, 7}, {17, 33, 40}, {64, 130, 96}, {50, 31, 1}};
-    struct pair *p = *state;
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        int64_t m = shapes[i][0], n = shapes[i][1], k = shapes[i][2];
-        float *x = values(p, (size_t)(m * k)), *w = values(p, (size_t)(n * k));
-        float *b = values(p, (size_t)n), *y = values(p, (size_t)(m * n));
-        float *ref = values(p, (size_t)(m * n));
-        struct tensor tx = f32_view(x, 2, (int64_t[]){m, k}), tb = f32_view(b, 1, &n);
-        struct tensor tw = f32_view(w, 2, (int64_t[]){n, k}),
-                      ty = f32_view(y, 2, (int64_t[]){m, n});
-        struct tensor tr = f32_view(ref, 2, (int64_t[]){m, n});
-        tw.use = TENSOR_WEIGHT;
-        tw.packs = packs_new();
-        op_linear(p->ref, &tr, &tx, &tw, &tb, ACT_GELU, NULL);
-        op_linear(p->be, &ty, &tx, &tw, &tb, ACT_GELU, NULL);
-        check_near(p, "linear in bf16", y, ref, (size_t)(m * n),
-                   tolerance(4.0f * 0x1p-24f * (float)k + 4e-6f, 2e-6f));
-        packs_free(tw.packs);
-        float *all[] = {x, w, b, y, ref};
-        for (int j = 0; j < 5; j++)
-            mem_free(all[j]);
+    struct pair *p = *state, whole = {.rng = {8}};
+    char name[48];
+    struct error err;
+    snprintf(name, sizeof name, "%s/int8", test_device());
+    if (backend_open(&whole.be, name, 1, &err) || backend_open(&whole.ref, "cpu:ref/int8", 2, &err))
+        fail_msg("%s", err.text);
+    for (size_t i = 0; i < 2 * sizeof shapes / sizeof *shapes; i++) {
+        const int64_t *s = shapes[i / 2];
+        enum dtype type = i % 2 ? DT_I8 : DT_F32;
+        check_product(p, "linear in bf16", type, s[0], s[1], s[2]);
+        check_product(&whole, "linear in int8", type, s[0], s[1], s[2]);
     }
+    backend_close(whole.be);
+    backend_close(whole.ref);
 }
 
 static void low_attention_matches_the_reference(void **state)

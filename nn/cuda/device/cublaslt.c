@@ -10,7 +10,9 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void load(void)
 {
-    library = dlopen(CUBLASLT_FILE, RTLD_NOW | RTLD_LOCAL);
+    static const char *const names[] = {CUBLASLT_FILE, "libcublasLt.so.13", "libcublasLt.so.12"};
+    for (int i = 0; i < 3 && !library; i++)
+        library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
 }
 
 static void *find(const char *name)

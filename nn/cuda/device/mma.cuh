@@ -1,5 +1,6 @@
 /* Tensor cores as inline PTX, from sm_80 on; tests/cuda_emulation/mma.cuh has the same names for
- * the CPU and says which lane holds what. */
+ * the CPU and says which lane holds what. On sm_75 copies are plain and there is no product in
+ * bf16: a backend there is not opened in it, and what would be launched all the same traps. */
 #ifndef EIDETIC_CUDA_MMA_CUH
 #define EIDETIC_CUDA_MMA_CUH
 
@@ -13,10 +14,14 @@ static __device__ __forceinline__ unsigned shared_address(const void *p)
 static __device__ __forceinline__ void mma_bf16(float d[4], const uint32_t a[4],
                                                 const uint32_t b[2])
 {
+#if __CUDA_ARCH__ < 800
+    __trap();
+#else
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
                  "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#endif
 }
 
 static __device__ __forceinline__ void ldmatrix_x4(uint32_t r[4], const void *row)
@@ -37,19 +42,28 @@ static __device__ __forceinline__ void ldmatrix_x4_trans(uint32_t r[4], const vo
 
 static __device__ __forceinline__ void cp_async16(void *to, const void *from, unsigned valid)
 {
+#if __CUDA_ARCH__ < 800
+    uint4 v = valid ? *static_cast<const uint4 *>(from) : uint4{0, 0, 0, 0};
+    *static_cast<uint4 *>(to) = v;
+#else
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared_address(to)),
                  "l"(from), "r"(valid)
                  : "memory");
+#endif
 }
 
 static __device__ __forceinline__ void cp_async_commit()
 {
+#if __CUDA_ARCH__ >= 800
     asm volatile("cp.async.commit_group;\n" ::: "memory");
+#endif
 }
 
 template <int LEFT> static __device__ __forceinline__ void cp_async_wait()
 {
+#if __CUDA_ARCH__ >= 800
     asm volatile("cp.async.wait_group %0;\n" ::"n"(LEFT) : "memory");
+#endif
 }
 
 #endif
