@@ -2,6 +2,7 @@
  * encoded together; a line that arrives alone is answered at once, so that another program can ask
  * through a pipe. A line that is wrong is said, and the rest goes on. */
 #include "app/search_app.h"
+#include "app/search_device.h"
 #include "core/lines.h"
 #include "core/progress.h"
 #include <errno.h>
@@ -25,8 +26,10 @@ struct batch {
     struct search_run *run;
     struct asked asked[TOGETHER];
     size_t n;
-    float *rows;     /* [TOGETHER, dim] */
-    double encoding; /* seconds a sentence */
+    float *rows;                  /* [TOGETHER, dim] */
+    float *queries;               /* the same combined, for the device */
+    struct search_device *device; /* or NULL */
+    double encoding;              /* seconds a sentence */
     int worst;
 };
 
@@ -83,6 +86,20 @@ static int encode_sentences(struct batch *b)
     return 0;
 }
 
+/* Those of one sentence, on the device. */
+static void look_ahead(struct batch *b)
+{
+    size_t dim = (size_t)clip_dim(b->a->clip), m = 0;
+    for (size_t i = 0; i < b->n && b->device; i++) {
+        const struct asked *k = &b->asked[i];
+        if (!k->why.code && k->q.terms[0].kind == QUERY_TEXT &&
+            !query_combine(&k->q, b->rows + k->row * dim, dim, b->queries + m * dim, NULL))
+            m++;
+    }
+    if (m > 1)
+        search_device_look(b->device, b->run->search, b->queries, m);
+}
+
 /* A line without an answer: said on stderr, and in its place on stdout. */
 static int answer_wrong(struct batch *b, const struct asked *k)
 {
@@ -121,6 +138,8 @@ static int answer_line(struct batch *b, struct asked *k)
 static int answer_all(struct batch *b)
 {
     int failed = encode_sentences(b);
+    if (!failed)
+        look_ahead(b);
     for (size_t i = 0; i < b->n; i++) {
         char about[40];
         snprintf(about, sizeof about, "line %llu", (unsigned long long)b->asked[i].line);
@@ -176,12 +195,16 @@ int search_batch(struct app *a, struct search_run *run)
     }
     if (!search_open_all(a, run, true)) {
         b.rows = mem_array((size_t)TOGETHER * (size_t)clip_dim(a->clip), sizeof *b.rows);
-        if (b.rows) {
+        b.queries = mem_array((size_t)TOGETHER * (size_t)clip_dim(a->clip), sizeof *b.queries);
+        b.device = search_device_open(a);
+        if (b.rows && b.queries) {
             answer_lines(&b, fd, from_stdin ? "standard input" : file);
         } else {
             app_no_memory(a);
         }
+        search_device_close(b.device);
         mem_free(b.rows);
+        mem_free(b.queries);
     }
     if (!from_stdin)
         close(fd);

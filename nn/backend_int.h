@@ -39,6 +39,8 @@ struct op_table {
                       const struct tensor *w, const struct tensor *b, const struct conv_opts *o);
     void (*mean_tokens)(struct backend *be, struct tensor *y, const struct tensor *x,
                         const int32_t *len);
+    void (*nearest)(struct backend *be, struct tensor *score, struct tensor *row,
+                    const struct tensor *q, const struct tensor *v);
     void (*normalize_u8)(struct backend *be, struct tensor *y, const struct tensor *x, float alpha,
                          const float mean[3], const float std[3]);
     void (*patchify)(struct backend *be, struct tensor *y, const struct tensor *x, int p);

@@ -186,6 +186,18 @@ void op_mean_tokens(struct backend *be, struct tensor *y, const struct tensor *x
     be->ops->mean_tokens(be, y, x, len);
 }
 
+void op_nearest(struct backend *be, struct tensor *score, struct tensor *row,
+                const struct tensor *q, const struct tensor *v)
+{
+    int64_t k = tensor_cols(score);
+    assert(is_f32(score) && is_f32(row) && is_f32(q) && v->ndim == 2);
+    assert(v->dtype == DT_F32 || v->dtype == DT_F16);
+    assert(tensor_same_shape(score, row) && tensor_rows(score) == tensor_rows(q));
+    assert(k >= 1 && k <= 1024 && k <= v->dim[0] && v->dim[0] < 1 << 24);
+    assert(tensor_cols(q) == v->dim[1] && v->dim[1] <= 3072);
+    be->ops->nearest(be, score, row, q, v);
+}
+
 void op_normalize_u8(struct backend *be, struct tensor *y, const struct tensor *x, float alpha,
                      const float mean[3], const float std[3])
 {

@@ -110,6 +110,12 @@ void op_depthwise(struct backend *be, struct tensor *y, const struct tensor *x,
 void op_mean_tokens(struct backend *be, struct tensor *y, const struct tensor *x,
                     const int32_t *len);
 
+/* The rows of v [N,D] (f32 or f16) nearest to each row of q [M,D]: score [M,K] = the largest of
+ * sum_j q[m,j] v[n,j], best first and of equal ones the first row first, NaN behind all; row [M,K]
+ * f32 = their numbers. 1 <= K <= 1024, K <= N < 2^24, D <= 3072. torch.topk(q @ v.T, K). */
+void op_nearest(struct backend *be, struct tensor *score, struct tensor *row,
+                const struct tensor *q, const struct tensor *v);
+
 /* u8 picture(s) x [B,H,W,3] -> y [B,H,W,3] f32 = (x * alpha - mean[c]) / std[c]. */
 void op_normalize_u8(struct backend *be, struct tensor *y, const struct tensor *x, float alpha,
                      const float mean[3], const float std[3]);

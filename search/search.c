@@ -15,6 +15,8 @@ void selection_release(struct selection *c)
 static void close_view(struct search *s)
 {
     selection_release(&s->chosen);
+    ahead_release(&s->ahead);
+    s->era++;
     if (s->kind)
         s->kind->close(s->index);
     s->kind = NULL;

@@ -71,6 +71,26 @@ struct search_result {
  */
 enum status search_topk(struct search *s, const float *q, const struct db_filter *filter, size_t k,
                         struct search_result *r, struct error *err);
+/* What finds the best of many rows for many queries at once, such as a graphics card: for each of m
+ * unit queries q [m, dim] the k best rows, best first, as score and row number [m, k] each. `era`
+ * changes when rows of before are gone from memory. */
+struct search_rows {
+    const void *rows; /* [n, dim] of f16, or of f32 where f32 is set */
+    bool f32;
+    size_t n;
+    int dim;
+    unsigned era;
+};
+struct search_nearest {
+    enum status (*run)(void *ctx, const struct search_rows *rows, const float *q, size_t m,
+                       size_t k, float *score, float *row, struct error *err);
+    void *ctx;
+};
+/* Looks for m queries [m, dim] together. Until the library changes search_topk answers those of
+ * them that have no filter from what was found, for k up to 240, exactly. Where pictures were
+ * removed, or the call fails, they are scanned for as ever. */
+enum status search_ahead(struct search *s, const struct search_nearest *by, const float *queries,
+                         size_t m, struct error *err);
 /* Leaves out each hit whose cosine with one before it is at least `alike`, or whose burst one
  * before it is of. */
 enum status search_dedup(struct search *s, struct search_result *r, float alike, struct error *err);

@@ -33,6 +33,20 @@ void selection_release(struct selection *c); /* takes a zeroed one, and leaves o
 /* topk.c: the filter's selection becomes s->chosen, unless it is that already. */
 enum status selection_make(struct search *s, const struct db_filter *filter, struct error *err);
 
+struct search;
+/* What search_ahead found: a heap of SEARCH_AHEAD hits for each of m unit queries. */
+enum { SEARCH_AHEAD = 320 };
+struct ahead {
+    float *q; /* [m, dim] */
+    struct flat_hit *hits;
+    size_t *n, m;
+};
+void ahead_release(struct ahead *a); /* takes a zeroed one, and leaves one */
+/* Its hits in any order, or NULL: q was not asked for, or k is too many. */
+const struct flat_hit *ahead_find(const struct search *s, const float *q, size_t k, size_t *n);
+/* topk.c */
+enum status search_unit_query(const float *q, size_t dim, float *out, struct error *err);
+
 struct search {
     struct db *db;
     struct db_model model;
@@ -45,6 +59,8 @@ struct search {
     void *index;
     struct vindex_info info;
     size_t tail_from; /* first row that the index does not know */
+    struct ahead ahead;
+    unsigned era; /* counts views */
     bool rebuilt;
     char why[160];
 };

@@ -231,7 +231,7 @@ static enum status rescore(struct search *s, const float *q, struct picking *p, 
     return ST_OK;
 }
 
-static enum status unit_query(const float *q, size_t dim, float *out, struct error *err)
+enum status search_unit_query(const float *q, size_t dim, float *out, struct error *err)
 {
     double s = 0;
     for (size_t i = 0; i < dim; i++)
@@ -250,6 +250,16 @@ static enum status pick(struct search *s, const float *q, const uint8_t *keep, b
     size_t live = s->view.n_rows - s->view.n_dead;
     double share = live ? (double)r->candidates / (double)live : 0, sum, sum2;
     enum status rc;
+    size_t n = 0;
+    const struct flat_hit *known = keep ? NULL : ahead_find(s, q, p->k, &n);
+    for (size_t i = 0; i < n; i++)
+        flat_heap_push(p->hits, &p->n, p->k, known[i]);
+    if (known) {
+        r->exact = true;
+        p->scored = live;
+        sample_moments(s, q, r);
+        return ST_OK;
+    }
     r->exact = !s->kind || share < 0.05 || p->k >= r->candidates || p->k > live / 8;
     if (r->exact) {
         rc = scan(s, q, 0, keep, p, &sum, &sum2, err);
@@ -275,7 +285,7 @@ enum status search_topk(struct search *s, const float *query, const struct db_fi
     bool own;
     size_t dim = (size_t)s->model.dim;
     float q[DB_MAX_DIM];
-    enum status rc = unit_query(query, dim, q, err);
+    enum status rc = search_unit_query(query, dim, q, err);
     if (rc || (rc = snapshot_begin(s->db, &own, err)))
         return rc;
     rc = selection_make(s, filter, err);

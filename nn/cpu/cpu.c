@@ -23,6 +23,7 @@ static const struct op_table cpu_ops = {
     .conv2d = cpu_conv2d,
     .depthwise = cpu_depthwise,
     .mean_tokens = cpu_mean_tokens,
+    .nearest = cpu_nearest,
     .normalize_u8 = cpu_normalize_u8,
     .patchify = cpu_patchify,
     .upsample2x = cpu_upsample2x,

@@ -176,6 +176,8 @@ void cpu_conv2d(struct backend *be, struct tensor *y, const struct tensor *x,
                 const struct tensor *w, const struct tensor *b, const struct conv_opts *o);
 void cpu_depthwise(struct backend *be, struct tensor *y, const struct tensor *x,
                    const struct tensor *w, const struct tensor *b, const struct conv_opts *o);
+void cpu_nearest(struct backend *be, struct tensor *score, struct tensor *row,
+                 const struct tensor *q, const struct tensor *v);
 void cpu_mean_tokens(struct backend *be, struct tensor *y, const struct tensor *x,
                      const int32_t *len);
 void cpu_normalize_u8(struct backend *be, struct tensor *y, const struct tensor *x, float alpha,

@@ -92,9 +92,12 @@ struct cuda_op {
     bool ok;
     int temps;
     void *temp[CUDA_TEMPS];
-    void *host; /* where `result` goes at the end, or NULL */
-    const void *result;
-    size_t bytes;
+    struct {
+        void *host; /* where `from` goes at the end */
+        const void *from;
+        size_t bytes;
+    } result[2];
+    int results;
 };
 
 /* graph.c */
@@ -128,6 +131,8 @@ const void *cuda_in_bytes(struct cuda_op *o, const void *host, size_t bytes);
 /* f32, contiguous; NULL gives NULL. */
 const float *cuda_in(struct cuda_op *o, const struct tensor *t);
 float *cuda_out(struct cuda_op *o, const struct tensor *t);
+/* Scratch that goes down to the host at the op's end. */
+void *cuda_to_host(struct cuda_op *o, void *host, size_t bytes);
 struct arena_memory cuda_memory(void);
 struct arena_memory cuda_staging(void);
 

@@ -61,6 +61,17 @@ struct cuda_gnorm {
 int64_t cuda_gnorm_floats(const struct cuda_gnorm *g);
 int cuda_run_groupnorm(struct CUstream_st *s, const struct cuda_gnorm *g);
 
+/* nearest.cu, with cuda_nearest_bytes() of scratch. */
+struct cuda_nearest {
+    float *score, *row; /* [m, k] */
+    const float *q;     /* [m, d] */
+    const void *rows;   /* [n, d] */
+    int64_t m, n, d, k;
+    int half; /* rows are f16, else f32 */
+};
+int64_t cuda_nearest_bytes(int64_t m, int64_t n, int64_t k);
+int cuda_run_nearest(struct CUstream_st *s, const struct cuda_nearest *a, void *scratch);
+
 /* quant.cu. Rows of k floats to bytes, ld apart and zero behind k, and a scale each. */
 int cuda_run_quantize(struct CUstream_st *s, int8_t *q, int64_t ld, float *scale, const float *x,
                       int64_t rows, int64_t k);

@@ -31,13 +31,14 @@ void cuda_begin(struct cuda_op *o, struct backend *be, const char *name)
 void cuda_end(struct cuda_op *o, int error)
 {
     struct CUstream_st *s = o->c->stream;
-    if (o->ok && !error && o->host) {
-        error = (int)cudaMemcpyAsync(o->host, o->result, o->bytes, cudaMemcpyDeviceToHost, s);
+    for (int i = 0; i < o->results && o->ok && !error; i++) {
+        error = (int)cudaMemcpyAsync(o->result[i].host, o->result[i].from, o->result[i].bytes,
+                                     cudaMemcpyDeviceToHost, s);
         if (!error)
             error = (int)cudaStreamSynchronize(s);
     }
     if (o->ok && error)
-        cuda_fail(o, error, o->bytes);
+        cuda_fail(o, error, 0);
     for (int i = 0; i < o->temps; i++)
         cudaFreeAsync(o->temp[i], s);
 }
@@ -103,6 +104,16 @@ const float *cuda_in(struct cuda_op *o, const struct tensor *t)
     return NULL;
 }
 
+void *cuda_to_host(struct cuda_op *o, void *host, size_t bytes)
+{
+    void *p = cuda_temp(o, bytes);
+    assert(o->results < 2);
+    o->result[o->results].host = host;
+    o->result[o->results].from = p;
+    o->result[o->results++].bytes = bytes;
+    return p;
+}
+
 float *cuda_out(struct cuda_op *o, const struct tensor *t)
 {
     void *p = o->ok ? cuda_mirror(o->c, t->data, bytes_of(t)) : NULL;
@@ -112,10 +123,7 @@ float *cuda_out(struct cuda_op *o, const struct tensor *t)
         cuda_refuse(o);
         return NULL;
     }
-    o->host = t->data;
-    o->bytes = bytes_of(t);
-    o->result = cuda_temp(o, o->bytes);
-    return (float *)(uintptr_t)o->result;
+    return cuda_to_host(o, t->data, bytes_of(t));
 }
 
 /* A block of an arena. Of pageable memory only what the host writes or reads is ever touched. */

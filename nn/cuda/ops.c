@@ -246,6 +246,33 @@ static void mean_tokens(struct backend *be, struct tensor *y, const struct tenso
     cuda_end(&o, o.ok ? cuda_run_mean_tokens(o.c->stream, py, px, pl, b, t, x->dim[2]) : 0);
 }
 
+static void nearest(struct backend *be, struct tensor *score, struct tensor *row,
+                    const struct tensor *q, const struct tensor *v)
+{
+    enum { TOGETHER = 64 }; /* queries whose scores are kept at a time */
+    int64_t m = tensor_rows(q), k = tensor_cols(score);
+    for (int64_t i = 0; i < m; i += TOGETHER) {
+        struct cuda_op o;
+        const float *factor;
+        int64_t n = m - i < TOGETHER ? m - i : TOGETHER;
+        struct tensor part =
+            tensor_view((float *)q->data + i * v->dim[1], DT_F32, 2, (int64_t[]){n, v->dim[1]});
+        struct tensor best =
+            tensor_view((float *)score->data + i * k, DT_F32, 2, (int64_t[]){n, k});
+        struct tensor at = best;
+        at.data = (float *)row->data + i * k;
+        cuda_begin(&o, be, "nearest");
+        struct cuda_nearest a = {.m = n, .n = v->dim[0], .d = v->dim[1], .k = k};
+        a.half = v->dtype == DT_F16;
+        a.q = cuda_in(&o, &part);
+        a.rows = cuda_weight_raw(&o, v, &factor);
+        a.score = cuda_out(&o, &best);
+        a.row = cuda_out(&o, &at);
+        void *scratch = cuda_temp(&o, (size_t)cuda_nearest_bytes(n, a.n, k));
+        cuda_end(&o, o.ok ? cuda_run_nearest(o.c->stream, &a, scratch) : 0);
+    }
+}
+
 static void normalize_u8(struct backend *be, struct tensor *y, const struct tensor *x, float alpha,
                          const float mean[3], const float std[3])
 {
@@ -314,10 +341,7 @@ static void convert(struct backend *be, struct tensor *y, const struct tensor *x
     } else if (o.c->recording) {
         cuda_refuse(&o);
     } else { /* halves are the host's: no op reads them as values */
-        o.host = y->data;
-        o.bytes = (size_t)n * 2;
-        void *py = cuda_temp(&o, o.bytes);
-        o.result = py;
+        void *py = cuda_to_host(&o, y->data, (size_t)n * 2);
         if (o.ok)
             e = cuda_run_narrow(o.c->stream, py, y->dtype, n, px, n, 1, n);
     }
@@ -340,6 +364,7 @@ const struct op_table cuda_ops = {
     .conv2d = conv2d,
     .depthwise = depthwise,
     .mean_tokens = mean_tokens,
+    .nearest = nearest,
     .normalize_u8 = normalize_u8,
     .patchify = patchify,
     .upsample2x = upsample2x,

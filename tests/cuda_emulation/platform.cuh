@@ -123,6 +123,19 @@ static inline unsigned short __bfloat16_as_ushort(__nv_bfloat16 h)
     return h.bits;
 }
 
+static inline uint32_t __float_as_uint(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return u;
+}
+static inline float __uint_as_float(uint32_t u)
+{
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
 static inline float __fmul_rn(float a, float b)
 {
     return a * b;
