@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define CHUNK 4096 /* rows of one task; a multiple of 64 */
-#define GROUP 256  /* rows scored at a time */
+#define GROUP 64   /* rows scored at a time: bits of a word */
 
 void flat_ops_init(struct flat_ops *ops, enum cpu_level level)
 {
@@ -95,29 +95,50 @@ struct scanning {
     size_t k;
 };
 
-static void score_run(struct scanning *s, struct chunk *c, size_t at, size_t n, int thread)
+/* Scores rows [at, at + n), n <= GROUP, and offers those of `wanted`. */
+static void score_rows(struct scanning *s, struct chunk *c, size_t at, size_t n, uint64_t wanted,
+                       int thread)
 {
     const struct vec_block *b = &s->a->blocks[c->block];
     struct flat_hit *heap = s->heaps + (size_t)thread * s->k;
     size_t dim = (size_t)s->a->dim, *count = &s->counts[thread];
     float scores[GROUP];
-    for (size_t i = 0; i < n; i += GROUP) {
-        size_t m = n - i < GROUP ? n - i : GROUP, row = at + i;
-        if (b->f32)
-            s->ops->f32(scores, (const float *)b->rows + row * dim, m, dim, s->a->query);
-        else
-            s->ops->f16(scores, (const uint16_t *)b->rows + row * dim, m, dim, s->a->query);
-        for (size_t j = 0; j < m; j++) {
-            c->sum += scores[j];
-            c->sum2 += (double)scores[j] * scores[j];
-            if (*count < s->k || scores[j] >= heap[0].score)
-                flat_heap_push(heap, count, s->k,
-                               (struct flat_hit){.image = b->images[row + j],
-                                                 .score = scores[j],
-                                                 .row = b->first + row + j});
-        }
+    if (b->f32)
+        s->ops->f32(scores, (const float *)b->rows + at * dim, n, dim, s->a->query);
+    else
+        s->ops->f16(scores, (const uint16_t *)b->rows + at * dim, n, dim, s->a->query);
+    c->scored += (size_t)__builtin_popcountll(wanted);
+    for (; wanted; wanted &= wanted - 1) {
+        size_t j = (size_t)__builtin_ctzll(wanted);
+        c->sum += scores[j];
+        c->sum2 += (double)scores[j] * scores[j];
+        if (*count < s->k || scores[j] >= heap[0].score)
+            flat_heap_push(heap, count, s->k,
+                           (struct flat_hit){.image = b->images[at + j],
+                                             .score = scores[j],
+                                             .row = b->first + at + j});
     }
-    c->scored += n;
+}
+
+/* Bits [bit, bit + n) of keep, n <= 64; bytes without one of them are not touched. */
+static uint64_t bits_of(const uint8_t *keep, size_t bit, size_t n)
+{
+    size_t bytes = (bit % 8 + n + 7) / 8;
+    uint64_t w = 0;
+    keep += bit / 8;
+    for (size_t i = 0; i < bytes && i < 8; i++)
+        w |= (uint64_t)keep[i] << (8 * i);
+    w >>= bit % 8;
+    if (bytes > 8)
+        w |= (uint64_t)keep[8] << (64 - bit % 8);
+    return n < 64 ? w & ((UINT64_C(1) << n) - 1) : w;
+}
+
+/* Memory is read faster in a row than here and there: where the filter keeps a good part of the
+ * rows, the others are scored too. */
+static bool is_dense(uint64_t wanted, size_t n)
+{
+    return (size_t)__builtin_popcountll(wanted) * 3 >= n;
 }
 
 static void scan_chunk(void *ctx, int i, int thread)
@@ -125,26 +146,18 @@ static void scan_chunk(void *ctx, int i, int thread)
     struct scanning *s = ctx;
     struct chunk *c = &s->chunks[i];
     const uint8_t *keep = s->a->keep;
-    size_t first = s->a->blocks[c->block].first, end = c->start + c->n;
-    if (!keep) {
-        score_run(s, c, c->start, c->n, thread);
-        return;
-    }
-    for (size_t at = c->start; at < end;) { /* runs of kept rows */
-        size_t bit = first + at;
-        if (bit % 8 == 0 && keep[bit / 8] == 0) {
-            at += 8;
+    size_t first = s->a->blocks[c->block].first, end = c->start + c->n, n;
+    for (size_t at = c->start; at < end; at += n) {
+        n = end - at < GROUP ? end - at : GROUP;
+        uint64_t wanted = ~UINT64_C(0) >> (GROUP - n);
+        if (keep)
+            wanted = bits_of(keep, first + at, n);
+        if (is_dense(wanted, n)) {
+            score_rows(s, c, at, n, wanted, thread);
             continue;
         }
-        if (!(keep[bit / 8] >> (bit % 8) & 1)) {
-            at++;
-            continue;
-        }
-        size_t n = 1;
-        while (at + n < end && (keep[(bit + n) / 8] >> ((bit + n) % 8) & 1))
-            n++;
-        score_run(s, c, at, n, thread);
-        at += n;
+        for (; wanted; wanted &= wanted - 1)
+            score_rows(s, c, at + (size_t)__builtin_ctzll(wanted), 1, 1, thread);
     }
 }
 
