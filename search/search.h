@@ -60,7 +60,8 @@ struct search_result {
     struct search_hit *hits;
     size_t n; /* at most k; fewer where fewer were selected */
     /* Of this query's scores over the archive, whatever the filter: all rows where all were
-     * scanned, otherwise a fixed sample of up to 4,096 spread evenly. For rank_fits. */
+     * scanned, otherwise a fixed sample of up to 4,096, runs of eight spread evenly. For rank_fits.
+     */
     double mean, sd;
     size_t moments_n;
     size_t candidates; /* rows that the filter left */

@@ -6,6 +6,7 @@
 
 #define RESCORE_MAX 4096
 #define SAMPLE 4096
+#define SAMPLE_RUN 8 /* neighbours in it: a page of the file is read for several */
 
 static bool bit(const uint8_t *bits, size_t i)
 {
@@ -116,14 +117,17 @@ static void finish_moments(struct search_result *r, double sum, double sum2, siz
     r->sd = var > 0 ? sqrt(var) : 0;
 }
 
-/* Rows spread evenly over the archive, the same for every query. */
+/* Runs of rows spread evenly over the archive, the same for every query. */
 static void sample_moments(const struct search *s, const float *q, struct search_result *r)
 {
     const struct view *v = &s->view;
     double sum = 0, sum2 = 0;
     size_t n = 0, block = 0, want = v->n_rows < SAMPLE ? v->n_rows : SAMPLE;
     for (size_t i = 0; i < want; i++) {
-        size_t row = (size_t)((unsigned __int128)i * v->n_rows / want);
+        size_t row = i;
+        if (want == SAMPLE)
+            row = (size_t)((unsigned __int128)(i / SAMPLE_RUN) * v->n_rows / (want / SAMPLE_RUN)) +
+                  i % SAMPLE_RUN;
         while (row >= v->blocks[block].first + v->blocks[block].n)
             block++;
         if (v->dead && bit(v->dead, row))
