@@ -108,7 +108,7 @@ static inline void gemm_panel_vec(const struct linear_args *a, const float *pane
 }
 
 /* Rows by columns of sums that stay in registers: 24 of AVX-512's, 12 of AVX2's. */
-enum { DOT_STRIP = 6, DOT_COLS = VL == 16 ? 4 : 2 };
+enum { DOT_STRIP = 6, DOT_COLS = V_SUMS };
 
 /* out[i][j] = x_i . w_j for m rows from x and DOT_COLS columns from n0, of which `cols` exist. */
 __attribute__((always_inline)) static inline void dot_block(const enum dtype t, const int m,
@@ -117,14 +117,15 @@ __attribute__((always_inline)) static inline void dot_block(const enum dtype t, 
                                                             float *out)
 {
     vf acc[DOT_STRIP][DOT_COLS];
-    const void *row[DOT_COLS];
+    const char *row[DOT_COLS];
     const char *later[DOT_COLS] = {
         0}; /* the next block: the processor's own prefetch ends at a page */
     const int64_t size = t == DT_F32 ? 4 : t == DT_F16 || t == DT_BF16 ? 2 : 1;
+    const int64_t bytes = t == DT_Q8_0 ? a->k / 32 * 34 : a->k * size; /* as weight_row has it */
 #pragma GCC unroll 4
     for (int j = 0; j < DOT_COLS; j++) {
-        row[j] = weight_row(a->w, n0 + (j < cols ? j : 0), a->k);
-        later[j] = weight_row(a->w, min_i64(n0 + j + DOT_COLS, a->n - 1), a->k);
+        row[j] = (const char *)a->w->data + (n0 + (j < cols ? j : 0)) * bytes;
+        later[j] = (const char *)a->w->data + min_i64(n0 + j + DOT_COLS, a->n - 1) * bytes;
 #pragma GCC unroll 6
         for (int i = 0; i < m; i++)
             acc[i][j] = v_zero();
@@ -147,9 +148,7 @@ __attribute__((always_inline)) static inline void dot_block(const enum dtype t, 
     }
 #pragma GCC unroll 6
     for (int i = 0; i < m; i++)
-#pragma GCC unroll 4
-        for (int j = 0; j < DOT_COLS; j++)
-            out[i * VL + j] = v_sum(acc[i][j]);
+        v_sums(out + i * VL, acc[i]);
     if (k < a->k) /* apart: GCC keeps sums in memory that two loops add to */
         for (int i = 0; i < m; i++)
             for (int j = 0; j < DOT_COLS; j++) {

@@ -114,6 +114,12 @@ static inline float v_sum(vf x)
     s = _mm_add_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
+enum { V_SUMS = 2 };
+static inline void v_sums(float *out, const vf x[V_SUMS])
+{
+    out[0] = v_sum(x[0]);
+    out[1] = v_sum(x[1]);
+}
 static inline float v_largest(vf x)
 {
     __m128 s = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));

@@ -105,6 +105,20 @@ static inline float v_sum(vf x)
 {
     return _mm512_reduce_add_ps(x);
 }
+/* Sums side by side, in half of the instructions of one after the other. */
+enum { V_SUMS = 4 };
+static inline void v_sums(float *out, const vf x[V_SUMS])
+{
+    vf ab = v_add(_mm512_unpacklo_ps(x[0], x[1]), _mm512_unpackhi_ps(x[0], x[1]));
+    vf cd = v_add(_mm512_unpacklo_ps(x[2], x[3]), _mm512_unpackhi_ps(x[2], x[3]));
+    __m512d p = _mm512_castps_pd(ab), q = _mm512_castps_pd(cd);
+    vf quarters = v_add(_mm512_castpd_ps(_mm512_unpacklo_pd(p, q)),
+                        _mm512_castpd_ps(_mm512_unpackhi_pd(p, q)));
+    __m256 halves =
+        _mm256_add_ps(_mm512_castps512_ps256(quarters), _mm512_extractf32x8_ps(quarters, 1));
+    _mm_storeu_ps(out,
+                  _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1)));
+}
 static inline float v_largest(vf x)
 {
     return _mm512_reduce_max_ps(x);
