@@ -37,6 +37,11 @@ struct op_table {
                    const struct tensor *w, const struct tensor *b, const struct conv_opts *o);
     void (*depthwise)(struct backend *be, struct tensor *y, const struct tensor *x,
                       const struct tensor *w, const struct tensor *b, const struct conv_opts *o);
+    /* NULL, or false: not here. The only slot that a backend may leave out: it is made of others.
+     */
+    bool (*mbconv)(struct backend *be, struct tensor *y, const struct tensor *x,
+                   const struct mbconv_weights *w, const struct conv_opts *o,
+                   const struct tensor *r);
     void (*mean_tokens)(struct backend *be, struct tensor *y, const struct tensor *x,
                         const int32_t *len);
     void (*nearest)(struct backend *be, struct tensor *score, struct tensor *row,

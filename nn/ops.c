@@ -178,6 +178,22 @@ void op_depthwise(struct backend *be, struct tensor *y, const struct tensor *x,
     be->ops->depthwise(be, y, x, w, b, o);
 }
 
+bool op_mbconv(struct backend *be, struct tensor *y, const struct tensor *x,
+               const struct mbconv_weights *w, const struct conv_opts *o, const struct tensor *r)
+{
+    assert(is_f32(w->dw) && w->dw->ndim == 3 && conv_fits(y, x, w->dw->dim[0], w->dw->dim[1], o));
+    assert(w->expand ? is_weight(w->expand) && w->expand->dim[0] == w->dw->dim[2] &&
+                           tensor_count(w->expand) == w->dw->dim[2] * x->dim[3]
+                     : !w->expand_b && w->dw->dim[2] == x->dim[3]);
+    assert(is_weight(w->project) && w->project->dim[0] == y->dim[3]);
+    assert(tensor_count(w->project) == y->dim[3] * w->dw->dim[2]);
+    assert(!w->expand || (w->expand_b && is_vector(w->expand_b, w->dw->dim[2])));
+    assert(w->dw_b && is_vector(w->dw_b, w->dw->dim[2]));
+    assert(w->project_b && is_vector(w->project_b, y->dim[3]));
+    assert(is_vector(r, tensor_count(y)) && y->data != x->data);
+    return be->ops->mbconv && be->ops->mbconv(be, y, x, w, o, r);
+}
+
 void op_mean_tokens(struct backend *be, struct tensor *y, const struct tensor *x,
                     const int32_t *len)
 {

@@ -106,6 +106,20 @@ void op_conv2d(struct backend *be, struct tensor *y, const struct tensor *x, con
 void op_depthwise(struct backend *be, struct tensor *y, const struct tensor *x,
                   const struct tensor *w, const struct tensor *b, const struct conv_opts *o);
 
+/* A block of EfficientNet-Lite: y [B,Ho,Wo,N] = project(dw(expand(x [B,H,W,K]))) + r, expand and
+ * project by 1x1 to and from C channels, ReLU6 behind the first two; o.act is not looked at.
+ * Without expand x is what dw reads, K = C. The map of C channels lies nowhere whole. In int8:
+ * expand as op_linear; what dw gives, 0 to 6, becomes bytes of 6 / 255 each; products with
+ * project's weights are exact. r [B,Ho,Wo,N] or NULL; y may be r, not x. False: this backend has no
+ * better way than the three ops, and did nothing. */
+struct mbconv_weights {
+    const struct tensor *expand, *expand_b;   /* [C,K], [C]; or both NULL */
+    const struct tensor *dw, *dw_b;           /* [kh,kw,C] f32, [C] */
+    const struct tensor *project, *project_b; /* [N,C], [N] */
+};
+bool op_mbconv(struct backend *be, struct tensor *y, const struct tensor *x,
+               const struct mbconv_weights *w, const struct conv_opts *o, const struct tensor *r);
+
 /* Mean over dim 1 of x [B,T,D] -> y [B,D]; len [B] counts tokens, or NULL = all T. */
 void op_mean_tokens(struct backend *be, struct tensor *y, const struct tensor *x,
                     const int32_t *len);

@@ -18,9 +18,10 @@ static struct conv_opts conv_opts_of(const struct starter_conv *c)
                               .act = ACT_RELU6};
 }
 
-/* On a processor the wide blocks of a picture run over strips of rows, so that what lies between a
- * block's steps (6.5 MB at most in the starter) stays in a core's own cache; rows that two strips
- * need are grown twice. A device runs all blocks whole. */
+/* Where the backend has no way of its own for a block: on a processor the wide blocks of a picture
+ * run over strips of rows, so that what lies between a block's steps (6.5 MB at most in the
+ * starter) stays in a core's own cache; rows that two strips need are grown twice. A device runs
+ * all blocks whole. */
 enum { WHOLE_FLOATS = 256 << 10, STRIP_FLOATS = 220 << 10 };
 
 static int64_t block_wide(const struct starter_block *b)
@@ -109,6 +110,15 @@ static void run_block(struct clip_run *r, const struct starter_block *b, struct 
                       const struct tensor *x, const struct tensor between[2])
 {
     int64_t n = x->dim[0], out = y->dim[1], rows = strip_rows(r, b);
+    struct conv_opts o = conv_opts_of(&b->dw);
+    const struct mbconv_weights w = {.expand = b->expand ? &b->grow.w : NULL,
+                                     .expand_b = b->expand ? &b->grow.b : NULL,
+                                     .dw = &b->dw.w,
+                                     .dw_b = &b->dw.b,
+                                     .project = &b->shrink.w,
+                                     .project_b = &b->shrink.b};
+    if (op_mbconv(r->be, y, x, &w, &o, b->residual ? x : NULL))
+        return;
     if (rows == out) {
         run_strip(r, b, y->data, x->data, between, n, 0, out);
         return;

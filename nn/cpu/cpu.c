@@ -22,6 +22,7 @@ static const struct op_table cpu_ops = {
     .attention = cpu_attention,
     .conv2d = cpu_conv2d,
     .depthwise = cpu_depthwise,
+    .mbconv = cpu_mbconv,
     .mean_tokens = cpu_mean_tokens,
     .nearest = cpu_nearest,
     .normalize_u8 = cpu_normalize_u8,
@@ -101,6 +102,7 @@ static enum status cpu_open(struct backend **be, const char *variant, enum preci
     cpu_fill_elem(&c->k, level);
     cpu_fill_attn(&c->k, level);
     cpu_fill_conv(&c->k, level);
+    cpu_fill_mbconv(&c->k, level);
     *be = &c->base;
     return ST_OK;
 }

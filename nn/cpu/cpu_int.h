@@ -47,7 +47,21 @@ struct dw_args {
     enum act act;
 };
 
+/* One output row of a depthwise convolution over some channels, as bytes: y [wo][n] from kh rows
+ * of MB_CHANNELS floats a pixel, zeros included where the padding is. */
+enum { MB_CHANNELS = 32 };
+struct mb_row_args {
+    const float *row[16];
+    const float *w; /* [kh, kw] taps of the first channel, c floats apart */
+    const float *b;
+    int64_t c;
+    unsigned char *y; /* ldy bytes from one pixel to the next */
+    int64_t ldy;
+    int kh, kw, wo, stride, n; /* n: a multiple of 16, at most MB_CHANNELS */
+};
+
 struct cpu;
+struct mbconv_args;
 struct low_pack;
 struct low_rows;
 
@@ -90,6 +104,9 @@ struct cpu_kernels {
     void (*attn_bf16)(const struct attn_args *a); /* for backends of low precision */
     /* conv */
     void (*dw_row)(const struct dw_args *a);
+    /* mbconv: the whole block in int8, NULL where there is none; and the piece of mbconv_low. */
+    void (*mbconv)(struct cpu *c, const struct mbconv_args *a);
+    void (*mb_row)(const struct mb_row_args *a);
 };
 
 enum scratch { /* two, because a convolution's patches are the input of a product */
@@ -147,6 +164,7 @@ void cpu_fill_act(struct cpu_kernels *k, enum cpu_level level);
 void cpu_fill_elem(struct cpu_kernels *k, enum cpu_level level);
 void cpu_fill_attn(struct cpu_kernels *k, enum cpu_level level);
 void cpu_fill_conv(struct cpu_kernels *k, enum cpu_level level);
+void cpu_fill_mbconv(struct cpu_kernels *k, enum cpu_level level);
 
 /* The product in the backend's precision, or in f32 where that does not apply. */
 void cpu_linear_run(struct cpu *c, const struct linear_args *a);
@@ -178,6 +196,8 @@ void cpu_depthwise(struct backend *be, struct tensor *y, const struct tensor *x,
                    const struct tensor *w, const struct tensor *b, const struct conv_opts *o);
 void cpu_nearest(struct backend *be, struct tensor *score, struct tensor *row,
                  const struct tensor *q, const struct tensor *v);
+bool cpu_mbconv(struct backend *be, struct tensor *y, const struct tensor *x,
+                const struct mbconv_weights *w, const struct conv_opts *o, const struct tensor *r);
 void cpu_mean_tokens(struct backend *be, struct tensor *y, const struct tensor *x,
                      const int32_t *len);
 void cpu_normalize_u8(struct backend *be, struct tensor *y, const struct tensor *x, float alpha,

@@ -37,21 +37,21 @@ static void pack_row(const struct pack_ctx *s, int64_t n, float *row, unsigned c
         p->scale[n] = s->w->scale[n];
     } else {
         s->c->k.widen(row, s->w->dtype, from, 0, s->k, weight_scale(s->w, n));
-        float scale = low_row_ref(units, s->kind, row, s->k, 0);
+        float scale = s->c->k.low_row(units, s->kind, row, s->k, 0);
         if (s->kind == PREC_INT8)
             p->scale[n] = scale;
     }
     unsigned char *to =
         p->panels +
         ((size_t)(n / LOW_COLS * p->units) * LOW_COLS + (size_t)(n % LOW_COLS)) * LOW_UNIT;
-    int32_t sum = 0;
-    for (int64_t i = 0; i < p->units; i++, units += LOW_UNIT, to += LOW_COLS * LOW_UNIT) {
-        memcpy(to, units, LOW_UNIT);
-        for (int j = 0; s->kind == PREC_INT8 && j < LOW_UNIT; j++)
-            sum += (int8_t)units[j];
-    }
-    if (s->kind == PREC_INT8)
+    if (s->kind == PREC_INT8) {
+        int32_t sum = 0;
+        for (int64_t i = 0; i < p->units * LOW_UNIT; i++)
+            sum += (int8_t)units[i];
         p->sum[n] = sum * LOW_INT8_ZERO;
+    }
+    for (int64_t i = 0; i < p->units; i++)
+        memcpy(to + i * LOW_COLS * LOW_UNIT, units + i * LOW_UNIT, LOW_UNIT);
 }
 
 static void pack_rows(void *ctx, int64_t n0, int64_t n1, int thread)
@@ -135,7 +135,7 @@ static void run_panels(void *ctx, int64_t i0, int64_t i1, int thread)
 {
     (void)thread;
     const struct rows_ctx *s = ctx;
-    struct low_rows x = {s->units, s->stride, s->scale, 1, 0};
+    struct low_rows x = {s->units, s->stride, s->scale, 1, 0, false};
     for (int64_t i = i0; i < i1; i++) {
         int64_t m0 = i / s->panels * s->rows;
         s->c->k.low_panel(s->a, s->p, &x, i % s->panels, m0, min_i64(m0 + s->rows, s->a->m));

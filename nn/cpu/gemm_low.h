@@ -26,15 +26,16 @@ struct low_pack {
     int32_t *sum;          /* int8: [n] 128 times the sum of a column's q */
 };
 
-/* Rows of x as units, `stride` bytes from one to the next, and int8's scales [m]. A row lies in
- * `pieces` of equally many units, `step` bytes apart: a matrix has one, a picture's patch one for
- * each of its rows. */
+/* Rows of x as units, `stride` bytes from one to the next, and int8's scales [m] (plain: without
+ * the 128 that signed values are stored with). A row lies in `pieces` of equally many units, `step`
+ * bytes apart: a matrix has one, a picture's patch one for each of its rows. */
 struct low_rows {
     const unsigned char *units;
     int64_t stride;
     const float *scale;
     int pieces;
     int64_t step;
+    bool plain;
 };
 
 void linear_low(struct cpu *c, const struct linear_args *a, enum precision kind);
@@ -44,7 +45,8 @@ const struct low_pack *low_pack_get(struct cpu *c, const struct linear_args *a,
 /* The definition, from w itself. */
 void linear_low_ref(struct cpu *c, const struct linear_args *a, enum precision kind);
 
-/* One row of k values as `units` units; returns int8's scale. The plain-C one also quantises w. */
+/* One row of k values as `units` units; returns int8's scale. For rows of x, and of w with zero 0.
+ */
 float low_row_ref(unsigned char *units, enum precision kind, const float *x, int64_t k, int zero);
 float low_row_vnni(unsigned char *units, enum precision kind, const float *x, int64_t k, int zero);
 /* Rows [m0, m1) by the 32 (or fewer) columns of panel i of y, finished. */

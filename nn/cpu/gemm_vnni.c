@@ -65,7 +65,7 @@ struct columns {
 };
 
 static inline struct columns columns_load(const struct linear_args *a, const struct low_pack *p,
-                                          int64_t at)
+                                          bool plain, int64_t at)
 {
     struct columns c = {.n = min_i64(VL, a->n - at), .off = _mm512_setzero_si512()};
     if (c.n <= 0)
@@ -73,7 +73,8 @@ static inline struct columns columns_load(const struct linear_args *a, const str
     c.bias = a->b ? v_load_n(a->b + at, c.n) : v_zero();
     if (p->pack.kind == PREC_INT8) {
         c.scale = v_load_n(p->scale + at, c.n);
-        c.off = _mm512_maskz_loadu_epi32((__mmask16)((1u << c.n) - 1), p->sum + at);
+        if (!plain)
+            c.off = _mm512_maskz_loadu_epi32((__mmask16)((1u << c.n) - 1), p->sum + at);
     }
     return c;
 }
@@ -107,7 +108,8 @@ void low_panel_vnni(const struct linear_args *a, const struct low_pack *p, const
     const bool bf16 = p->pack.kind == PREC_BF16;
     const unsigned char *panel = p->panels + (size_t)(i * p->units) * LOW_COLS * LOW_UNIT;
     const int64_t n0 = i * LOW_COLS, units = p->units / x->pieces;
-    const struct columns c0 = columns_load(a, p, n0), c1 = columns_load(a, p, n0 + VL);
+    const struct columns c0 = columns_load(a, p, x->plain, n0);
+    const struct columns c1 = columns_load(a, p, x->plain, n0 + VL);
     for (int64_t m = m0; m < m1;) {
         int rows = tile_rows(m1 - m);
         const unsigned char *row = x->units + m * x->stride;
