@@ -58,6 +58,7 @@ static void load_blocks(struct clip_loader *l, struct clip_transformer *t, const
             qkv[j]->w = clip_tensor_rows(&w, j * d, d);
             qkv[j]->b = clip_tensor_rows(&b, j * d, d);
         }
+        y->qkv = (struct clip_linear){w, b};
         y->o = clip_load_linear(l, d, d, true, "%s.pre_norm_mha.1.out_proj", p);
         y->ln1 = clip_load_norm(l, d, "%s.pre_norm_mha.0", p);
         y->ln2 = clip_load_norm(l, d, "%s.pre_norm_ffn.0", p);

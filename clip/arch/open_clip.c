@@ -205,6 +205,7 @@ static void load_layers(struct clip_loader *l, struct clip_transformer *t, bool 
             qkv[j]->w = clip_tensor_rows(&w, j * d, d);
             qkv[j]->b = clip_tensor_rows(&b, j * d, d);
         }
+        y->qkv = (struct clip_linear){w, b};
         y->o = clip_load_linear(l, d, d, true, "%s.attn.out_proj", p);
         y->ln1 = clip_load_norm(l, d, "%s.ln_1", p);
         y->ln2 = clip_load_norm(l, d, "%s.ln_2", p);

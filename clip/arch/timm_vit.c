@@ -43,6 +43,7 @@ void clip_timm_load_blocks(struct clip_loader *l, struct clip_transformer *t)
             qkv[j]->w = clip_tensor_rows(&w, j * d, d);
             qkv[j]->b = clip_tensor_rows(&b, j * d, d);
         }
+        y->qkv = (struct clip_linear){w, b};
         y->o = clip_load_linear(l, d, d, true, "%s.attn.proj", p);
         y->ln1 = clip_load_norm(l, d, "%s.norm1", p);
         y->ln2 = clip_load_norm(l, d, "%s.norm2", p);

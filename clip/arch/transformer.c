@@ -1,5 +1,5 @@
-/* Transformer layers over nn's ops. The three projections stay separate products: files that fuse
- * them hold them as consecutive rows, so that both layouts are views of the mapped file and nothing
+/* Transformer layers over nn's ops. The three projections are one product where the file holds them
+ * as consecutive rows, and three elsewhere: both layouts are views of the mapped file, and nothing
  * is copied. */
 #include "clip/arch/transformer.h"
 
@@ -85,6 +85,17 @@ static void attend(struct clip_run *r, const struct clip_transformer *t, const s
                    struct scratch *s, const struct tensor *x, const int32_t *kv_len)
 {
     struct attn_opts o = {.heads = t->heads, .causal = t->causal, .kv_len = kv_len};
+    if (l->qkv.w.data) { /* in the memory of the three */
+        int64_t d = t->width;
+        float *p = s->q.data;
+        struct tensor all = tensor_view(p, DT_F32, 3, (int64_t[]){x->dim[0], x->dim[1], 3 * d});
+        struct tensor k = tensor_view(p + d, DT_F32, 3, x->dim);
+        struct tensor v = tensor_view(p + 2 * d, DT_F32, 3, x->dim);
+        o.ld_q = o.ld_k = o.ld_v = 3 * d;
+        clip_linear_run(r, &all, x, &l->qkv, ACT_NONE, NULL);
+        op_attention(r->be, &s->y, &s->q, &k, &v, &o);
+        return;
+    }
     clip_linear_run(r, &s->q, x, &l->q, ACT_NONE, NULL);
     clip_linear_run(r, &s->k, x, &l->k, ACT_NONE, NULL);
     clip_linear_run(r, &s->v, x, &l->v, ACT_NONE, NULL);

@@ -20,6 +20,7 @@ struct clip_norm {
 struct clip_layer {
     struct clip_norm ln1, ln2;
     struct clip_linear q, k, v, o, fc1, fc2;
+    struct clip_linear qkv; /* the three as the file holds them, in one; w.data NULL = apart */
     struct tensor ls1, ls2; /* LayerScale [D], data NULL = none */
 };
 struct clip_transformer {
