@@ -102,9 +102,18 @@ int app_locate_model(struct app *a);
 /* The same, and opens the model's towers. */
 int app_open_model(struct app *a, const struct clip_opts *o);
 int app_open_session(struct app *a);
-/* What --precision means here for pictures. */
 bool app_on_card(const struct app *a); /* does --device name a graphics card? */
+/* What --precision means here for pictures. auto is the fastest that keeps a cosine of 0.999 to
+ * f32: as the model's family says, or as the open library remembers it from when it was measured.
+ */
 enum precision app_precision(const struct app *a);
+/* True where auto is asked for and only measuring can tell. */
+bool app_precision_open(const struct app *a);
+/* Remembers what was measured, for the open model in the open library. */
+enum status app_remember_precision(struct app *a, enum precision p, struct error *err);
+/* A session of a's device and threads. */
+enum status app_new_session(const struct app *a, enum precision p, struct clip_session **s,
+                            struct error *err);
 /* The folder of sample photographs, or NULL. */
 const char *app_samples(void);
 /* Looks the open model up in the open library: a->model_row. */

@@ -1,6 +1,7 @@
 /* Timing the stages of indexing. Surprising: the last figure is no sum of the others but a run of
  * the indexer itself, over links to the pictures, into a library in a temporary folder. */
 #include "app/bench_app.h"
+#include "app/index_precision.h"
 #include "core/file.h"
 #include "core/progress.h"
 #include "db/files.h"
@@ -235,7 +236,12 @@ int bench_stages(struct bench *b)
     struct pool *pool = a->threads > 1 ? pool_new(a->threads) : NULL;
     peak_measure(&b->peak, pool, cpu_level_max());
     pool_free(pool);
-    return time_pictures(b) || time_tower(b) || time_write(b);
+    if (time_pictures(b))
+        return 1;
+    if (index_precision_choose(a, (const uint8_t *const *)b->pixels, (int)b->n, &a->session,
+                               &a->err))
+        return app_fail(a, APP_MODEL);
+    return time_tower(b) || time_write(b);
 }
 
 /* Links keep the user's folder out of it, and a folder of a million pictures short. */

@@ -136,7 +136,7 @@ static int export(struct app *a, struct search_run *run, struct exporting *e, co
     double start = time_now();
     if (!text || !(e->folder = app_user_path(typed)) || !(e->files = json_array())) {
         app_no_memory(a);
-    } else if (!search_build_query(a, &q) && !search_open_all(a, run, search_has_text(&q))) {
+    } else if (!search_build_query(a, &q) && !search_open_all(a, run, &q)) {
         if (file_make_dirs(e->folder, &a->err) || can_write(e->folder, &a->err))
             app_fail(a, APP_LIBRARY);
         else if (!search_answer(a, run, &q, text, start))

@@ -1,5 +1,6 @@
 /* eidetic index: add or refresh folders. */
 #include "app/index_caption.h"
+#include "app/index_precision.h"
 #include "app/index_watch.h"
 #include "core/file.h"
 #include "core/progress.h"
@@ -197,6 +198,17 @@ static bool has_news(const struct index_report *r)
     return r->embedded || r->moved || r->copies || r->missing || r->failed || r->words || r->pruned;
 }
 
+/* From so many pictures on, the copy that makes sentences faster is worth its place. */
+enum { HALF_FROM = 1000 };
+
+static void keep_half(const struct app *a, const struct db_model *m)
+{
+    struct error e;
+    bool exact = a->precision && !strcmp(a->precision, "f32");
+    if (m->vectors >= HALF_FROM && !exact && clip_write_half(a->model_path, &e))
+        log_debug("no copy of the text tower in f16: %s", e.text);
+}
+
 /* quiet: what finds nothing new says nothing. */
 static int index_once(struct app *a, struct index_opts *o, bool quiet)
 {
@@ -204,6 +216,7 @@ static int index_once(struct app *a, struct index_opts *o, bool quiet)
     struct index_report r = {0};
     *view = (struct view){.app = a};
     progress_init(&view->progress, stderr, "looking at", 0, !a->quiet && !quiet);
+    index_precision_measure(a, o);
     struct index_parts parts = {a->db, a->session, a->clip, a->decoder};
     enum status st = index_run(&parts, o, &r, &a->err);
     progress_finish(&view->progress);
@@ -217,6 +230,8 @@ static int index_once(struct app *a, struct index_opts *o, bool quiet)
     if (!st && (db_model_get(a->db, clip_info(a->clip)->id, &m, &a->err) ||
                 search_maintain(a->db, m.id, &so, &a->err)))
         return app_fail(a, APP_LIBRARY);
+    if (!st)
+        keep_half(a, &m);
     if ((!quiet || has_news(&r)) && print_report(a, &r))
         return 1;
     if (r.failed)

@@ -41,7 +41,7 @@ static int search_once(struct app *a, struct search_run *run)
     double start = time_now();
     if (!text) {
         app_no_memory(a);
-    } else if (!search_build_query(a, &q) && !search_open_all(a, run, search_has_text(&q))) {
+    } else if (!search_build_query(a, &q) && !search_open_all(a, run, &q)) {
         search_answer(a, run, &q, text, start);
     }
     query_release(&q);
@@ -93,7 +93,7 @@ static int run_similar(struct app *a, int argc, char **argv)
     char *path = app_user_path(a->rest.item[0].value);
     if (!path || query_add(&q, path, 1, &a->err))
         app_fail(a, APP_USAGE);
-    else if (!search_open_all(a, &run, false))
+    else if (!search_open_all(a, &run, &q))
         search_answer(a, &run, &q, a->rest.item[0].value, start);
     mem_free(path);
 out:

@@ -77,8 +77,8 @@ char *search_text(const struct app *a);
 /* search_live.c */
 int search_live(struct app *a, struct search_run *run);
 
-bool search_has_text(const struct query *q);
-int search_open_all(struct app *a, struct search_run *run, bool text);
+/* Library, model and search. Only the towers that q asks for are opened; NULL: both. */
+int search_open_all(struct app *a, struct search_run *run, const struct query *q);
 int search_answer(struct app *a, struct search_run *run, const struct query *q, const char *text,
                   double start);
 /* The same from the query's vector on. line: of a batch, or 0. Non-zero ends a batch. */

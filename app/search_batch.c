@@ -193,7 +193,7 @@ int search_batch(struct app *a, struct search_run *run)
         error_errno(&a->err, errno, "%s", file);
         return app_fail(a, APP_FILE);
     }
-    if (!search_open_all(a, run, true)) {
+    if (!search_open_all(a, run, NULL)) {
         b.rows = mem_array((size_t)TOGETHER * (size_t)clip_dim(a->clip), sizeof *b.rows);
         b.queries = mem_array((size_t)TOGETHER * (size_t)clip_dim(a->clip), sizeof *b.queries);
         b.device = search_device_open(a);

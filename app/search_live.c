@@ -268,7 +268,7 @@ int search_live(struct app *a, struct search_run *run)
         return app_usage(a, "the sentence is longer than %d bytes", TYPED);
     run->take = take;
     run->take_ctx = &l; /* cppcheck-suppress autoVariables; taken back below */
-    int failed = search_open_all(a, run, true) || app_open_session(a) || open_terminal(&l);
+    int failed = search_open_all(a, run, NULL) || app_open_session(a) || open_terminal(&l);
     if (!failed) {
         a->stop_gently();
         log_set_level(LOG_ERROR); /* what stands on the screen says it */

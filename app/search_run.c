@@ -8,25 +8,21 @@
 #define DEDUP_COSINE 0.92F /* as duplicates' default for near ones */
 enum { DEDUP_DEEPEST = 4096 };
 
-bool search_has_text(const struct query *q)
+static bool has_term(const struct query *q, enum query_kind kind)
 {
     for (size_t i = 0; i < q->n; i++)
-        if (q->terms[i].kind == QUERY_TEXT)
+        if (q->terms[i].kind == kind)
             return true;
     return false;
 }
 
-static bool has_picture(const struct query *q)
+int search_open_all(struct app *a, struct search_run *run, const struct query *q)
 {
-    for (size_t i = 0; i < q->n; i++)
-        if (q->terms[i].kind == QUERY_IMAGE)
-            return true;
-    return false;
-}
-
-int search_open_all(struct app *a, struct search_run *run, bool text)
-{
-    struct clip_opts o = {.no_text = !text};
+    struct clip_opts o = {.half = !a->precision || strcmp(a->precision, "f32") != 0};
+    if (q) {
+        o.no_text = !has_term(q, QUERY_TEXT);
+        o.no_image = !has_term(q, QUERY_IMAGE) && !run->maker; /* what is made is looked at */
+    }
     if (app_open_library(a, DB_READ) || app_open_model(a, &o) || app_find_model_row(a))
         return 1;
     fits_load(&run->text_fits, a->model_path);
@@ -99,7 +95,7 @@ static bool judge(const struct search_run *run, const struct query *q,
                   const struct search_result *r, const float *scores, float *margin)
 {
     struct fits_params p = {0};
-    if (!has_picture(q))
+    if (!has_term(q, QUERY_IMAGE))
         p = run->text_fits;
     p.mean = r->mean;
     p.sd = r->sd;

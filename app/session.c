@@ -228,30 +228,72 @@ bool app_on_card(const struct app *a)
     return a->device && !strncmp(a->device, "cuda", 4);
 }
 
-/* auto is the fastest that keeps a picture's vector near f32's; `model info` measures how near. */
+static bool asks_for_auto(const struct app *a)
+{
+    return !a->precision || precision_parse(a->precision) < 0;
+}
+
+static char *precision_key(const struct app *a)
+{
+    return mem_printf("precision-%s", clip_info(a->clip)->id);
+}
+
+/* -1: nothing is remembered. */
+static int remembered_precision(const struct app *a)
+{
+    char *key = a->db ? precision_key(a) : NULL, *value = NULL;
+    int p = -1;
+    if (key && !db_setting_get(a->db, key, &value, NULL) && value)
+        p = precision_parse(value);
+    mem_free(value);
+    mem_free(key);
+    return p;
+}
+
+enum status app_remember_precision(struct app *a, enum precision p, struct error *err)
+{
+    char *key = precision_key(a);
+    enum status st = key ? db_setting_set(a->db, key, precision_name(p), err)
+                         : error_set(err, ST_NOMEM, "out of memory");
+    mem_free(key);
+    return st;
+}
+
+bool app_precision_open(const struct app *a)
+{
+    return asks_for_auto(a) && !app_on_card(a) && backend_has_low_precision() &&
+           clip_info(a->clip)->near_f32 != PREC_INT8 && remembered_precision(a) < 0;
+}
+
 enum precision app_precision(const struct app *a)
 {
-    int p = a->precision ? precision_parse(a->precision) : -1;
-    if (p < 0 && app_on_card(a))
+    if (!asks_for_auto(a))
+        return (enum precision)precision_parse(a->precision);
+    if (app_on_card(a))
         return PREC_BF16;
-    if (p < 0)
-        return backend_has_low_precision() ? clip_info(a->clip)->near_f32 : PREC_F32;
-    return (enum precision)p;
+    if (!backend_has_low_precision())
+        return PREC_F32;
+    int known = clip_info(a->clip)->near_f32 == PREC_INT8 ? -1 : remembered_precision(a);
+    return known < 0 ? clip_info(a->clip)->near_f32 : (enum precision)known;
+}
+
+enum status app_new_session(const struct app *a, enum precision p, struct clip_session **s,
+                            struct error *err)
+{
+    char device[48];
+    snprintf(device, sizeof device, "%.30s/%s",
+             !a->device || !strcmp(a->device, "auto") ? "cpu" : a->device, precision_name(p));
+    return clip_session_new(s, a->clip, device, a->threads, err);
 }
 
 int app_open_session(struct app *a)
 {
     enum precision p = app_precision(a);
-    char device[48];
     if (p != PREC_F32 && !app_on_card(a) && !backend_has_low_precision()) {
         log_warn("this processor has no arithmetic in %s; f32 is used", precision_name(p));
         p = PREC_F32;
     }
-    snprintf(device, sizeof device, "%.30s/%s",
-             !a->device || !strcmp(a->device, "auto") ? "cpu" : a->device, precision_name(p));
-    if (clip_session_new(&a->session, a->clip, device, a->threads, &a->err))
-        return app_fail(a, APP_MODEL);
-    return 0;
+    return app_new_session(a, p, &a->session, &a->err) ? app_fail(a, APP_MODEL) : 0;
 }
 
 int app_find_model_row(struct app *a)

@@ -10,7 +10,8 @@
  *     bench_clip -o "text:a red boat" M   the same: sentences a second, one at a time
  *
  * -t N threads (all processors), -s SECONDS at least for each figure (3), -p f16|f32 of random
- * weights (f32), -P f32|bf16|int8|auto for pictures (f32) */
+ * weights (f32), -P f32|bf16|int8|auto for pictures (f32); a sentence's figure under auto is that
+ * of weights kept in f16, as search reads them */
 #include "clip/clip.h"
 #include "core/cpu.h"
 #include "core/file.h"
@@ -273,7 +274,10 @@ static enum status bench_figure(const char *path, const char *what, const char *
     long n = text ? 1 : strncmp(what, "images:", 7) == 0 ? strtol(what + 7, NULL, 10) : 0;
     if (n < 1 || n > 256)
         return error_set(err, ST_USAGE, "-o images:1 to images:256, or -o text:SENTENCE");
-    enum status st = clip_open(&c, path, NULL, err);
+    struct clip_opts o = {.half = text && !strcmp(precision, "auto")}; /* as search has it */
+    enum status st = o.half ? clip_write_half(path, err) : ST_OK;
+    if (!st)
+        st = clip_open(&c, path, &o, err);
     if (!st)
         st = open_session(&s, c, precision, threads, err);
     size_t one = st ? 1 : (size_t)clip_info(c)->image_size * (size_t)clip_info(c)->image_size * 3;

@@ -33,15 +33,24 @@ struct clip_source {
     bool ours;          /* config.json's model_type begins with eidetic_ */
     const char *layout; /* "hugging face folder", ... */
     struct weights *weights;
-    char prefix[64]; /* what stands before every name ("module.", "state_dict."), often "" */
+    struct weights *half; /* of some matrices the same in f16 (half.c); NULL: there is none */
+    char prefix[64];      /* what stands before every name ("module.", "state_dict."), often "" */
     bool undotted; /* behind the prefix names have no dots (Stable Diffusion's averaged weights) */
+};
+
+/* A matrix that open() took from the file, by its whole name. */
+struct clip_matrix {
+    struct clip_matrix *next;
+    struct tensor t;
+    char name[];
 };
 
 /* Filled by open(); clip_close releases what is in it (the arena with everything taken from it). */
 struct clip_model {
-    void *data;          /* the family's own struct, from the arena */
-    struct arena arena;  /* small converted tensors; lives as long as the model */
-    struct packs *packs; /* of its matrices, for all sessions; made before open() */
+    void *data;                   /* the family's own struct, from the arena */
+    struct arena arena;           /* small converted tensors; lives as long as the model */
+    struct packs *packs;          /* of its matrices, for all sessions; made before open() */
+    struct clip_matrix *matrices; /* those that clip_load_matrix gave */
     struct clip_preprocess pre;
     enum tokenizer_kind tokenizer;
     const char *tokenizer_dir; /* a folder, or NULL = the data compiled in; copied at once */

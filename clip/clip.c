@@ -145,6 +145,8 @@ static enum status open_into(struct clip *c, const char *path, struct error *err
     enum status st = clip_source_open(&c->src, path, err);
     if (st)
         return st;
+    if (c->opts.half)
+        clip_half_open(&c->src);
     c->arch = find_arch(&c->src);
     if (!c->arch)
         return error_set(err, ST_UNSUPPORTED,
@@ -217,6 +219,13 @@ const struct clip_vit_text *clip_vit_text_of(const struct clip *c)
 const struct tokenizer *clip_tokenizer(const struct clip *c)
 {
     return c->tokenizer;
+}
+
+void clip_give_back(const struct clip *c)
+{
+    weights_give_back(c->src.weights);
+    if (c->model.image)
+        clip_give_back(c->model.image);
 }
 
 struct decoder_prep clip_prep(const struct clip *c, bool exact)

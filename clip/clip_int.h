@@ -22,7 +22,12 @@ struct clip {
 enum status clip_source_open(struct clip_source *s, const char *path, struct error *err);
 void clip_source_release(struct clip_source *s);
 
-/* id.c: hex of a hash of the source's weights and the preprocessing line. */
+/* half.c: opens the copy in f16, where there is one of these very weights. */
+void clip_half_open(struct clip_source *s);
+
+/* id.c: the id of the weights, where finding it out reads none of them; false: it would. */
+bool clip_weights_known(const struct clip_source *s, char id[33]);
+/* Hex of a hash of the source's weights and the preprocessing line. */
 enum status clip_id_make(char id[33], const struct clip_source *s, const struct clip_model *m,
                          struct error *err);
 

@@ -23,19 +23,30 @@ static bool names_source(const struct weights *w)
     return id && text_is_hex(id, 32);
 }
 
+/* A list of shards does not change when they do. */
+static bool is_noted(const struct clip_source *s)
+{
+    return !names_source(s->weights) && !path_has_ext(weights_path(s->weights), "json");
+}
+
+bool clip_weights_known(const struct clip_source *s, char id[33])
+{
+    char known[65];
+    if (!is_noted(s) ||
+        !file_note_get(weights_path(s->weights), "model-ids", known, sizeof known) ||
+        !text_is_hex(known, 32))
+        return false;
+    memcpy(id, known, 33);
+    return true;
+}
+
 static void weights_id_cached(char id[33], const struct clip_source *s)
 {
-    const char *file = weights_path(s->weights);
-    char known[65];
-    /* a list of shards does not change when they do */
-    bool kept = !names_source(s->weights) && !path_has_ext(file, "json");
-    if (kept && file_note_get(file, "model-ids", known, sizeof known) && text_is_hex(known, 32)) {
-        memcpy(id, known, 33);
+    if (clip_weights_known(s, id))
         return;
-    }
     weights_id(s->weights, id);
-    if (kept)
-        file_note_put(file, "model-ids", id);
+    if (is_noted(s))
+        file_note_put(weights_path(s->weights), "model-ids", id);
 }
 
 enum status clip_id_make(char id[33], const struct clip_source *s, const struct clip_model *m,

@@ -225,6 +225,7 @@ out:
 void clip_source_release(struct clip_source *s)
 {
     json_decref(s->config);
+    weights_close(s->half);
     weights_close(s->weights);
     mem_free(s->config_path);
     mem_free(s->dir);

@@ -5,6 +5,7 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,12 +19,19 @@ static uint64_t hash_of(const char *key)
     return h;
 }
 
+char *file_note_path(const char *kind, const char *name)
+{
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (xdg && xdg[0] == '/')
+        return mem_printf("%s/eidetic/%s/%s", xdg, kind, name);
+    return home && home[0] == '/' ? mem_printf("%s/.cache/eidetic/%s/%s", home, kind, name) : NULL;
+}
+
 /* *key: the file's state, ended by a line feed. NULL where there is no cache folder or no memory.
  */
 static char *note_path(const char *file, const char *kind, char **key)
 {
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char *path = NULL, *absolute = path_absolute(file);
+    char name[17], *path = NULL, *absolute = path_absolute(file);
     struct stat st;
     *key = NULL;
     if (absolute && stat(file, &st) == 0)
@@ -31,10 +39,10 @@ static char *note_path(const char *file, const char *kind, char **key)
             mem_printf("%s|%llu|%lld.%09ld|%llu|%llu\n", absolute, (unsigned long long)st.st_size,
                        (long long)st.st_mtim.tv_sec, (long)st.st_mtim.tv_nsec,
                        (unsigned long long)st.st_ino, (unsigned long long)st.st_dev);
-    if (*key && xdg && xdg[0] == '/')
-        path = mem_printf("%s/eidetic/%s/%016" PRIx64, xdg, kind, hash_of(*key));
-    else if (*key && home && home[0] == '/')
-        path = mem_printf("%s/.cache/eidetic/%s/%016" PRIx64, home, kind, hash_of(*key));
+    if (*key) {
+        snprintf(name, sizeof name, "%016" PRIx64, hash_of(*key));
+        path = file_note_path(kind, name);
+    }
     mem_free(absolute);
     return path;
 }

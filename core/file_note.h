@@ -15,6 +15,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* "<cache folder>/eidetic/<kind>/<name>", mem_free; NULL where there is no cache folder or no
+ * memory.
+ */
+char *file_note_path(const char *kind, const char *name);
+
 /* False: nothing is known of the file as it is now, or more than size - 1 bytes. */
 bool file_note_get(const char *file, const char *kind, char *text, size_t size);
 void file_note_put(const char *file, const char *kind, const char *text);

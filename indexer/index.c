@@ -100,7 +100,8 @@ static enum status open_run(struct index_run *run, struct error *err)
 enum status index_run(const struct index_parts *parts, const struct index_opts *o,
                       struct index_report *r, struct error *err)
 {
-    struct index_run run = {.parts = parts, .o = o, .r = r, .start = time_now()};
+    struct index_run run = {
+        .parts = parts, .o = o, .r = r, .session = parts->session, .start = time_now()};
     *r = (struct index_report){0};
     enum status st = open_run(&run, err);
     if (!st)

@@ -62,6 +62,11 @@ struct index_opts {
                             struct error *err);
     void *embedded_ctx;
     bool places;
+    /* Called once with the first batch of pictures, before it is embedded: may put another session
+     * in the place of the parts', which embeds from then on. NULL = nothing. */
+    enum status (*first_batch)(void *ctx, const uint8_t *const *pixels, int n,
+                               struct clip_session **session, struct error *err);
+    void *first_batch_ctx;
 };
 enum { INDEX_BATCH = 16 };
 

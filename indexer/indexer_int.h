@@ -43,6 +43,8 @@ struct index_run {
     const struct index_parts *parts;
     const struct index_opts *o;
     struct index_report *r;
+    struct clip_session *session; /* the parts', until first_batch gives another */
+    bool began;                   /* the first batch has been seen */
     struct index_roots roots;
     struct index_list work;
     int64_t model;

@@ -9,11 +9,13 @@ enum status index_flush(struct index_run *run, struct error *err)
     enum status st = ST_OK;
     for (int i = 0; i < run->batch_n; i++)
         pixels[i] = run->batch[i].job.pixels;
-    if (run->batch_n && run->places)
-        st = clip_look_images(run->parts->session, pixels, run->batch_n, run->vectors, run->places,
-                              err);
-    else if (run->batch_n)
-        st = clip_encode_images(run->parts->session, pixels, run->batch_n, run->vectors, err);
+    if (run->batch_n && !run->began && run->o->first_batch)
+        st = run->o->first_batch(run->o->first_batch_ctx, pixels, run->batch_n, &run->session, err);
+    run->began = run->began || run->batch_n;
+    if (!st && run->batch_n && run->places)
+        st = clip_look_images(run->session, pixels, run->batch_n, run->vectors, run->places, err);
+    else if (!st && run->batch_n)
+        st = clip_encode_images(run->session, pixels, run->batch_n, run->vectors, err);
     for (int i = 0; i < run->batch_n; i++) {
         struct index_pending *p = &run->batch[i];
         if (!st)

@@ -215,7 +215,7 @@ enum status index_write_new(struct index_run *run, const struct index_item *it,
     struct db *db = run->parts->db;
     struct db_image im = image_of(job);
     struct db_file f = file_of(it, job);
-    struct db_vector v = {.precision = precision_of(run->parts->session),
+    struct db_vector v = {.precision = precision_of(run->session),
                           .flags = was_reduced(run, &job->meta) ? DB_VEC_REDUCED : 0,
                           .device = "cpu",
                           .v = vector};

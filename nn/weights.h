@@ -49,6 +49,9 @@ uint64_t weights_bytes(const struct weights *w); /* of all files */
  * should cache it by (path, size, mtime). */
 void weights_id(const struct weights *w, char out[33]);
 
+/* Gives the mapped pages back to the system; they are read again where something needs them. */
+void weights_give_back(const struct weights *w);
+
 /* Writes a safetensors file, names sorted; metadata pairs (key, value), NULL-terminated. DT_I8
  * tensors bring their scales as "<name>.scale", DT_Q8_0 becomes marked U8. Atomic: path holds the
  * old or the new file. */

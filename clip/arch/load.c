@@ -85,6 +85,28 @@ static bool to_f32(struct clip_loader *l, const char *name, struct tensor *t)
     return true;
 }
 
+/* For half.c, which must know what the towers that were opened read. */
+static void list_matrix(struct clip_loader *l, const char *name, const struct tensor *t)
+{
+    size_t n = strlen(name) + 1;
+    struct clip_matrix *m = arena_alloc(&l->m->arena, sizeof *m + n);
+    if (!m) {
+        out_of_memory(l, name);
+        return;
+    }
+    *m = (struct clip_matrix){.next = l->m->matrices, .t = *t};
+    memcpy(m->name, name, n);
+    l->m->matrices = m;
+}
+
+/* The same matrix in f16, where there is such a copy. */
+static void take_half(const struct clip_loader *l, const char *name, struct tensor *t)
+{
+    const struct tensor *h = l->src->half ? weights_find(l->src->half, name) : NULL;
+    if (h && h->dtype == DT_F16 && tensor_same_shape(h, t))
+        *t = *h;
+}
+
 struct tensor clip_load_matrix(struct clip_loader *l, int ndim, const int64_t *dims,
                                const char *fmt, ...)
 {
@@ -96,6 +118,8 @@ struct tensor clip_load_matrix(struct clip_loader *l, int ndim, const int64_t *d
     va_end(ap);
     if (!get(l, name, ndim, dims, &t))
         return (struct tensor){0};
+    list_matrix(l, name, &t);
+    take_half(l, name, &t);
     struct tensor m =
         tensor_view(t.data, t.dtype, 2, (int64_t[]){t.dim[0], tensor_count(&t) / t.dim[0]});
     m.scale = t.scale;

@@ -1,0 +1,149 @@
+/* The text tower's copy in f16: near f32, left alone by pictures, never believed when damaged. */
+#undef TEST_DATA
+#define TEST_DATA SOURCE_DIR "/tests/golden"
+#include "golden/clip_toy.h"
+#include <sys/stat.h>
+
+static char cache[64];
+
+static int set_cache(void **state)
+{
+    (void)state;
+    snprintf(cache, sizeof cache, "%s/half-%d-cache", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp",
+             (int)getpid());
+    return setenv("XDG_CACHE_HOME", cache, 1);
+}
+
+static int remove_cache(void **state)
+{
+    (void)state;
+    char *clean = mem_printf("rm -rf '%s'", cache);
+    int rc = system(clean);
+    mem_free(clean);
+    return rc;
+}
+
+/* The one copy there is, as "half-N-cache/eidetic/sentences/ID.safetensors" of these weights. */
+static char *copy_of(const char *dir)
+{
+    struct weights *w = NULL;
+    char id[33], *file = path_join(dir, "open_clip_model.safetensors");
+    assert_int_equal(weights_open(&w, file, NULL), ST_OK);
+    weights_id(w, id);
+    weights_close(w);
+    mem_free(file);
+    return mem_printf("%s/eidetic/sentences/%s.safetensors", cache, id);
+}
+
+static void encode(const char *dir, int half, float *text, float *picture)
+{
+    struct clip *c = NULL;
+    struct clip_session *s = NULL;
+    struct error err = {0};
+    const char *sentence = "a dog beside two cats";
+    if (clip_open(&c, dir, &(struct clip_opts){.half = half}, &err) ||
+        clip_session_new(&s, c, "cpu", 1, &err) || clip_encode_text(s, &sentence, 1, text, &err))
+        fail_msg("%s", err.text);
+    uint8_t *px = toy_pixels("open_clip_quick", 1, clip_info(c)->image_size);
+    assert_int_equal(clip_encode_images(s, (const uint8_t *const *)&px, 1, picture, &err), ST_OK);
+    mem_free(px);
+    clip_session_free(s);
+    clip_close(c);
+}
+
+static bool same(const float *x, const float *y)
+{
+    return memcmp(x, y, 24 * sizeof *x) == 0; /* the toy's dim */
+}
+
+static void sentences_in_f16_are_near_f32(void **state)
+{
+    (void)state;
+    float t[CLIP_MAX_DIM], p[CLIP_MAX_DIM], h[CLIP_MAX_DIM], q[CLIP_MAX_DIM];
+    char *dir = toy_make("open_clip_quick", "-copy", NULL, NULL), *copy = copy_of(dir);
+    struct error err = {0};
+    encode(dir, 1, t, p); /* no copy yet: f32 */
+    encode(dir, 0, h, q);
+    assert_true(same(t, h));
+    assert_int_equal(clip_write_half(dir, &err), ST_OK);
+    assert_true(file_exists(copy));
+    encode(dir, 0, t, p);
+    assert_true(same(t, h));
+    encode(dir, 1, h, q);
+    assert_false(same(t, h));
+    assert_true(same(p, q));
+    double cosine = 0;
+    for (int i = 0; i < 24; i++)
+        cosine += (double)t[i] * h[i];
+    assert_true(cosine > 0.99999);
+
+    struct stat st;
+    assert_int_equal(stat(copy, &st), 0);
+    assert_int_equal(truncate(copy, st.st_size / 2), 0); /* damaged: as if it were not there */
+    encode(dir, 1, h, q);
+    assert_true(same(t, h));
+    assert_int_equal(clip_write_half(dir, &err), ST_OK); /* and made again */
+    encode(dir, 1, h, q);
+    assert_false(same(t, h));
+
+    float one = 1;
+    struct weights_out_tensor other = {"x", tensor_view(&one, DT_F32, 1, (int64_t[]){1})};
+    const char *meta[] = {"eidetic.half_of", "00000000000000000000000000000000", NULL};
+    assert_int_equal(weights_write(copy, &other, 1, meta, NULL), ST_OK);
+    encode(dir, 1, h, q); /* of other weights */
+    assert_true(same(t, h));
+    mem_free(copy);
+    toy_remove(dir);
+}
+
+/* A matrix that f16 cannot hold is left out; the others are in the copy. */
+static void what_f16_cannot_hold_stays_f32(void **state)
+{
+    (void)state;
+    char *dir = toy_make("open_clip_quick", "-large", NULL, NULL), *copy = copy_of(dir);
+    char *file = path_join(dir, "open_clip_model.safetensors");
+    const char *name = "transformer.resblocks.0.mlp.c_fc.weight";
+    struct weights *w = NULL;
+    assert_int_equal(weights_open(&w, file, NULL), ST_OK);
+    int n = weights_count(w);
+    struct weights_out_tensor *t = mem_zarray((size_t)n, sizeof *t);
+    float *large = NULL;
+    for (int i = 0; i < n; i++) {
+        t[i] = (struct weights_out_tensor){weights_name(w, i), *weights_at(w, i)};
+        if (strcmp(t[i].name, name))
+            continue;
+        large = mem_dup(t[i].t.data, (size_t)tensor_count(&t[i].t) * sizeof *large);
+        large[3] = 1e6F;
+        t[i].t.data = large;
+    }
+    assert_non_null(large);
+    char *changed = path_join(dir, "changed.safetensors");
+    assert_int_equal(weights_write(changed, t, n, NULL, NULL), ST_OK);
+    weights_close(w);
+    assert_int_equal(rename(changed, file), 0);
+    mem_free(copy);
+    copy = copy_of(dir);
+    struct clip *c = NULL; /* notes the id */
+    assert_int_equal(clip_open(&c, dir, NULL, NULL), ST_OK);
+    clip_close(c);
+    assert_int_equal(clip_write_half(dir, NULL), ST_OK);
+    assert_int_equal(weights_open(&w, copy, NULL), ST_OK);
+    assert_null(weights_find(w, name));
+    assert_non_null(weights_find(w, "transformer.resblocks.0.mlp.c_proj.weight"));
+    weights_close(w);
+    mem_free(large);
+    mem_free(t);
+    mem_free(changed);
+    mem_free(file);
+    mem_free(copy);
+    toy_remove(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sentences_in_f16_are_near_f32),
+        cmocka_unit_test(what_f16_cannot_hold_stays_f32),
+    };
+    return cmocka_run_group_tests(tests, set_cache, remove_cache);
+}
