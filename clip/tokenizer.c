@@ -59,6 +59,7 @@ void tokenizer_close(struct tokenizer *t)
         return;
     vocab_release(&t->vocab);
     merges_release(&t->merges);
+    mem_free(t->split);
     for (size_t i = 0; i < t->n_added; i++)
         added_token_release(&t->added[i]);
     mem_free(t->added);

@@ -36,9 +36,8 @@ static void bpe_release(struct bpe *b)
 static bool heap_push(struct bpe *b, int32_t pos)
 {
     int32_t next = b->sym[pos].next;
-    const struct merge *m =
-        next < 0 ? NULL : merges_find(&b->t->merges, b->sym[pos].id, b->sym[next].id);
-    if (!m)
+    struct merge m;
+    if (next < 0 || !tokenizer_find_merge(b->t, b->sym[pos].id, b->sym[next].id, &m))
         return true;
     if (b->heap_n == b->heap_cap) {
         size_t cap = b->heap_cap ? b->heap_cap * 2 : 64;
@@ -48,7 +47,7 @@ static bool heap_push(struct bpe *b, int32_t pos)
         b->heap = heap;
         b->heap_cap = cap;
     }
-    uint64_t x = (uint64_t)m->rank << 32 | (uint32_t)pos;
+    uint64_t x = (uint64_t)m.rank << 32 | (uint32_t)pos;
     size_t i = b->heap_n++;
     for (; i > 0 && b->heap[(i - 1) / 2] > x; i = (i - 1) / 2)
         b->heap[i] = b->heap[(i - 1) / 2];
@@ -77,10 +76,11 @@ static bool bpe_merge(struct bpe *b)
         int32_t pos = (int32_t)(uint32_t)top, next = b->sym[pos].next;
         if (b->sym[pos].id < 0 || next < 0)
             continue;
-        const struct merge *m = merges_find(&b->t->merges, b->sym[pos].id, b->sym[next].id);
-        if (!m || m->rank != top >> 32) /* its neighbours have changed since */
+        struct merge m;
+        if (!tokenizer_find_merge(b->t, b->sym[pos].id, b->sym[next].id, &m) ||
+            m.rank != top >> 32) /* its neighbours have changed since */
             continue;
-        b->sym[pos].id = m->id;
+        b->sym[pos].id = m.id;
         b->sym[pos].next = b->sym[next].next;
         b->sym[next].id = -1;
         if (b->sym[pos].next >= 0)
@@ -336,22 +336,25 @@ static enum status load_embedded(struct tokenizer *t, const char *bos, const cha
                                  struct error *err)
 {
     const char *s = (const char *)clip_bpe_merges, *end = s + clip_bpe_merges_size;
-    if (!vocab_reserve(&t->vocab, 49408, clip_bpe_merges_size + 4096) ||
-        !merges_reserve(&t->merges, 48894))
+    enum { PIECES = 49408, BYTES = 512, MERGES = PIECES - BYTES - 2 };
+    t->first_merge = BYTES;
+    t->n_split = MERGES;
+    t->split = mem_zarray(MERGES, 1);
+    if (!t->split || !vocab_reserve(&t->vocab, PIECES, clip_bpe_merges_size + 4096))
         return error_set(err, ST_NOMEM, "out of memory (tokenizer)");
     enum status st = add_bytes(t, err);
-    for (int32_t id = 512; !st && s < end; id++) {
+    for (int32_t id = BYTES; !st && s < end; id++) {
         char piece[256];
         const char *stop = memchr(s, '\n', (size_t)(end - s));
         const char *gap = memchr(s, ' ', (size_t)(end - s));
-        if (!stop || !gap || gap > stop || stop - s > (ptrdiff_t)sizeof piece)
+        if (!stop || !gap || gap > stop || stop - s > (ptrdiff_t)sizeof piece ||
+            id >= BYTES + MERGES)
             return error_set(err, ST_INTERNAL, "the embedded merges are damaged at token %d", id);
         size_t left = (size_t)(gap - s), right = (size_t)(stop - gap - 1);
         memcpy(piece, s, left);
         memcpy(piece + left, gap + 1, right);
         st = vocab_add(&t->vocab, id, piece, left + right, err);
-        if (!st)
-            st = tokenizer_add_merge(t, s, left, gap + 1, right, (uint32_t)id - 512, "merges", err);
+        t->split[id - BYTES] = (uint8_t)left;
         s = stop + 1;
     }
     t->bos = (int32_t)t->vocab.n;

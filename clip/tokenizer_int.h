@@ -8,6 +8,7 @@
 
 struct json_t;
 struct spm;
+struct tokenizer;
 
 /* Pieces by id and ids by piece. Zeroed is empty. */
 struct vocab {
@@ -40,6 +41,9 @@ void merges_release(struct merges *m);
 bool merges_reserve(struct merges *m, size_t n);
 bool merges_add(struct merges *m, struct merge x); /* a later one replaces an earlier one */
 const struct merge *merges_find(const struct merges *m, int32_t left, int32_t right);
+
+/* The same of a tokenizer, whichever table it has; false: the two do not merge. */
+bool tokenizer_find_merge(const struct tokenizer *t, int32_t left, int32_t right, struct merge *m);
 
 /* A token that is cut out of the text before it is split into words. */
 struct added_token {
@@ -88,6 +92,10 @@ struct tokenizer {
     const struct tokenizer_rules *rules;
     struct vocab vocab;
     struct merges merges;
+    /* Of CLIP's own merges, where piece `first_merge` + rank is what the merge of that rank makes:
+     * how long its left part is. Then `merges` is empty. NULL elsewhere. */
+    uint8_t *split;
+    int32_t first_merge, n_split;
     struct added_token *added;
     size_t n_added;
     int32_t bos, eos, pad, unk; /* bos, eos: -1 where none is added */

@@ -13,12 +13,29 @@ void vocab_release(struct vocab *v)
     *v = (struct vocab){0};
 }
 
+static uint64_t word(const char *s, size_t n)
+{
+    uint64_t w = 0;
+    memcpy(&w, s, n);
+    return w;
+}
+
+/* Eight bytes at a time; what is left overlaps what was taken. */
 static uint32_t hash_bytes(const char *s, size_t n)
 {
-    uint64_t h = 0xCBF29CE484222325u;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ (unsigned char)s[i]) * 0x100000001B3u;
-    return (uint32_t)(h ^ h >> 32);
+    const uint64_t by = 0x9E3779B97F4A7C15u;
+    uint64_t h = n * by;
+    for (size_t i = 0; i + 8 < n; i += 8)
+        h = ((h ^ word(s + i, 8)) * by) ^ h >> 29;
+    if (n >= 8)
+        h ^= word(s + n - 8, 8);
+    else if (n >= 4)
+        h ^= word(s, 4) << 32 | word(s + n - 4, 4);
+    else if (n)
+        h ^= (uint64_t)(unsigned char)s[0] << 16 | (uint64_t)(unsigned char)s[n / 2] << 8 |
+             (unsigned char)s[n - 1];
+    h *= by;
+    return (uint32_t)(h >> 32 ^ h >> 47);
 }
 
 /* The slot that holds s, or the empty one where it belongs. */
@@ -169,6 +186,36 @@ const struct merge *merges_find(const struct merges *m, int32_t left, int32_t ri
         return NULL;
     const struct merge *x = &m->slot[merge_slot(m, left, right)];
     return x->left < 0 ? NULL : x;
+}
+
+/* Two pieces merge if what they are together is a piece whose merge splits there. Surprising: so
+ * the table of 48,894 merges, which took longer to fill than a sentence to compute, is not needed.
+ */
+static bool find_split(const struct tokenizer *t, int32_t left, int32_t right, struct merge *m)
+{
+    const char *l = vocab_piece(&t->vocab, left), *r = vocab_piece(&t->vocab, right);
+    char joined[512];
+    size_t n = l ? strlen(l) : 0, k = r ? strlen(r) : 0;
+    if (!n || !k || n + k > sizeof joined)
+        return false;
+    memcpy(joined, l, n);
+    memcpy(joined + n, r, k);
+    int32_t id = vocab_find(&t->vocab, joined, n + k);
+    int32_t rank = id - t->first_merge;
+    if (rank < 0 || rank >= t->n_split || t->split[rank] != n)
+        return false;
+    *m = (struct merge){left, right, (uint32_t)rank, id};
+    return true;
+}
+
+bool tokenizer_find_merge(const struct tokenizer *t, int32_t left, int32_t right, struct merge *m)
+{
+    if (t->split)
+        return find_split(t, left, right, m);
+    const struct merge *found = merges_find(&t->merges, left, right);
+    if (found)
+        *m = *found;
+    return found != NULL;
 }
 
 enum status tokenizer_add_merge(struct tokenizer *t, const char *left, size_t n_left,
