@@ -61,25 +61,35 @@ static int open_regular(const char *path, size_t *size, struct error *err)
     return fd;
 }
 
-enum status file_map_open(struct file_map *m, const char *path, struct error *err)
+enum status file_map_open_fd(struct file_map *m, int *fd, const char *path, struct error *err)
 {
     struct error local = {ST_OK, ""};
     *m = (struct file_map){NULL, 0};
     err = err ? err : &local;
-    int fd = open_regular(path, &m->size, err);
-    if (fd < 0)
+    *fd = open_regular(path, &m->size, err);
+    if (*fd < 0)
         return err->code;
     enum status st = ST_OK;
     if (m->size) {
-        void *p = mmap(NULL, m->size, PROT_READ, MAP_SHARED, fd, 0);
+        void *p = mmap(NULL, m->size, PROT_READ, MAP_SHARED, *fd, 0);
         if (p == MAP_FAILED) {
             st = error_errno(err, errno, "%s", path);
             m->size = 0;
         } else {
             m->data = p;
+            return ST_OK;
         }
     }
-    close(fd);
+    close(*fd);
+    return st;
+}
+
+enum status file_map_open(struct file_map *m, const char *path, struct error *err)
+{
+    int fd;
+    enum status st = file_map_open_fd(m, &fd, path, err);
+    if (m->data)
+        close(fd);
     return st;
 }
 

@@ -23,6 +23,8 @@ struct file_map {
 };
 
 enum status file_map_open(struct file_map *m, const char *path, struct error *err);
+/* The same, and a descriptor to read from where m has data: the caller's to close. */
+enum status file_map_open_fd(struct file_map *m, int *fd, const char *path, struct error *err);
 void file_map_close(struct file_map *m); /* takes a zeroed struct */
 /* Bytes inside a map will not be wanted soon: whole pages of them leave this process's memory, and
  * are read from the file again where they are. */

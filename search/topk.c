@@ -6,7 +6,7 @@
 
 #define RESCORE_MAX 4096
 #define SAMPLE 4096
-#define SAMPLE_RUN 8 /* neighbours in it: a page of the file is read for several */
+#define SAMPLE_RUN 8 /* neighbours in it, read together */
 
 static bool bit(const uint8_t *bits, size_t i)
 {
@@ -97,16 +97,27 @@ enum status selection_make(struct search *s, const struct db_filter *filter, str
     return ST_OK;
 }
 
-static float score_row(const struct search *s, size_t block, size_t row, const float *q)
+/* Rows [row, row + n) of a block, n at most SAMPLE_RUN. Those of the file are read into `room`
+ * rather than looked at in the map: a few rows here and there would bring most of it into the
+ * process, since a touch maps many pages. room NULL: from the map. */
+static void score_rows(const struct search *s, size_t block, size_t row, size_t n, const float *q,
+                       uint16_t *room, float *scores)
 {
     const struct vec_block *b = &s->view.blocks[block];
     size_t dim = (size_t)s->model.dim, at = row - b->first;
-    float score;
-    if (b->f32)
-        s->ops.f32(&score, (const float *)b->rows + at * dim, 1, dim, q);
-    else
-        s->ops.f16(&score, (const uint16_t *)b->rows + at * dim, 1, dim, q);
-    return score;
+    if (b->f32) {
+        s->ops.f32(scores, (const float *)b->rows + at * dim, n, dim, q);
+        return;
+    }
+    const uint16_t *rows = (const uint16_t *)b->rows + at * dim;
+    if (room && vecfile_read(&s->view.file, rows, n * dim * sizeof *rows, room))
+        rows = room;
+    s->ops.f16(scores, rows, n, dim, q);
+}
+
+static uint16_t *score_room(const struct search *s)
+{
+    return mem_array((size_t)s->model.dim, SAMPLE_RUN * sizeof(uint16_t));
 }
 
 static void finish_moments(struct search_result *r, double sum, double sum2, size_t n)
@@ -122,21 +133,33 @@ static void sample_moments(const struct search *s, const float *q, struct search
 {
     const struct view *v = &s->view;
     double sum = 0, sum2 = 0;
-    size_t n = 0, block = 0, want = v->n_rows < SAMPLE ? v->n_rows : SAMPLE;
-    for (size_t i = 0; i < want; i++) {
-        size_t row = i;
+    size_t n = 0, block = 0, m, want = v->n_rows < SAMPLE ? v->n_rows : SAMPLE;
+    float scores[SAMPLE_RUN];
+    uint16_t *room = score_room(s);
+    for (size_t i = 0; i < want; i += SAMPLE_RUN) {
+        size_t row = i, end;
         if (want == SAMPLE)
-            row = (size_t)((unsigned __int128)(i / SAMPLE_RUN) * v->n_rows / (want / SAMPLE_RUN)) +
-                  i % SAMPLE_RUN;
-        while (row >= v->blocks[block].first + v->blocks[block].n)
-            block++;
-        if (v->dead && bit(v->dead, row))
-            continue;
-        double x = score_row(s, block, row, q);
-        sum += x;
-        sum2 += x * x;
-        n++;
+            row = (size_t)((unsigned __int128)i * v->n_rows / want);
+        end = want - i < SAMPLE_RUN ? want : row + SAMPLE_RUN;
+        for (; row < end; row += m) {
+            const struct vec_block *b = &v->blocks[block];
+            m = 0;
+            if (row >= b->first + b->n) {
+                block++;
+                continue;
+            }
+            m = b->first + b->n - row < end - row ? b->first + b->n - row : end - row;
+            score_rows(s, block, row, m, q, room, scores);
+            for (size_t k = 0; k < m; k++) {
+                if (v->dead && bit(v->dead, row + k))
+                    continue;
+                sum += scores[k];
+                sum2 += (double)scores[k] * scores[k];
+                n++;
+            }
+        }
     }
+    mem_free(room);
     finish_moments(r, sum, sum2, n);
 }
 
@@ -192,6 +215,7 @@ static enum status ask_index(struct search *s, const float *q, const uint8_t *ke
         .pool = s->pool,
     };
     bool all = false;
+    uint16_t *room = score_room(s);
     enum status rc = hits ? ST_OK : error_set(err, ST_NOMEM, "out of memory (%zu best)", want);
     for (; !rc; ask.effort *= 2) {
         rc = s->kind->search(s->index, &ask, hits, &found, &all, err);
@@ -200,10 +224,11 @@ static enum status ask_index(struct search *s, const float *q, const uint8_t *ke
     }
     for (size_t i = 0; !rc && i < found; i++) {
         size_t block = vec_block_of(v->blocks, v->n_blocks, hits[i].row);
-        hits[i].score = score_row(s, block, hits[i].row, q);
+        score_rows(s, block, hits[i].row, 1, q, room, &hits[i].score);
         flat_heap_push(p->hits, &p->n, p->k, hits[i]);
     }
     p->scored += found;
+    mem_free(room);
     mem_free(hits);
     return rc;
 }

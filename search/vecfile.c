@@ -6,6 +6,7 @@
 #include "search/vecfile_int.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 uint32_t vec_u32(const uint8_t *p)
@@ -166,7 +167,7 @@ enum status vecfile_open(struct vecfile *f, const char *path, const char *hex, i
     *f = (struct vecfile){.dim = dim, .path = mem_strdup(path)};
     if (!f->path)
         return error_set(err, ST_NOMEM, "out of memory");
-    enum status rc = file_map_open(&f->map, path, err);
+    enum status rc = file_map_open_fd(&f->map, &f->fd, path, err);
     if (!rc)
         rc = check_header(f, hex, err);
     if (!rc)
@@ -176,8 +177,16 @@ enum status vecfile_open(struct vecfile *f, const char *path, const char *hex, i
     return rc;
 }
 
+bool vecfile_read(const struct vecfile *f, const void *at, size_t n, void *to)
+{
+    size_t off = (size_t)((const uint8_t *)at - f->map.data);
+    return !file_pread_all(f->fd, to, n, off, f->path, NULL);
+}
+
 void vecfile_close(struct vecfile *f)
 {
+    if (f->map.data)
+        close(f->fd);
     file_map_close(&f->map);
     mem_free(f->path);
     mem_free(f->blocks);

@@ -34,6 +34,7 @@ struct vec_block { /* rows of consecutive numbers, in the map or in memory */
 
 struct vecfile {
     struct file_map map;
+    int fd; /* of the same file, while map.data is there */
     char *path;
     int dim;
     struct vec_block *blocks; /* row blocks only */
@@ -50,6 +51,8 @@ struct vecfile {
 enum status vecfile_open(struct vecfile *f, const char *path, const char *hex, int dim,
                          struct error *err);
 void vecfile_close(struct vecfile *f); /* takes a zeroed struct */
+/* The bytes at a place of the map, read from the file; false: look at them there. */
+bool vecfile_read(const struct vecfile *f, const void *at, size_t n, void *to);
 /* All checksums. ST_FORMAT names the block. */
 enum status vecfile_verify(const struct vecfile *f, struct error *err);
 
