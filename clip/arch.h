@@ -33,24 +33,25 @@ struct clip_source {
     bool ours;          /* config.json's model_type begins with eidetic_ */
     const char *layout; /* "hugging face folder", ... */
     struct weights *weights;
-    struct weights *half; /* of some matrices the same in f16 (half.c); NULL: there is none */
+    struct weights *half; /* a copy of some tensors, matrices in f16 (half.c); NULL: none */
     char prefix[64];      /* what stands before every name ("module.", "state_dict."), often "" */
     bool undotted; /* behind the prefix names have no dots (Stable Diffusion's averaged weights) */
 };
 
-/* A matrix that open() took from the file, by its whole name. */
-struct clip_matrix {
-    struct clip_matrix *next;
+/* A tensor that open() took from the file and that its towers read there, by its whole name. */
+struct clip_taken {
+    struct clip_taken *next;
     struct tensor t;
+    bool small; /* of clip_load_small */
     char name[];
 };
 
 /* Filled by open(); clip_close releases what is in it (the arena with everything taken from it). */
 struct clip_model {
-    void *data;                   /* the family's own struct, from the arena */
-    struct arena arena;           /* small converted tensors; lives as long as the model */
-    struct packs *packs;          /* of its matrices, for all sessions; made before open() */
-    struct clip_matrix *matrices; /* those that clip_load_matrix gave */
+    void *data;               /* the family's own struct, from the arena */
+    struct arena arena;       /* small converted tensors; lives as long as the model */
+    struct packs *packs;      /* of its matrices, for all sessions; made before open() */
+    struct clip_taken *parts; /* what clip_load_matrix and clip_load_small gave */
     struct clip_preprocess pre;
     enum tokenizer_kind tokenizer;
     const char *tokenizer_dir; /* a folder, or NULL = the data compiled in; copied at once */

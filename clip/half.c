@@ -46,35 +46,55 @@ static bool fits(const float *x, const uint16_t *h, int64_t n)
 
 struct half {
     struct weights_out_tensor *t;
-    int n;
+    int n, halves; /* all; those in f16, whose data is ours */
 };
 
-/* Matrices of sentences in f32, turned into f16. */
+static bool has(const struct half *h, const char *name)
+{
+    int i = 0;
+    while (i < h->n && strcmp(h->t[i].name, name) != 0)
+        i++;
+    return i < h->n;
+}
+
+/* Where it is worth having, what goes into the copy; ST_OK also where nothing does. */
+static enum status turn_part(struct half *h, const struct clip_model *m, const struct clip_taken *k,
+                             struct error *err)
+{
+    int64_t n = tensor_count(&k->t);
+    if (k->t.dtype != DT_F32 || !n || has(h, k->name) || (!k->small && k->t.dim[0] == m->vocab))
+        return ST_OK;
+    uint16_t *to = k->small ? NULL : mem_array((size_t)n, sizeof *to);
+    if (!to && !k->small)
+        return error_set(err, ST_NOMEM, "out of memory for %s in f16", k->name);
+    if (to)
+        tensor_from_f32(k->t.data, k->t.dim[0], n / k->t.dim[0], DT_F16, to, NULL);
+    if (to && !fits(k->t.data, to, n)) {
+        mem_free(to);
+        return ST_OK;
+    }
+    h->t[h->n] = (struct weights_out_tensor){.name = k->name, .t = k->t};
+    if (to) {
+        h->t[h->n].t.dtype = DT_F16;
+        h->t[h->n].t.data = to;
+        h->halves++;
+    }
+    h->n++;
+    return ST_OK;
+}
+
 static enum status turn(struct half *h, const struct clip_model *m, struct error *err)
 {
-    int most = 0;
-    for (const struct clip_matrix *k = m->matrices; k; k = k->next)
+    size_t most = 0;
+    enum status st = ST_OK;
+    for (const struct clip_taken *k = m->parts; k; k = k->next)
         most++;
-    h->t = mem_zarray((size_t)most + 1, sizeof *h->t);
+    h->t = mem_zarray(most + 1, sizeof *h->t);
     if (!h->t)
         return error_set(err, ST_NOMEM, "out of memory");
-    for (const struct clip_matrix *k = m->matrices; k; k = k->next) {
-        int64_t n = tensor_count(&k->t);
-        if (k->t.dtype != DT_F32 || k->t.dim[0] == m->vocab)
-            continue;
-        uint16_t *to = mem_array((size_t)n, sizeof *to);
-        if (!to)
-            return error_set(err, ST_NOMEM, "out of memory for %s in f16", k->name);
-        tensor_from_f32(k->t.data, k->t.dim[0], n / k->t.dim[0], DT_F16, to, NULL);
-        if (!fits(k->t.data, to, n)) {
-            mem_free(to);
-            continue;
-        }
-        h->t[h->n] = (struct weights_out_tensor){.name = k->name, .t = k->t};
-        h->t[h->n].t.dtype = DT_F16;
-        h->t[h->n++].t.data = to;
-    }
-    return ST_OK;
+    for (const struct clip_taken *k = m->parts; k && !st; k = k->next)
+        st = turn_part(h, m, k, err);
+    return st;
 }
 
 static enum status write_to(const char *file, const struct clip *c, const char id[33],
@@ -87,10 +107,11 @@ static enum status write_to(const char *file, const struct clip *c, const char i
         dir ? file_make_dirs(dir, err) : error_set(err, ST_NOMEM, "%s: out of memory", file);
     if (!st)
         st = turn(&h, &c->model, err);
-    if (!st && h.n)
+    if (!st && h.halves)
         st = weights_write(file, h.t, h.n, meta, err);
     for (int i = 0; i < h.n; i++)
-        mem_free(h.t[i].t.data);
+        if (h.t[i].t.dtype == DT_F16)
+            mem_free(h.t[i].t.data);
     mem_free(h.t);
     mem_free(dir);
     return st;

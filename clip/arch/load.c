@@ -85,25 +85,21 @@ static bool to_f32(struct clip_loader *l, const char *name, struct tensor *t)
     return true;
 }
 
-/* For half.c, which must know what the towers that were opened read. */
-static void list_matrix(struct clip_loader *l, const char *name, const struct tensor *t)
+/* Lists the tensor for half.c, which must know what the towers that were opened read, and takes it
+ * from half.c's copy, where there is one. */
+static void from_copy(struct clip_loader *l, const char *name, bool small, struct tensor *t)
 {
     size_t n = strlen(name) + 1;
-    struct clip_matrix *m = arena_alloc(&l->m->arena, sizeof *m + n);
-    if (!m) {
+    struct clip_taken *p = arena_alloc(&l->m->arena, sizeof *p + n);
+    if (!p) {
         out_of_memory(l, name);
         return;
     }
-    *m = (struct clip_matrix){.next = l->m->matrices, .t = *t};
-    memcpy(m->name, name, n);
-    l->m->matrices = m;
-}
-
-/* The same matrix in f16, where there is such a copy. */
-static void take_half(const struct clip_loader *l, const char *name, struct tensor *t)
-{
+    *p = (struct clip_taken){.next = l->m->parts, .t = *t, .small = small};
+    memcpy(p->name, name, n);
+    l->m->parts = p;
     const struct tensor *h = l->src->half ? weights_find(l->src->half, name) : NULL;
-    if (h && h->dtype == DT_F16 && tensor_same_shape(h, t))
+    if (h && h->dtype == (small ? DT_F32 : DT_F16) && tensor_same_shape(h, t))
         *t = *h;
 }
 
@@ -118,8 +114,7 @@ struct tensor clip_load_matrix(struct clip_loader *l, int ndim, const int64_t *d
     va_end(ap);
     if (!get(l, name, ndim, dims, &t))
         return (struct tensor){0};
-    list_matrix(l, name, &t);
-    take_half(l, name, &t);
+    from_copy(l, name, false, &t);
     struct tensor m =
         tensor_view(t.data, t.dtype, 2, (int64_t[]){t.dim[0], tensor_count(&t) / t.dim[0]});
     m.scale = t.scale;
@@ -138,7 +133,10 @@ struct tensor clip_load_small(struct clip_loader *l, int ndim, const int64_t *di
     va_start(ap, fmt);
     full_name(l->src, name, sizeof name, fmt, ap);
     va_end(ap);
-    if (!get(l, name, ndim, dims, &t) || !to_f32(l, name, &t))
+    if (!get(l, name, ndim, dims, &t))
+        return (struct tensor){0};
+    from_copy(l, name, true, &t);
+    if (!to_f32(l, name, &t))
         return (struct tensor){0};
     t.packs = l->m->packs; /* a device keeps its copy */
     return t;
