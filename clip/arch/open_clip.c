@@ -9,7 +9,9 @@
 static bool probe(const struct clip_source *src)
 {
     struct clip_loader l = {.src = src};
-    return src->open_clip || clip_load_has(&l, "visual.conv1.weight");
+    return src->open_clip || clip_load_has(&l, "visual.conv1.weight") ||
+           clip_load_has(&l, "visual.trunk.head.fc.weight") ||
+           clip_load_has(&l, "visual.trunk.head.weight");
 }
 
 bool clip_open_clip_is_resnet(const struct clip_source *src)

@@ -53,6 +53,9 @@ struct open_clip_cfg {
 /* The image towers that OpenCLIP takes from timm (open_clip_timm.c). Reads vision_cfg where its
  * timm_model_name is one of them; false where it is not. */
 bool clip_open_clip_read_timm(struct clip_config *g, const json_t *o, struct open_clip_cfg *c);
+/* MobileCLIP2's files without config: kind and sizes from the tensors, the vectors' too; false
+ * where they are none of it. */
+bool clip_open_clip_guess_mobile(struct open_clip_cfg *c);
 void clip_open_clip_load_timm(struct clip_loader *l, struct open_clip *d, int dim);
 enum status clip_open_clip_run_timm(struct clip_run *r, const struct open_clip *d,
                                     const struct tensor *x, struct tensor *y);

@@ -100,6 +100,30 @@ static enum status guess_resnet(const struct clip_loader *l, struct open_clip_cf
     return g.status;
 }
 
+static bool has_trunk(const struct clip_loader *l)
+{
+    return clip_load_has(l, "visual.trunk.head.weight") ||
+           clip_load_has(l, "visual.trunk.head.fc.weight");
+}
+
+/* All but B read texts without a causal mask; S3, S4 and L/14 take OpenAI's mean and deviation. */
+static enum status guess_mobile(struct clip_model *m, const struct clip_loader *l,
+                                struct open_clip_cfg *c, struct error *err)
+{
+    struct open_clip *d = c->model;
+    if (!clip_open_clip_guess_mobile(c))
+        return error_set(err, ST_FORMAT, "%s: not the tensors of a MobileCLIP", l->src->path);
+    bool b = d->kind == OPEN_CLIP_TIMM_VIT && d->timm.conv_width;
+    bool plain = b || (d->kind == OPEN_CLIP_FASTVIT && d->fastvit.stages < CLIP_FASTVIT_STAGES);
+    c->text->t.causal = b;
+    m->note = "no config: sizes from shapes, the rest as in MobileCLIP2";
+    enum status st = clip_preprocess_open_clip(&m->pre, l->src->path, NULL, c->image->size, err);
+    m->pre.prep.filter = d->timm.class_has_place ? IMAGE_BICUBIC : IMAGE_BILINEAR;
+    for (int i = 0; plain && i < 3; i++)
+        m->pre.mean[i] = 0.0f, m->pre.std[i] = 1.0f;
+    return st;
+}
+
 /* A bare state dict. Sizes come from shapes. Heads are 64 wide but in the image towers of ViT-H, g
  * and G, whose widths nothing else has. QuickGELU when the file is OpenAI's own (its three buffers)
  * or its name says "quickgelu" or "openai"; else GELU, which all of OpenCLIP's own trainings but a
@@ -112,11 +136,12 @@ enum status clip_open_clip_guess(struct clip_model *m, const struct clip_loader 
     const char *path = l->src->path;
     char name[64];
     bool carried = weights_meta(l->src->weights, QUICK_TRAIT) != NULL;
-    bool named = carried || names_say_quick(l->src);
+    bool mobile = has_trunk(l), named = !mobile && (carried || names_say_quick(l->src));
     bool quick = l->src->openai || named;
     c->model->kind = clip_open_clip_is_resnet(l->src) ? OPEN_CLIP_RESNET : OPEN_CLIP_VIT;
-    enum status st =
-        c->model->kind == OPEN_CLIP_RESNET ? guess_resnet(l, c, err) : guess_vit(l, c, err);
+    enum status st = mobile                               ? ST_OK
+                     : c->model->kind == OPEN_CLIP_RESNET ? guess_resnet(l, c, err)
+                                                          : guess_vit(l, c, err);
     if (st)
         return st;
     snprintf(name, sizeof name, "%sln_final.weight", c->at);
@@ -140,6 +165,8 @@ enum status clip_open_clip_guess(struct clip_model *m, const struct clip_loader 
     c->text_scale = clip_load_has(l, "%stransformer.resblocks.0.ls_1.gamma", c->at);
     c->text_proj_bias = clip_load_has(l, "%stext_projection.bias", c->at);
     c->text_proj_none = !c->text_proj_bias && !clip_load_has(l, "%stext_projection", c->at);
+    if (mobile)
+        return guess_mobile(m, l, c, err);
     m->trait = named && !l->src->openai ? QUICK_TRAIT : NULL;
     m->note = l->src->openai
                   ? "no config: sizes from shapes, quick_gelu as in all of openai's files"

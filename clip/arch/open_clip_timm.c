@@ -3,6 +3,7 @@
  * tensors. */
 #include "clip/arch/open_clip.h"
 #include "clip/config.h"
+#include <math.h>
 
 static bool starts(const char *s, const char *with)
 {
@@ -86,6 +87,30 @@ bool clip_open_clip_read_timm(struct clip_config *g, const json_t *o, struct ope
     else
         *size = side, *grid = side / patch;
     return true;
+}
+
+bool clip_open_clip_guess_mobile(struct open_clip_cfg *c)
+{
+    struct open_clip *d = c->model;
+    const struct clip_loader *l = c->loader;
+    struct clip_vit_image *v = &d->timm.vit;
+    if (clip_fastvit_guess(l, &d->fastvit)) {
+        d->kind = OPEN_CLIP_FASTVIT;
+        d->fastvit.size = 256;
+        d->fastvit.grid = 256 / (4 << (d->fastvit.stages - 1));
+        c->dim = clip_load_dim(l, 0, CLIP_MAX_DIM, "visual.trunk.head.fc.weight");
+    } else if (clip_timm_vit_guess(l, &d->timm)) {
+        int places = clip_load_dim(l, 1, 1 << 20, "visual.trunk.pos_embed");
+        places -= d->timm.class_has_place ? 1 : 0;
+        d->kind = OPEN_CLIP_TIMM_VIT;
+        v->grid = places > 0 ? (int)lround(sqrt((double)places)) : 0;
+        if (v->grid * v->grid != places || v->grid > CLIP_MAX_IMAGE / v->patch)
+            return false;
+        v->size = v->grid * v->patch;
+        c->dim = clip_load_dim(l, 0, CLIP_MAX_DIM, "visual.trunk.head.weight");
+    }
+    clip_open_clip_timm_sizes(d);
+    return d->kind != OPEN_CLIP_VIT && c->dim;
 }
 
 void clip_open_clip_load_timm(struct clip_loader *l, struct open_clip *d, int dim)

@@ -26,6 +26,58 @@ static void timm_s_plain_vit_with_a_norm_before(void **state)
     run_toy("mobileclip_l", false, "open_clip folder");
 }
 
+/* The vectors of two pictures and two texts. */
+static void vectors_of(const char *path, const char *toy, int size, float *v)
+{
+    static const char *const texts[] = {"a dog", "two red flowers"};
+    struct clip *c = NULL;
+    struct clip_session *s = NULL;
+    struct error err = {0};
+    uint8_t *px = toy_pixels(toy, 2, size);
+    const uint8_t *two[] = {px, px + (size_t)size * (size_t)size * 3};
+    if (clip_open(&c, path, NULL, &err) || clip_session_new(&s, c, test_device(), 1, &err) ||
+        clip_encode_images(s, two, 2, v, &err) ||
+        clip_encode_text(s, texts, 2, v + 2 * clip_dim(c), &err))
+        fail_msg("%s: %s", path, err.text);
+    assert_int_equal(clip_prep(c, true).size, size);
+    clip_session_free(s);
+    clip_close(c);
+    mem_free(px);
+}
+
+/* The weight file alone gives what the folder with the config gives. */
+static void expect_same_without_config(const char *toy, int size)
+{
+    float a[4 * 24], b[4 * 24];
+    char *file = NULL, *dir = toy_make(toy, "-config", NULL, &file);
+    char *text = NULL, *config = path_join(dir, "open_clip_config.json");
+    size_t n = 0;
+    assert_int_equal(file_read_all(&text, &n, config, 1 << 16, NULL), ST_OK);
+    json_t *o = json_loadb(text, n, 0, NULL);
+    json_t *model = json_object_get(o, "model_cfg");
+    json_object_set_new(json_object_get(model, "vision_cfg"), "image_size", json_integer(size));
+    json_object_set_new(json_object_get(model, "text_cfg"), "heads", json_integer(1));
+    assert_int_equal(json_dump_file(o, config, 0), 0);
+    vectors_of(dir, toy, size, a);
+    unlink(config);
+    vectors_of(file, toy, size, b);
+    assert_memory_equal(a, b, sizeof a);
+    json_decref(o);
+    mem_free(text);
+    mem_free(config);
+    mem_free(file);
+    toy_remove(dir);
+}
+
+static void files_without_config(void **state)
+{
+    (void)state;
+    expect_same_without_config("mobileclip", 256);
+    expect_same_without_config("mobileclip_folded", 256);
+    expect_same_without_config("mobileclip_b", 48);
+    expect_same_without_config("mobileclip_l", 32);
+}
+
 static void expect_vectors(const char *toy)
 {
     struct toy_run r = {.toy = toy, .m = toy_manifest(toy)};
@@ -61,6 +113,7 @@ int main(void)
         cmocka_unit_test(fastvit_with_branches_folded_and_layer_norms),
         cmocka_unit_test(mobileclip_b_s_patches_by_convolutions),
         cmocka_unit_test(timm_s_plain_vit_with_a_norm_before),
+        cmocka_unit_test(files_without_config),
         cmocka_unit_test(apple_s_own_layout),
     };
     return cmocka_run_group_tests_name("golden_mobileclip", tests, NULL, NULL);
