@@ -2,6 +2,7 @@
  * library holds, else what the model's own captioner says, else the label of the vocabulary that
  * fits best, as a sentence. */
 #include "app/caption_app.h"
+#include "core/file_note.h"
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,12 +32,12 @@ static void on_phrases(void *ctx, size_t done, size_t n)
 int caption_interrogate_open(struct app *a, struct caption_run *run)
 {
     struct progress p = {.on = !a->quiet};
-    struct interrogator_opts o = {.cache = a->db ? db_library(a->db) : NULL,
-                                  .stop = a->stop,
-                                  .progress = on_phrases,
-                                  .ctx = &p};
+    char *folder = file_note_folder(LABELS_FOLDER);
+    struct interrogator_opts o = {
+        .cache = folder, .stop = a->stop, .progress = on_phrases, .ctx = &p};
     enum status st = interrogator_open(&run->interrogator, a->session, a->clip, &o, &a->err);
     progress_finish(&p);
+    mem_free(folder);
     return st ? app_fail(a, APP_MODEL) : caption_own_open(a, &run->own);
 }
 

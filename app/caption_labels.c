@@ -1,5 +1,7 @@
-/* Vectors of labels, kept beside the library where there is one. */
+/* Vectors of labels, kept in the cache folder: they belong to a model and a list, whatever the
+ * library. */
 #include "app/caption_app.h"
+#include "core/file_note.h"
 #include <stdio.h>
 
 static void on_labels(void *ctx, size_t done, size_t n)
@@ -15,12 +17,12 @@ static void on_labels(void *ctx, size_t done, size_t n)
 /* Small lists are read faster than a file of theirs is worth. */
 static char *cache_path(const struct app *a, const struct lexicon *v)
 {
-    char hex[17];
+    char hex[17], *dir = v->n > LABELS_BLOCK ? file_note_folder(LABELS_FOLDER) : NULL;
     for (size_t i = 0; i < 8; i++)
         snprintf(hex + 2 * i, 3, "%02x", v->key[i]);
-    return a->db && v->n > LABELS_BLOCK
-               ? mem_printf("%s/labels-%s-%s.bin", db_library(a->db), clip_info(a->clip)->id, hex)
-               : NULL;
+    char *path = dir ? mem_printf("%s/labels-%s-%s.bin", dir, clip_info(a->clip)->id, hex) : NULL;
+    mem_free(dir);
+    return path;
 }
 
 int caption_open_labels(struct app *a, const struct lexicon *v, const char *const *templates,
@@ -33,8 +35,8 @@ int caption_open_labels(struct app *a, const struct lexicon *v, const char *cons
     enum status st = labels_open(l, a->session, a->clip, v, &o, &a->err);
     progress_finish(&p);
     if (!st && !cache && l->computed > 4 * LABELS_BLOCK)
-        log_info("there is no library to keep the vectors of the labels in; the next run computes "
-                 "them again");
+        log_info("there is no cache folder to keep the vectors of the labels in; the next run "
+                 "computes them again");
     mem_free(cache);
     return st ? app_fail(a, APP_MODEL) : 0;
 }

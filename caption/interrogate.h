@@ -1,7 +1,7 @@
 /* A prompt that would make a picture like this one, as clip-interrogator finds it.
  *
  *     struct interrogator q;
- *     struct interrogator_opts o = {.cache = "<library>"};
+ *     struct interrogator_opts o = {.cache = "<folder>"};
  *     interrogator_open(&q, session, clip, &o, &err);             // vectors of 6,000 phrases, once
  *     struct interrogation r;
  *     interrogator_ask(&q, INTERROGATE_BEST, vector, "a dog on a beach", &r, &err);

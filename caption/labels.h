@@ -2,12 +2,12 @@
  * ensembles of Radford et al. 2021), and the file that keeps them.
  *
  *     struct labels l;
- *     struct labels_opts o = {.cache = "<library>/labels-<model>.bin", .stop = &interrupted};
+ *     struct labels_opts o = {.cache = "<folder>/labels-<model>.bin", .stop = &interrupted};
  *     labels_open(&l, session, clip, &lexicon, &o, &err);      // computes what the file lacks
  *     use(l.rows, l.n, l.dim);
  *     labels_close(&l);
  *
- * The file (docs/FILE-FORMATS-LIBRARY.md) is a header and blocks of LABELS_BLOCK rows, each with a
+ * The file (docs/FILE-FORMATS.md) is a header and blocks of LABELS_BLOCK rows, each with a
  * checksum, written as they are computed: a kill costs the block in flight, a damaged block is
  * computed again, a file of another model, list or template is replaced. Where it cannot be written
  * the vectors are held in memory all the same. Thread rule: that of the session. */
@@ -22,6 +22,7 @@
 #define LABELS_MAGIC "EIDLABL1" /* persisted, as the two below */
 #define LABELS_HEADER 128
 #define LABELS_BLOCK 256
+#define LABELS_FOLDER "labels" /* below the cache folder */
 
 struct labels_opts {
     /* printf-like sentences with one "%s" for the label, NULL-terminated; NULL = labels_templates.

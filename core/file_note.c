@@ -27,6 +27,16 @@ char *file_note_path(const char *kind, const char *name)
     return home && home[0] == '/' ? mem_printf("%s/.cache/eidetic/%s/%s", home, kind, name) : NULL;
 }
 
+char *file_note_folder(const char *kind)
+{
+    char *path = file_note_path(kind, "any"), *dir = path ? path_dir(path) : NULL;
+    mem_free(path);
+    if (dir && file_make_dirs(dir, NULL) == ST_OK)
+        return dir;
+    mem_free(dir);
+    return NULL;
+}
+
 /* *key: the file's state, ended by a line feed. NULL where there is no cache folder or no memory.
  */
 static char *note_path(const char *file, const char *kind, char **key)

@@ -23,5 +23,7 @@ char *file_note_path(const char *kind, const char *name);
 /* False: nothing is known of the file as it is now, or more than size - 1 bytes. */
 bool file_note_get(const char *file, const char *kind, char *text, size_t size);
 void file_note_put(const char *file, const char *kind, const char *text);
+/* A kind's folder, made if need be, for larger things; mem_free it. NULL: there is none. */
+char *file_note_folder(const char *kind);
 
 #endif

@@ -2,6 +2,7 @@
 # The starter's own captioner, as it ships: sentences by default, while indexing, and before a prompt's flavors.
 # shellcheck source=tests/e2e/lib.sh
 . "${EIDETIC_SOURCE:-$(dirname "$0")/../..}/tests/e2e/lib.sh"
+share_labels
 photos=$EIDETIC_SOURCE/samples/photos
 printf 'sea\notter\n' >"$TMP/labels"
 

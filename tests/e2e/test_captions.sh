@@ -2,6 +2,7 @@
 # Captions in sentences, by toy captioners whose words mean nothing: what is printed, kept and refused.
 # shellcheck source=tests/e2e/lib.sh
 . "${EIDETIC_SOURCE:-$(dirname "$0")/../..}/tests/e2e/lib.sh"
+share_labels
 photos=$(sample_copy)
 before=$(tree_hash "$photos")
 (cd "$TMP" && TOY_DIR=toy "$EIDETIC_BUILD/tests/test_golden_caption" write blip >/dev/null) || fail "the toy cannot be written"

@@ -17,12 +17,12 @@ assert_json '.score > 0.2 and .score < 1'
 assert_true test "$(jq -r .prompt "$TMP/out" | wc -w)" -lt 77
 
 t "the phrases' vectors are kept and answer at once"
-assert_true test -s "$(echo "$EIDETIC_LIBRARY"/labels-*-flavors.bin)"
-before=$(sha256sum "$EIDETIC_LIBRARY"/labels-*)
+assert_true test -s "$(echo "$XDG_CACHE_HOME"/eidetic/labels/labels-*-flavors.bin)"
+before=$(sha256sum "$XDG_CACHE_HOME"/eidetic/labels/labels-*)
 ask --json --interrogate classic "$photo"
 assert_exit 0
 assert_json '.prompt | test(" (by|inspired by) ")'
-assert_eq "$(sha256sum "$EIDETIC_LIBRARY"/labels-*)" "$before"
+assert_eq "$(sha256sum "$XDG_CACHE_HOME"/eidetic/labels/labels-*)" "$before"
 
 t "negative has no caption, and is farther from the picture"
 ask --json --interrogate negative "$photo"

@@ -3,6 +3,7 @@
 # and keeps what others wrote, the photographs are untouched. 6 kills; 60 with scripts/test --full. SEED repeats a run.
 # shellcheck source=tests/e2e/lib.sh
 . "${EIDETIC_SOURCE:-$(dirname "$0")/../..}/tests/e2e/lib.sh"
+share_labels
 kill_rounds 6 60
 (cd "$TMP" && TOY_DIR=toy "$EIDETIC_BUILD/tests/test_golden_caption" write blip >/dev/null) || fail "the toy cannot be written"
 say=(caption --captioner "$TMP/toy" --write "db,xmp" --quiet)

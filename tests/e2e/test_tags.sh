@@ -61,7 +61,7 @@ eidetic caption --mode tags --write db --redo --json "$photos"
 assert_err "20 pictures tagged"
 
 t "a damaged cache of label vectors is mended"
-cache=$(echo "$EIDETIC_LIBRARY"/labels-*.bin)
+cache=$(echo "$XDG_CACHE_HOME"/eidetic/labels/*.bin)
 cp "$cache" "$TMP/whole"
 printf 'x' | dd of="$cache" bs=1 seek=4000 conv=notrunc status=none
 eidetic caption --mode tags --verbose --json "$photos/ocean-waves.jpg"
@@ -143,7 +143,7 @@ assert_err "not in the library"
 
 t "after kills at random moments the library is sound and the next run completes it"
 for i in 1 2 3 4 5 6 7 8; do
-    rm -f "$EIDETIC_LIBRARY"/labels-*.bin
+    rm -f "$XDG_CACHE_HOME"/eidetic/labels/*.bin
     [ $((i % 2)) = 0 ] && cp "$TMP/whole" "$cache"
     "$EIDETIC" caption --mode tags --write db --redo --quiet "$photos" >/dev/null 2>&1 &
     pid=$!
