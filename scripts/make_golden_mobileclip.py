@@ -125,10 +125,66 @@ def apple_text(k):
     return "text_encoder." + ("positional_embedding.pos_embed.pos_embed" if k == "positional_embedding" else k)
 
 
-def apple(name, trunk, timm_name, size, causal, rename):
+ROW_SHAPES = {"token_mixer.norm.rbr_skip.": "bn", "token_mixer.mixer.rbr_skip.": "bn", "token_mixer.mixer.rbr_conv.0.bn.": "bn",
+              "convffn.conv.bn.": "bn", "token_mixer.mixer.rbr_conv.0.conv.weight": "conv", "convffn.conv.conv.weight": "conv",
+              "token_mixer.layer_scale": "scale", "layer_scale": "scale", "convffn.fc1": "up", "convffn.fc2": "down"}
+
+
+def row_tensors(block, width, kernel=11):
+    """Names and shapes of a block of convolutions along the text, as Apple's MobileCLIP-S0 has two."""
+    for name, kind in ROW_SHAPES.items():
+        if kind == "bn":
+            yield from ((block + name + k, [width]) for k in ("weight", "bias", "running_mean", "running_var"))
+        elif kind == "conv":
+            yield block + name, [width, 1, 1, kernel]
+        elif kind == "scale":
+            yield block + name, [width, 1, 1]
+        else:
+            out, into = (4 * width, width) if kind == "up" else (width, 4 * width)
+            yield from ((block + name + ".weight", [out, into, 1, 1]), (block + name + ".bias", [out]))
+
+
+def row_block(x, s, p):
+    """x [n, T, D] through such a block (checked against ml-mobileclip's RepMixerBlock, which is on no package index)."""
+    c = x.transpose(1, 2)
+
+    def norm(t, q):
+        return F.batch_norm(t, s[p + q + ".running_mean"], s[p + q + ".running_var"], s[p + q + ".weight"], s[p + q + ".bias"], eps=1e-5)
+
+    def along(t, q):
+        w = s[p + q][:, :, 0]
+        return F.conv1d(t, w, padding=w.shape[-1] // 2, groups=w.shape[0])
+    mixed = norm(along(c, "token_mixer.mixer.rbr_conv.0.conv.weight"), "token_mixer.mixer.rbr_conv.0.bn")
+    mixed = mixed + norm(c, "token_mixer.mixer.rbr_skip") - norm(c, "token_mixer.norm.rbr_skip")
+    c = c + s[p + "token_mixer.layer_scale"][:, :, 0] * mixed
+    h = norm(along(c, "convffn.conv.conv.weight"), "convffn.conv.bn")
+    h = F.conv1d(h, s[p + "convffn.fc1.weight"][..., 0], s[p + "convffn.fc1.bias"])
+    h = F.conv1d(F.gelu(h), s[p + "convffn.fc2.weight"][..., 0], s[p + "convffn.fc2.bias"])
+    return (c + s[p + "layer_scale"][:, :, 0] * h).transpose(1, 2)
+
+
+def row_text(m, rows, ids):
+    t = m.text
+    x = t.token_embedding(ids) + t.positional_embedding
+    x = row_block(x, rows, "text_encoder.transformer.0.")
+    x = t.transformer(x, attn_mask=None)
+    x = t.ln_final(row_block(x, rows, f"text_encoder.transformer.{t.transformer.layers + 1}."))
+    return x[torch.arange(len(ids)), ids.argmax(-1)] @ t.text_projection
+
+
+def apple(name, trunk, timm_name, size, causal, rename, rows_too=False):
     """Weights by Apple's names, converted by open_clip; vectors alone, since the towers are those of the other cases."""
     m, _ = build(trunk, timm_name, size, causal, 64)
-    rows, state = [], {}
+    rows, state, extra = [], {}, {}
+
+    def make(new, shape):
+        middle, reach = spread(new, shape)
+        if "rbr_skip" in new or ".bn." in new:
+            middle, reach = (1.0, 0.3) if new.endswith(("weight", "running_var")) else (0.0, 0.3)
+        dtype = "f16" if "embedding_layer" in new else "f32"
+        x = torch.from_numpy(uniform(name + "/" + new, shape, middle, reach)).to({"f16": torch.float16, "f32": torch.float32}[dtype])
+        rows.append([new, shape, dtype, middle, reach])
+        return x.float()
     for k, t in sorted(m.state_dict().items()):
         if not t.dtype.is_floating_point or k.endswith(("head.fc.bias", "head.bias", "attn_mask")):
             continue
@@ -136,11 +192,10 @@ def apple(name, trunk, timm_name, size, causal, rename):
         shape = list(t.shape)
         shape = shape[::-1] if new.endswith(("head.proj", "classifier.proj")) else shape
         shape = [1] * (4 - len(shape)) + shape if "pos_embed.pos_embed" in new else shape
-        middle, reach = spread(new, shape)
-        dtype = "f16" if "embedding_layer" in new else "f32"
-        x = torch.from_numpy(uniform(name + "/" + new, shape, middle, reach)).to({"f16": torch.float16, "f32": torch.float32}[dtype])
-        state[new] = x.float()
-        rows.append([new, shape, dtype, middle, reach])
+        own = re.sub(r"transformer\.0\.", "transformer.1.", new) if rows_too and new.startswith("text_encoder.") else new
+        state[new] = make(own, shape)
+    if rows_too:
+        extra = {n: make(n, shape) for i in (0, 2) for n, shape in row_tensors(f"text_encoder.transformer.{i}.", 64)}
     converted = convert_mobile_clip_state_dict(m, dict(state), fastvit="fastvit" in timm_name)
     missing, unexpected = m.load_state_dict(converted, strict=False)
     assert not unexpected and all("num_batches" in k or "attn_mask" in k for k in missing), (missing, unexpected)
@@ -148,7 +203,7 @@ def apple(name, trunk, timm_name, size, causal, rename):
     ids = open_clip.get_tokenizer("ViT-B-32")(TEXTS)
     with torch.no_grad():
         got["image.vector"] = F.normalize(m.encode_image(normalise(px, (0,) * 3, (1,) * 3)), dim=-1)
-        got["text.vector"] = F.normalize(m.encode_text(ids), dim=-1)
+        got["text.vector"] = F.normalize(row_text(m, extra, ids) if rows_too else m.encode_text(ids), dim=-1)
     save(name, {"arch": "mobileclip", "texts": TEXTS, "image_size": size, "images": 2, "weights": "tiny.safetensors", "files": {},
                 "tensors": rows}, got, torch.zeros(1))
 
@@ -160,4 +215,5 @@ if __name__ == "__main__":
     case("mobileclip_b", partial(b_trunk, 48), "vit_base_mci_224", 48, True, 1, (0.0,) * 3, (1.0,) * 3)
     case("mobileclip_l", partial(l_trunk, 32), "vit_large_patch14_clip_224", 32, False, 1, MEAN, STD)
     apple("mobileclip_apple", s_trunk, "fastvit_mci1", 256, False, apple_image)
+    apple("mobileclip_apple_s0", s_trunk, "fastvit_mci0", 256, False, apple_image, rows_too=True)
     apple("mobileclip_apple_b", partial(b_trunk, 48), "vit_base_mci_224", 48, True, apple_b)

@@ -22,11 +22,11 @@ static struct tensor as_tokens(const struct tensor *x)
 static void run_dw(struct clip_run *r, struct tensor *y, const struct tensor *x,
                    const struct clip_fastvit_dw *d, int half, enum act act)
 {
-    int pad = d->kernel / 2;
+    int pad = d->kernel / 2, up = d->high / 2;
     struct conv_opts o = {.stride = d->stride,
-                          .pad_top = pad,
+                          .pad_top = up,
                           .pad_left = pad,
-                          .pad_bottom = pad,
+                          .pad_bottom = up,
                           .pad_right = pad,
                           .act = act};
     op_depthwise(r->be, y, x, &d->w[half], &d->b[half], &o);
@@ -73,15 +73,19 @@ static enum status squeeze(struct clip_run *r, const struct clip_fastvit_squeeze
 }
 
 /* x += fc2(gelu(fc1(conv(x)))) */
-static void run_mlp(struct clip_run *r, const struct clip_fastvit_stage *t,
-                    const struct clip_fastvit_block *b, struct maps *m, struct tensor *x,
-                    float *spare)
+static void run_mlp(struct clip_run *r, const struct clip_fastvit_block *b, struct tensor *x,
+                    struct tensor *spare, struct tensor *h)
 {
-    struct tensor y = map(spare, x->dim[0], x->dim[1], t->width);
-    struct tensor h = map(m->h, x->dim[0], x->dim[1], t->hidden);
-    run_dw(r, &y, x, &b->conv, 0, ACT_NONE);
-    clip_linear_run(r, &h, &y, &b->fc1, ACT_GELU, NULL);
-    clip_linear_run(r, x, &h, &b->fc2, ACT_NONE, x);
+    run_dw(r, spare, x, &b->conv, 0, ACT_NONE);
+    clip_linear_run(r, h, spare, &b->fc1, ACT_GELU, NULL);
+    clip_linear_run(r, x, h, &b->fc2, ACT_NONE, x);
+}
+
+void clip_fastvit_run_row(struct clip_run *r, const struct clip_fastvit_block *b, struct tensor *y,
+                          const struct tensor *x, struct tensor *spare, struct tensor *h)
+{
+    run_dw(r, y, x, &b->mixer, 0, ACT_NONE);
+    run_mlp(r, b, y, spare, h);
 }
 
 /* x += o(attention of all places) */
@@ -134,16 +138,16 @@ static enum status run_stage(struct clip_run *r, const struct clip_fastvit_stage
         *x = y;
     }
     for (int i = 0; i < t->layers; i++) {
+        struct tensor y = map(m->y, n, side, t->width), h = map(m->h, n, side, t->hidden);
         if (t->attends) {
             attend(r, t, &t->block[i], m, x);
-            run_mlp(r, t, &t->block[i], m, x, m->y);
-            continue;
+        } else {
+            run_dw(r, &y, x, &t->block[i].mixer, 0, ACT_NONE);
+            swap(&m->x, &m->y);
+            *x = y;
+            y = map(m->y, n, side, t->width);
         }
-        struct tensor y = map(m->y, n, side, t->width);
-        run_dw(r, &y, x, &t->block[i].mixer, 0, ACT_NONE);
-        swap(&m->x, &m->y);
-        *x = y;
-        run_mlp(r, t, &t->block[i], m, x, m->y);
+        run_mlp(r, &t->block[i], x, &y, &h);
     }
     return ST_OK;
 }

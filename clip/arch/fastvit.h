@@ -21,8 +21,8 @@
 /* A depthwise convolution to as many channels, or to twice as many: then channel 2c + h is channel
  * c of half h, and the halves stand one behind the other. */
 struct clip_fastvit_dw {
-    struct tensor w[2], b[2]; /* [k,k,C], [C] */
-    int kernel, stride, halves;
+    struct tensor w[2], b[2]; /* [high,k,C], [C] */
+    int high, kernel, stride, halves;
 };
 struct clip_fastvit_squeeze {
     struct clip_linear reduce, expand; /* reduce.w.data NULL = none */
@@ -51,6 +51,14 @@ struct clip_fastvit {
     struct clip_fastvit_squeeze squeeze;
     struct clip_linear head;
 };
+
+/* One block of convolutions over a row (MobileCLIP-S0's text), by Apple's names below `stem`. */
+struct clip_fastvit_block clip_fastvit_load_row(struct clip_loader *l, const char *stem,
+                                                const char *block, int width);
+/* x [B,1,T,D] -> y, by way of two more of that shape and one of the hidden layer's; not in place.
+ */
+void clip_fastvit_run_row(struct clip_run *r, const struct clip_fastvit_block *b, struct tensor *y,
+                          const struct tensor *x, struct tensor *spare, struct tensor *h);
 
 bool clip_fastvit_guess(const struct clip_loader *l, struct clip_fastvit *v);
 void clip_fastvit_load(struct clip_loader *l, struct clip_fastvit *v, int dim);

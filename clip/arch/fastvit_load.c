@@ -93,8 +93,9 @@ bool clip_fastvit_guess(const struct clip_loader *l, struct clip_fastvit *v)
 static struct clip_fastvit_dw end_dw(struct clip_fold *f, struct clip_loader *l, int halves,
                                      int stride)
 {
-    struct clip_fastvit_dw d = {.kernel = f->kernel, .stride = stride, .halves = halves};
-    int64_t n = f->out / halves, area = (int64_t)f->kernel * f->kernel;
+    struct clip_fastvit_dw d = {
+        .high = f->high, .kernel = f->kernel, .stride = stride, .halves = halves};
+    int64_t n = f->out / halves, area = (int64_t)f->high * f->kernel;
     for (int h = 0; h < halves; h++) {
         float *w = clip_fold_take(l, n * area), *b = clip_fold_take(l, n);
         if (l->status)
@@ -105,7 +106,7 @@ static struct clip_fastvit_dw end_dw(struct clip_fold *f, struct clip_loader *l,
             for (int64_t p = 0; p < area; p++)
                 w[p * n + c] = (float)f->w[o * area + p];
         }
-        d.w[h] = tensor_view(w, DT_F32, 3, (int64_t[]){f->kernel, f->kernel, n});
+        d.w[h] = tensor_view(w, DT_F32, 3, (int64_t[]){f->high, f->kernel, n});
         d.b[h] = tensor_view(b, DT_F32, 1, &n);
         d.w[h].packs = d.b[h].packs = l->m->packs;
     }
@@ -147,7 +148,7 @@ static bool fold_point(struct clip_fold *f, struct clip_loader *l, const struct 
 static void scale_rows(struct clip_fold *f, struct clip_loader *l, const struct clip_fastvit *v,
                        const char *name)
 {
-    int64_t area = f->in * f->kernel * f->kernel;
+    int64_t area = f->in * f->high * f->kernel;
     if (l->status || !HAS("%s", name))
         return;
     struct tensor g = SMALL(3, ((int64_t[]){f->out, 1, 1}), "%s", name);
@@ -158,14 +159,27 @@ static void scale_rows(struct clip_fold *f, struct clip_loader *l, const struct 
     }
 }
 
+/* What blocks of one stage have in common; row: kernels are one high. */
+struct shape {
+    int64_t width, hidden;
+    int mixer, conv;
+    bool row;
+};
+
+static bool begin_dw(struct clip_fold *f, struct clip_loader *l, const struct shape *p, int kernel)
+{
+    return p->row ? clip_fold_begin_row(f, l, p->width, 1, kernel)
+                  : clip_fold_begin(f, l, p->width, 1, kernel);
+}
+
 /* x + scale * (mixer(x) - norm(x)) */
 static struct clip_fastvit_dw load_mixer(struct clip_loader *l, const struct clip_fastvit *v,
-                                         int64_t width, const char *block)
+                                         const struct shape *p, const char *block)
 {
     struct clip_fold f, g = {0};
     struct clip_part n;
     snprintf(n.s, sizeof n.s, "%.120s.token_mixer.reparam_conv", block);
-    if (!clip_fold_begin(&f, l, width, 1, 3) || !clip_fold_begin(&g, l, width, 1, 3)) {
+    if (!begin_dw(&f, l, p, p->mixer) || !begin_dw(&g, l, p, p->mixer)) {
         clip_fold_end(&g);
         return end_dw(&f, l, 1, 1);
     }
@@ -176,9 +190,9 @@ static struct clip_fastvit_dw load_mixer(struct clip_loader *l, const struct cli
         clip_fold_mobileone(&f, l, &v->parts, n.s, true);
         snprintf(n.s, sizeof n.s, "%.120s.token_mixer.norm", block);
         clip_fold_mobileone(&g, l, &v->parts, n.s, true);
-        for (int64_t i = 0; i < width * 9; i++)
+        for (int64_t i = 0; i < p->width * f.high * f.kernel; i++)
             f.w[i] -= g.w[i];
-        for (int64_t i = 0; i < width; i++)
+        for (int64_t i = 0; i < p->width; i++)
             f.b[i] -= g.b[i];
         snprintf(n.s, sizeof n.s, "%.120s.token_mixer.layer_scale.gamma", block);
         scale_rows(&f, l, v, n.s);
@@ -188,22 +202,21 @@ static struct clip_fastvit_dw load_mixer(struct clip_loader *l, const struct cli
     return end_dw(&f, l, 1, 1);
 }
 
-static void load_mlp(struct clip_loader *l, const struct clip_fastvit *v,
-                     const struct clip_fastvit_stage *t, struct clip_fastvit_block *b,
-                     const char *block, const char *scale)
+static void load_mlp(struct clip_loader *l, const struct clip_fastvit *v, const struct shape *p,
+                     struct clip_fastvit_block *b, const char *block, const char *scale)
 {
     struct clip_fold f;
     struct clip_part n, norm;
     snprintf(n.s, sizeof n.s, "%.120s.mlp.conv.conv", block);
     snprintf(norm.s, sizeof norm.s, "%.120s.mlp.conv.bn", block);
-    if (clip_fold_begin(&f, l, t->width, 1, 7))
-        clip_fold_branch(&f, l, &v->parts, n.s, norm.s, 7);
+    if (begin_dw(&f, l, p, p->conv))
+        clip_fold_branch(&f, l, &v->parts, n.s, norm.s, p->conv);
     b->conv = end_dw(&f, l, 1, 1);
     snprintf(n.s, sizeof n.s, "%.120s.mlp.fc1", block);
-    fold_point(&f, l, v, t->hidden, t->width, n.s);
+    fold_point(&f, l, v, p->hidden, p->width, n.s);
     b->fc1 = clip_fold_dense(&f, l, 1);
     snprintf(n.s, sizeof n.s, "%.120s.mlp.fc2", block);
-    if (fold_point(&f, l, v, t->width, t->hidden, n.s)) {
+    if (fold_point(&f, l, v, p->width, p->hidden, n.s)) {
         snprintf(n.s, sizeof n.s, "%.120s.%s.gamma", block, scale);
         scale_rows(&f, l, v, n.s);
     }
@@ -338,6 +351,7 @@ static void load_stage(struct clip_loader *l, const struct clip_fastvit *v, int 
     t->block = l->status ? NULL : arena_array(&l->m->arena, (size_t)t->layers, sizeof *t->block);
     if (!t->block && !l->status)
         l->status = error_set(l->err, ST_NOMEM, "%s: out of memory", l->src->path);
+    const struct shape p = {.width = t->width, .hidden = t->hidden, .mixer = 3, .conv = 7};
     for (int i = 0; i < t->layers && !l->status; i++) {
         struct clip_part n;
         snprintf(n.s, sizeof n.s, "stages.%d.blocks.%d", s, i);
@@ -345,8 +359,8 @@ static void load_stage(struct clip_loader *l, const struct clip_fastvit *v, int 
         if (t->attends)
             load_attention(l, v, t->width, &t->block[i], n.s);
         else
-            t->block[i].mixer = load_mixer(l, v, t->width, n.s);
-        load_mlp(l, v, t, &t->block[i], n.s, t->attends ? "layer_scale_2" : "layer_scale");
+            t->block[i].mixer = load_mixer(l, v, &p, n.s);
+        load_mlp(l, v, &p, &t->block[i], n.s, t->attends ? "layer_scale_2" : "layer_scale");
     }
 }
 
@@ -385,4 +399,23 @@ void clip_fastvit_load(struct clip_loader *l, struct clip_fastvit *v, int dim)
     v->last = load_one_dw(l, v, widest, 2, 3, 1, "final_conv");
     v->squeeze = load_squeeze(l, v, 2 * widest, 2, "final_conv");
     v->head = load_head(l, v, 2 * widest);
+}
+
+struct clip_fastvit_block clip_fastvit_load_row(struct clip_loader *l, const char *stem,
+                                                const char *block, int width)
+{
+    const struct clip_fastvit names = {.parts = {stem, to_apple}}, *v = &names;
+    struct clip_fastvit_block b = {0};
+    int kernel = DIM(3, 255, "%.120s.mlp.conv.conv.weight", block);
+    const struct shape p = {.width = width,
+                            .hidden = DIM(0, 8 * CLIP_MAX_WIDTH, "%.120s.mlp.fc1.weight", block),
+                            .mixer = kernel,
+                            .conv = kernel,
+                            .row = true};
+    if (!l->status && (kernel % 2 == 0 || !p.hidden))
+        l->status = error_set(l->err, ST_FORMAT, "%s: %s%s is no block of convolutions",
+                              l->src->path, stem, block);
+    b.mixer = load_mixer(l, v, &p, block);
+    load_mlp(l, v, &p, &b, block, "layer_scale");
+    return b;
 }

@@ -22,19 +22,32 @@ struct clip_part clip_part_name(const struct clip_parts *p, const char *fmt, ...
     return full;
 }
 
-bool clip_fold_begin(struct clip_fold *f, struct clip_loader *l, int64_t out, int64_t in,
-                     int kernel)
+static bool begin(struct clip_fold *f, struct clip_loader *l)
 {
-    *f = (struct clip_fold){.out = out, .in = in, .kernel = kernel};
     size_t n = 0;
     if (l->status)
         return false;
-    if (mul_overflow_size((size_t)(out * in), (size_t)(kernel * kernel), &n) ||
-        !(f->w = mem_zarray(n, sizeof *f->w)) || !(f->b = mem_zarray((size_t)out, sizeof *f->b))) {
+    if (mul_overflow_size((size_t)(f->out * f->in), (size_t)(f->high * f->kernel), &n) ||
+        !(f->w = mem_zarray(n, sizeof *f->w)) ||
+        !(f->b = mem_zarray((size_t)f->out, sizeof *f->b))) {
         l->status = error_set(l->err, ST_NOMEM, "%s: out of memory", l->src->path);
         return false;
     }
     return true;
+}
+
+bool clip_fold_begin(struct clip_fold *f, struct clip_loader *l, int64_t out, int64_t in,
+                     int kernel)
+{
+    *f = (struct clip_fold){.out = out, .in = in, .high = kernel, .kernel = kernel};
+    return begin(f, l);
+}
+
+bool clip_fold_begin_row(struct clip_fold *f, struct clip_loader *l, int64_t out, int64_t in,
+                         int kernel)
+{
+    *f = (struct clip_fold){.out = out, .in = in, .high = 1, .kernel = kernel};
+    return begin(f, l);
 }
 
 void clip_fold_end(struct clip_fold *f)
@@ -67,14 +80,15 @@ bool clip_fold_norm(struct clip_loader *l, const struct clip_parts *v, const cha
 void clip_fold_branch(struct clip_fold *f, struct clip_loader *l, const struct clip_parts *v,
                       const char *conv, const char *norm, int kernel)
 {
-    int64_t area = (int64_t)kernel * kernel;
-    int off = (f->kernel - kernel) / 2;
+    int high = f->high == 1 ? 1 : kernel;
+    int64_t area = (int64_t)high * kernel, all = (int64_t)f->high * f->kernel;
+    int down = (f->high - high) / 2, right = (f->kernel - kernel) / 2;
     double *scale = mem_array(2 * (size_t)f->out, sizeof *scale);
     if (!scale && !l->status)
         l->status = error_set(l->err, ST_NOMEM, "%s: out of memory", l->src->path);
     struct tensor w = {0};
     if (conv)
-        w = SMALL(4, ((int64_t[]){f->out, f->in, kernel, kernel}), "%s.weight", conv);
+        w = SMALL(4, ((int64_t[]){f->out, f->in, high, kernel}), "%s.weight", conv);
     if (l->status || !clip_fold_norm(l, v, norm, f->out, scale, scale + f->out)) {
         mem_free(scale);
         return;
@@ -83,10 +97,10 @@ void clip_fold_branch(struct clip_fold *f, struct clip_loader *l, const struct c
         f->b[o] += scale[f->out + o];
         for (int64_t i = 0; i < f->in; i++)
             for (int64_t p = 0; p < area; p++) {
-                int64_t at = (p / kernel + off) * f->kernel + p % kernel + off;
+                int64_t at = (p / kernel + down) * f->kernel + p % kernel + right;
                 double x = conv ? (double)((float *)w.data)[(o * f->in + i) * area + p]
                                 : (double)(i == o % f->in);
-                f->w[(o * f->in + i) * f->kernel * f->kernel + at] += x * scale[o];
+                f->w[(o * f->in + i) * all + at] += x * scale[o];
             }
     }
     mem_free(scale);
@@ -96,9 +110,8 @@ void clip_fold_branch(struct clip_fold *f, struct clip_loader *l, const struct c
 void clip_fold_plain(struct clip_fold *f, struct clip_loader *l, const struct clip_parts *v,
                      const char *name)
 {
-    int64_t n = f->out * f->in * f->kernel * f->kernel;
-    struct tensor w =
-        SMALL(4, ((int64_t[]){f->out, f->in, f->kernel, f->kernel}), "%s.weight", name);
+    int64_t n = f->out * f->in * f->high * f->kernel;
+    struct tensor w = SMALL(4, ((int64_t[]){f->out, f->in, f->high, f->kernel}), "%s.weight", name);
     struct tensor b = SMALL(1, &f->out, "%s.bias", name);
     for (int64_t i = 0; i < n && !l->status; i++)
         f->w[i] += (double)((float *)w.data)[i];
@@ -108,7 +121,7 @@ void clip_fold_plain(struct clip_fold *f, struct clip_loader *l, const struct cl
 
 void clip_fold_skip(struct clip_fold *f)
 {
-    int64_t area = (int64_t)f->kernel * f->kernel;
+    int64_t area = (int64_t)f->high * f->kernel;
     for (int64_t o = 0; o < f->out; o++)
         f->w[(o * f->in + o % f->in) * area + area / 2] += 1.0;
 }
@@ -134,7 +147,7 @@ void clip_fold_mobileone(struct clip_fold *f, struct clip_loader *l, const struc
     bool scaled = HAS("%s.weight", a.s);
     if (!convs && (scaled || !skip)) { /* says what is missing */
         snprintf(a.s, sizeof a.s, "%.150s.conv_kxk.0.conv", name);
-        SMALL(4, ((int64_t[]){f->out, f->in, f->kernel, f->kernel}), "%s.weight", a.s);
+        SMALL(4, ((int64_t[]){f->out, f->in, f->high, f->kernel}), "%s.weight", a.s);
     }
     snprintf(b.s, sizeof b.s, "%.150s.conv_scale.bn", name);
     if (scaled)

@@ -24,15 +24,18 @@ struct clip_parts {
 struct clip_part clip_part_name(const struct clip_parts *p, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* A kernel [out, in, k, k] and a bias while branches are added to them; in counts a group's. */
+/* A kernel [out, in, high, wide] and a bias while branches are added to them; in counts a group's.
+ * A kernel is a square, or one row. */
 struct clip_fold {
     int64_t out, in;
-    int kernel;
+    int high, kernel;
     double *w, *b;
 };
 
 bool clip_fold_begin(struct clip_fold *f, struct clip_loader *l, int64_t out, int64_t in,
                      int kernel);
+bool clip_fold_begin_row(struct clip_fold *f, struct clip_loader *l, int64_t out, int64_t in,
+                         int kernel);
 void clip_fold_end(struct clip_fold *f);
 /* y = x * scale[n] + shift[n], as a batch norm does it when it has learned. */
 bool clip_fold_norm(struct clip_loader *l, const struct clip_parts *v, const char *name, int64_t n,

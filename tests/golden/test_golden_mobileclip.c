@@ -104,6 +104,7 @@ static void apple_s_own_layout(void **state)
     (void)state;
     expect_vectors("mobileclip_apple");
     expect_vectors("mobileclip_apple_b");
+    expect_vectors("mobileclip_apple_s0");
 }
 
 int main(void)

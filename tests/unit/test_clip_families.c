@@ -250,6 +250,18 @@ static void bad_files_of_apple_s_are_refused(void **state)
          {.shape_of = "image_encoder.model.pos_embed.pos_embed.pos_embed"},
          ST_FORMAT,
          "pos_embed"},
+        {"mobileclip_apple_s0",
+         {.drop = "text_encoder.transformer.2.token_mixer.norm.rbr_skip.running_mean"},
+         ST_NOT_FOUND,
+         "transformer.2.token_mixer.norm.rbr_skip.running_mean"},
+        {"mobileclip_apple_s0",
+         {.drop = "text_encoder.transformer.2.convffn.conv.conv.weight"},
+         ST_FORMAT,
+         "transformer.2 is no block of convolutions"},
+        {"mobileclip_apple_s0",
+         {.shape_of = "text_encoder.transformer.0.token_mixer.mixer.rbr_conv.0.conv.weight"},
+         ST_FORMAT,
+         "rbr_conv.0.conv.weight"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char *file = NULL, *dir = toy_make(bad[i].toy, "-bad", &bad[i].e, &file);
