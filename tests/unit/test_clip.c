@@ -182,8 +182,9 @@ static void *json_memory(size_t n)
 static void running_out_of_memory_is_an_error(void **state)
 {
     (void)state;
-    static const char *const toys[] = {"starter", "hf_quick", "open_clip_custom_text", "openai",
-                                       "resnet"};
+    static const char *const toys[] = {"starter",      "hf_quick",       "open_clip_custom_text",
+                                       "openai",       "resnet",         "mobileclip",
+                                       "mobileclip_b", "siglip2_naflex", "mobileclip_apple_s0"};
     json_set_alloc_funcs(json_memory, mem_free);
     for (size_t i = 0; i < sizeof toys / sizeof toys[0]; i++) {
         char *dir = toy_make(toys[i], "-mem", NULL, NULL);
