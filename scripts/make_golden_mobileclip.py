@@ -35,8 +35,8 @@ def s3_trunk(**kw):
                    stem_use_scale_branch=False, inference_mode=True, **kw)
 
 
-def b_trunk(size, **kw):
-    stem = ConvStem(channels=(16, 16, 64), stride=(4, 2, 2), kernel_size=(4, 2, 2), padding=0, act_layer=torch.nn.GELU)
+def b_trunk(size, padding=0, **kw):
+    stem = ConvStem(channels=(16, 16, 64), stride=(4, 2, 2), kernel_size=(4, 2, 2), padding=padding, act_layer=torch.nn.GELU)
     return VisionTransformer(img_size=size, patch_size=1, embed_dim=64, depth=2, num_heads=1, no_embed_class=True,
                              embed_layer=partial(HybridEmbed, backbone=stem, proj=False), **kw)
 
@@ -100,8 +100,8 @@ def apple_image(k):
         rest = rest.replace("downsample.", "").replace("pos_emb.pos_enc", "pe").replace("blocks.", "")
         k = f"network.{at}.{rest}"
     for a, b in (("stem.", "patch_embed."), ("conv_kxk", "rbr_conv"), ("conv_scale", "rbr_scale"), ("identity", "rbr_skip"),
-                 ("final_conv", "conv_exp"), ("large_conv", "lkb_origin"), ("mlp.", "convffn."), ("se.fc1", "se.reduce"),
-                 ("se.fc2", "se.expand"), (".gamma", ""), ("head.fc.weight", "head.proj")):
+                 ("final_conv", "conv_exp"), ("large_conv", "lkb_origin"), ("mlp.", "convffn."), ("conv_exp.se.fc1", "conv_exp.se.reduce"),
+                 ("conv_exp.se.fc2", "conv_exp.se.expand"), (".gamma", ""), ("head.fc.weight", "head.proj")):
         k = k.replace(a, b)
     return "image_encoder.model." + k
 
@@ -216,4 +216,4 @@ if __name__ == "__main__":
     case("mobileclip_l", partial(l_trunk, 32), "vit_large_patch14_clip_224", 32, False, 1, MEAN, STD)
     apple("mobileclip_apple", s_trunk, "fastvit_mci1", 256, False, apple_image)
     apple("mobileclip_apple_s0", s_trunk, "fastvit_mci0", 256, False, apple_image, rows_too=True)
-    apple("mobileclip_apple_b", partial(b_trunk, 48), "vit_base_mci_224", 48, True, apple_b)
+    apple("mobileclip_apple_b", partial(b_trunk, 48, padding=(1, 0, 0), norm_layer=partial(torch.nn.LayerNorm, eps=1e-5)), "vit_base_mci_224", 48, True, apple_b)

@@ -20,7 +20,8 @@ static void swap_part(struct clip_part *n, const char *from, const char *to)
     snprintf(at, sizeof n->s - (size_t)(at - n->s), "%s%s", to, rest.s);
 }
 
-/* timm's name of a part as Apple has it. A stage follows as many stages and downsamplings as its
+/* timm's name of a part as Apple has it; where downsampling squeezes, both say fc1 and fc2. A stage
+ * follows as many stages and downsamplings as its
  * number says; from the fourth on a position encoding stands before each. */
 static void to_apple(struct clip_part *n)
 {
@@ -28,11 +29,11 @@ static void to_apple(struct clip_part *n)
                                           {"conv_kxk", "rbr_conv"},
                                           {"conv_scale", "rbr_scale"},
                                           {"identity", "rbr_skip"},
-                                          {"final_conv", "conv_exp"},
                                           {"large_conv", "lkb_origin"},
                                           {"mlp.", "convffn."},
-                                          {"se.fc1", "se.reduce"},
-                                          {"se.fc2", "se.expand"},
+                                          {"final_conv.se.fc1", "conv_exp.se.reduce"},
+                                          {"final_conv.se.fc2", "conv_exp.se.expand"},
+                                          {"final_conv", "conv_exp"},
                                           {"proj.0.reparam_conv", "proj.0.lkb_reparam"},
                                           {".gamma", ""}};
     int stage = 0, end = 0;

@@ -1,7 +1,8 @@
 /* MobileCLIP as Apple's own files have it (Vasu et al. 2024; mobileclip_s0.pt, _s1.pt, _s2.pt,
  * _b.pt): the towers that OpenCLIP reads under timm's names, and S0's text tower, which begins and
  * ends with convolutions along the text. Surprising: nothing in a file says that the texts of all
- * but B are read without a causal mask, nor that pictures are neither centred nor scaled. */
+ * but B are read without a causal mask, nor that pictures are neither centred nor scaled; and B's
+ * first convolution is padded and its norms have an epsilon of 1e-5, which timm's copy changed. */
 #include "clip/arch/fastvit.h"
 #include "clip/arch/timm_vit.h"
 #include "clip/config.h"
@@ -105,7 +106,8 @@ static enum status guess_image(struct clip_loader *l, struct mobileclip *d, stru
     const struct clip_fastvit_stage *last = NULL;
     bool fits;
     if (is_b(l)) {
-        v->t.eps = 1e-6f;
+        v->t.eps = 1e-5f;
+        d->b.pad = 1;
         d->b.conv_width =
             clip_load_dim(l, 0, CLIP_MAX_WIDTH, IMAGE "patch_emb.0.block.conv.weight");
         fits = guess_blocks(l, &v->t, IMAGE "transformer.", 0) && d->b.conv_width;

@@ -103,8 +103,14 @@ void clip_timm_vit_load(struct clip_loader *l, struct clip_timm_vit *v, int dim)
 static void run_conv(struct clip_run *r, const struct clip_timm_vit *v, int i, struct tensor *y,
                      const struct tensor *x)
 {
-    op_conv2d(r->be, y, x, &v->conv[i].w, &v->conv[i].b,
-              &(struct conv_opts){.stride = kernels[i], .act = i < 2 ? ACT_GELU : ACT_NONE});
+    int pad = i == 0 ? v->pad : 0;
+    struct conv_opts o = {.stride = kernels[i],
+                          .pad_top = pad,
+                          .pad_left = pad,
+                          .pad_bottom = pad,
+                          .pad_right = pad,
+                          .act = i < 2 ? ACT_GELU : ACT_NONE};
+    op_conv2d(r->be, y, x, &v->conv[i].w, &v->conv[i].b, &o);
 }
 
 /* pixels -> rest [B, G, D] */

@@ -19,6 +19,7 @@ struct clip_timm_vit {
     struct tensor patch_bias;  /* data NULL = none */
     struct clip_linear conv[3];
     int conv_width; /* of the first two; 0 = no convolutions */
+    int pad;        /* of the first: 0 in timm, 1 in Apple's own code */
     bool class_has_place;
 };
 
