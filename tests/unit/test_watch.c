@@ -6,6 +6,7 @@
 #include "indexer/watch.h"
 #include "test.h"
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +15,6 @@
 struct fixture {
     char base[64];
     struct watch *w;
-    volatile sig_atomic_t stop;
 };
 
 static bool is_picture(const char *name)
@@ -54,22 +54,30 @@ static void touch(const struct fixture *f, const char *name)
     mem_free(path);
 }
 
-/* Sets stop after a while, so that a wait that must not end by itself ends. */
-static void *stop_soon(void *ctx)
+static volatile sig_atomic_t stop;
+
+static void on_signal(int number)
 {
-    struct fixture *f = ctx;
+    (void)number;
+    stop = 1;
+}
+
+/* As Ctrl-C does after a while, so that a wait that must not end by itself ends. */
+static void *stop_soon(void *waiting)
+{
     usleep(400 * 1000);
-    f->stop = 1;
+    pthread_kill(*(const pthread_t *)waiting, SIGUSR1);
     return NULL;
 }
 
 static enum status wait_or_stop(struct fixture *f)
 {
-    pthread_t t;
+    pthread_t t, self = pthread_self();
     struct error err;
-    f->stop = 0;
-    assert_int_equal(pthread_create(&t, NULL, stop_soon, f), 0);
-    enum status st = watch_wait(f->w, &f->stop, &err);
+    stop = 0;
+    signal(SIGUSR1, on_signal);
+    assert_int_equal(pthread_create(&t, NULL, stop_soon, &self), 0);
+    enum status st = watch_wait(f->w, &stop, &err);
     pthread_join(t, NULL);
     return st;
 }
