@@ -337,7 +337,7 @@ static size_t put_apple(uint8_t *to, uint32_t said, uint32_t at)
 
 static void a_burst_is_read_from_apples_note_and_googles_xmp(void **state)
 {
-    uint8_t all[256];
+    uint8_t all[256] = {0};
     struct image_words w;
     struct image_meta m;
     static const uint32_t beyond[][2] = {{37, 33},         {38, 32}, {0xFFFFFFFF, 32},

@@ -164,6 +164,7 @@ static int try_i386(const void *what)
         return REFUSED;
     memcpy(low, path, sizeof path);
     __asm__ volatile("int $0x80" : "=a"(fd) : "a"(5L), "b"(low), "c"(0L), "d"(0L) : "memory");
+    munmap(low, 4096);
     return fd < 0 ? REFUSED : GOT_OUT;
 }
 
@@ -181,10 +182,12 @@ static int take_memory(const void *what)
     const size_t piece = (size_t)256 << 20;
     size_t all = 0;
     (void)what;
-    while (all < (size_t)64 << 30 &&
-           mmap(NULL, piece, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                -1, 0) != MAP_FAILED)
-        all += piece;
+    for (void *p; all < (size_t)64 << 30; all += piece) { /* kept until the process ends */
+        p = mmap(NULL, piece, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                 -1, 0);
+        if (p == MAP_FAILED)
+            break;
+    }
     return all < (size_t)16 << 30 ? REFUSED : GOT_OUT;
 }
 
