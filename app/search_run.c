@@ -198,7 +198,9 @@ static int by_path(const void *a, const void *b)
 static int order_equals(struct app *a, struct search_run *run, struct search_hit *hits, size_t n)
 {
     struct named *list = mem_zarray(n, sizeof *list);
-    int failed = list ? 0 : app_no_memory(a);
+    int failed = 0;
+    if (!list)
+        return app_no_memory(a);
     for (size_t i = 0; !failed && i < n; i++) {
         list[i].hit = hits[i];
         if (db_image_path(a->db, hits[i].image, run->folder, &list[i].path, &a->err))
@@ -206,7 +208,7 @@ static int order_equals(struct app *a, struct search_run *run, struct search_hit
     }
     if (!failed)
         qsort(list, n, sizeof *list, by_path);
-    for (size_t i = 0; list && i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (!failed)
             hits[i] = list[i].hit;
         mem_free(list[i].path);
