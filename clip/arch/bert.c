@@ -71,6 +71,7 @@ static void load_positions(struct clip_loader *l, struct clip_bert *b, const cha
     for (int64_t i = 0; y && i < b->context * d; i++)
         y[i] = ((float *)p.data)[i] + ((float *)type.data)[i % d];
     b->positions.data = y;
+    b->positions.mapped = false; /* a device would give the file's pages back, and these are none */
 }
 
 void clip_bert_load(struct clip_loader *l, struct clip_bert *b, int vocab, const char *stem,
