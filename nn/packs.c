@@ -19,14 +19,20 @@ struct packs *packs_new(void)
     return p;
 }
 
-void packs_free(struct packs *p)
+void packs_clear(struct packs *p)
 {
-    if (!p)
-        return;
     for (struct pack *k = atomic_load(&p->first), *next; k; k = next) {
         next = k->next;
         k->free(k);
     }
+    atomic_store(&p->first, NULL);
+}
+
+void packs_free(struct packs *p)
+{
+    if (!p)
+        return;
+    packs_clear(p);
     pthread_mutex_destroy(&p->making);
     mem_free(p);
 }

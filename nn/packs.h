@@ -9,8 +9,8 @@
  * A pack is found by its weights' address, which is why the store must not outlive them: other
  * weights may come to lie there. Pages of a mapped file whose matrix has been packed are given back
  * to the system (they are read again where something else needs them), so that weights do not lie
- * in memory twice. Thread rule: any thread but for packs_free; one thread packs at a time, and who
- * looks up a pack that is there waits for nobody. */
+ * in memory twice. Thread rule: any thread but for packs_free and packs_clear; one thread packs at
+ * a time, and who looks up a pack that is there waits for nobody. */
 #ifndef EIDETIC_NN_PACKS_H
 #define EIDETIC_NN_PACKS_H
 
@@ -20,6 +20,8 @@ struct packs;
 
 struct packs *packs_new(void);    /* NULL: no memory */
 void packs_free(struct packs *p); /* takes NULL */
+/* Drops all packs, before some of the weights' memory goes; nobody may be using them. */
+void packs_clear(struct packs *p);
 int packs_count(struct packs *p); /* for tests */
 
 /* For backends: how a pack begins. */

@@ -48,6 +48,16 @@ static enum status check_fits(const struct checkpoint *c, int latent, int shrink
     return ST_OK;
 }
 
+/* What was made of the old file's weights must go with them: the new ones may come to lie where
+ * they lay. */
+static void put_weights(struct checkpoint *c, int which, struct weights *w)
+{
+    if (c->weights[which])
+        packs_clear(c->model.packs);
+    weights_close(c->weights[which]);
+    c->weights[which] = w;
+}
+
 enum status checkpoint_replace_vae(struct checkpoint *c, const char *path, struct error *err)
 {
     struct checkpoint_numbers n = {.latent_scale = c->latent_scale};
@@ -79,8 +89,7 @@ enum status checkpoint_replace_vae(struct checkpoint *c, const char *path, struc
     }
     mem_free(c->vae_name);
     c->vae_name = name;
-    weights_close(c->weights[OTHER_VAE]);
-    c->weights[OTHER_VAE] = w;
+    put_weights(c, OTHER_VAE, w);
     c->vae = vae;
     c->latent_scale = n.latent_scale;
     return ST_OK;
@@ -119,8 +128,7 @@ enum status checkpoint_add_taesd(struct checkpoint *c, const char *path, struct 
         weights_close(w);
         return st;
     }
-    weights_close(c->weights[TAESD]);
-    c->weights[TAESD] = w;
+    put_weights(c, TAESD, w);
     c->vae.tiny_decoder = decoder;
     c->vae.tiny_encoder = encoder;
     c->vae.tiny_scale = (float)c->latent_scale;
