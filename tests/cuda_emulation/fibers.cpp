@@ -259,6 +259,10 @@ void begin_block(dim3 at, dim3 grid, dim3 dim, size_t threads, size_t shared)
 #if !defined(__x86_64__)
     contexts.clear();
 #endif
+#if defined(__SANITIZE_ADDRESS__)
+    /* Threads that are gone have left their frames' red zones. */
+    __asan_unpoison_memory_region(the->stacks, (size_t)STACK * threads);
+#endif
     for (size_t i = 0; i < threads; i++) {
         fiber &f = the->fibers[i];
         f.self.thread =

@@ -12,6 +12,10 @@ extern "C" {
 #include "core/mem.h"
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace
 {
 enum { GUARD = 256, CANARY = 0xFB };
@@ -50,6 +54,26 @@ bool has_room(size_t bytes)
     return bytes <= all().limit - all().used;
 }
 
+/* Under AddressSanitizer a read or write of a canary ends the program where it happens. */
+void hide_guards(unsigned char *p, size_t bytes, bool hide)
+{
+#if defined(__SANITIZE_ADDRESS__)
+    if (hide) {
+        __asan_poison_memory_region(p - GUARD, GUARD);
+        __asan_poison_memory_region(p + bytes, GUARD);
+    } else {
+        __asan_unpoison_memory_region(p - GUARD, GUARD + bytes + GUARD);
+    }
+#else
+    (void)p;
+    (void)bytes;
+    (void)hide;
+#endif
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+__attribute__((no_sanitize_address))
+#endif
 void check_guards(const unsigned char *p, size_t bytes)
 {
     for (size_t i = 0; i < GUARD; i++)
@@ -165,6 +189,7 @@ cudaError_t cudaMalloc(void **p, size_t bytes)
         return cudaErrorMemoryAllocation;
     memset(base, CANARY, GUARD + bytes + GUARD);
     memset(base + GUARD, 0xFF, bytes);
+    hide_guards(base + GUARD, bytes, true);
     all().used += bytes;
     all().block[base + GUARD] = bytes;
     *p = base + GUARD;
@@ -180,6 +205,7 @@ cudaError_t cudaFree(void *p)
     if (i == all().block.end())
         emu::fail("cudaFree gets what cudaMalloc has not given");
     check_guards(i->first, i->second);
+    hide_guards((unsigned char *)p, i->second, false);
     all().used -= i->second;
     all().block.erase(i);
     mem_free((unsigned char *)p - GUARD);
