@@ -1,6 +1,7 @@
 """Stable Diffusion 1.5's shape with random weights, and how fast diffusers runs it.
 
     sd.py make FOLDER                 a diffusers folder in f16 (2 GB)
+    sd.py cpp FOLDER                  the same by stable-diffusion.cpp in f16, one step: its own report of what each part took
     sd.py time FOLDER f32|bf16 [N]    seconds of a UNet step (batch 1 and 2) and of a VAE decode at 512x512, best of N (2)
 """
 import json
@@ -57,8 +58,17 @@ def measure(folder, dtype, times):
         print(f"diffusers {dtype} decode: {best(times, lambda: vae.decode(z)):.2f} s", flush=True)
 
 
+def cpp(folder):
+    """pip install stable-diffusion-cpp-python (built from its source), without guidance as in bench_sd."""
+    from stable_diffusion_cpp import StableDiffusion
+    sd = StableDiffusion(model_path=folder, wtype="f16", n_threads=2)
+    sd.generate_image(prompt="a lighthouse", width=512, height=512, cfg_scale=1.0, sample_method="euler", sample_steps=1)
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "make":
         make(sys.argv[2])
+    elif sys.argv[1] == "cpp":
+        cpp(sys.argv[2])
     else:
         measure(sys.argv[2], sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else 2)
