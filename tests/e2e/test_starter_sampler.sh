@@ -11,7 +11,7 @@ eidetic generate "a forest" --seed 1 --json
 assert_exit 0
 assert_json '.width == 64 and .height == 64 and .filed and .seed == 1 and .clip_score > 0.2'
 made=$(json .path)
-assert_true grep -qa 'CFG scale: 4, Seed: 1, Size: 64x64, Model: starter' "$made"
+assert_true grep -qa 'CFG scale: 5, Seed: 1, Size: 64x64, Model: starter' "$made"
 
 t "it is found, and told apart from photographs"
 eidetic search "a forest" --generated only --json

@@ -38,7 +38,7 @@ def main():
              "vae/config.json": {"_class_name": "AutoencoderTiny"},
              "scheduler/scheduler_config.json": {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
                                                  "num_train_timesteps": 1000, "prediction_type": "v_prediction"},
-             "sampler.json": {"text_tower": sys.argv[4] if len(sys.argv) > 4 else "", "side": 64, "guidance": 4, "solver": "DPM++ 2M Karras",
+             "sampler.json": {"text_tower": sys.argv[4] if len(sys.argv) > 4 else "", "side": 64, "guidance": 5, "solver": "DPM++ 2M Karras",
                               "latent_mean": c["mean"].flatten().tolist(), "latent_std": c["std"].flatten().tolist()}}
     for name, value in files.items():
         with open(f"{out}/{name}", "w") as f:
