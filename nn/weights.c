@@ -460,7 +460,7 @@ uint64_t weights_bytes(const struct weights *w)
     return n;
 }
 
-static void give_back(const struct tensor *t)
+void tensor_give_back(const struct tensor *t)
 {
     size_t bytes = 0;
     if (t->mapped && dtype_bytes(t->dtype, (size_t)tensor_count(t), &bytes))
@@ -470,7 +470,7 @@ static void give_back(const struct tensor *t)
 void weights_give_back(const struct weights *w)
 {
     for (size_t i = 0; i < w->n; i++)
-        give_back(&w->e[i].t);
+        tensor_give_back(&w->e[i].t);
 }
 
 void weights_id(const struct weights *w, char out[33])
@@ -497,7 +497,7 @@ void weights_id(const struct weights *w, char out[33])
         XXH3_128bits_update(&h, e->t.data, bytes);
         if (e->t.scale)
             XXH3_128bits_update(&h, e->t.scale, (size_t)e->t.dim[0] * sizeof(float));
-        give_back(&e->t);
+        tensor_give_back(&e->t);
     }
     XXH128_hash_t d = XXH3_128bits_digest(&h);
     snprintf(out, 33, "%016llx%016llx", (unsigned long long)d.high64, (unsigned long long)d.low64);

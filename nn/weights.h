@@ -51,6 +51,7 @@ void weights_id(const struct weights *w, char out[33]);
 
 /* Gives the mapped pages back to the system; they are read again where something needs them. */
 void weights_give_back(const struct weights *w);
+void tensor_give_back(const struct tensor *t); /* of one, where it lies in a mapped file */
 
 /* Writes a safetensors file, names sorted; metadata pairs (key, value), NULL-terminated. DT_I8
  * tensors bring their scales as "<name>.scale", DT_Q8_0 becomes marked U8. Atomic: path holds the

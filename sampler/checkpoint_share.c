@@ -1,7 +1,6 @@
 /* One text tower in memory where the library's model and a checkpoint have the same, as CLIP
  * ViT-L/14 and Stable Diffusion 1 do. Shapes are compared first, so that only such pairs pay for
  * reading both. */
-#include "core/file.h"
 #include "nn/weights.h"
 #include "sampler/checkpoint.h"
 #include <string.h>
@@ -79,17 +78,10 @@ static bool equal_shape(const struct clip_vit_text *a, const struct clip_vit_tex
            t->causal == u->causal && t->post_norm == u->post_norm;
 }
 
-static void give_back(const struct tensor *t)
-{
-    size_t bytes = 0;
-    if (t->mapped && dtype_bytes(t->dtype, (size_t)tensor_count(t), &bytes))
-        file_map_give_back(t->data, bytes);
-}
-
 /* *mine becomes the library's; the file's own pages need not stay in memory. */
 static void take(struct tensor *mine, const struct tensor *library)
 {
-    give_back(mine);
+    tensor_give_back(mine);
     *mine = *library;
 }
 
@@ -109,6 +101,7 @@ bool checkpoint_share_text(struct checkpoint *c, const struct clip *library)
     for (int i = 0; i < v->t.layers; i++)
         if (!equal_layer(&mine->t.layer[i], &v->t.layer[i]))
             return false;
+    /* its own qkv, which it has none of, stays away: LoRAs change q, k and v one by one */
     take(&mine->tokens, &v->tokens);
     for (int i = 0; i < v->t.layers; i++) {
         struct clip_layer *l = &mine->t.layer[i];

@@ -175,6 +175,17 @@ static void sizes(const struct clip_fastvit *v, int64_t *most, int64_t *hidden)
     }
 }
 
+struct clip_transformer clip_fastvit_sizes(const struct clip_fastvit *v)
+{
+    const struct clip_fastvit_stage *last = &v->stage[v->stages - 1];
+    return (struct clip_transformer){.width = last->width,
+                                     .heads = last->width / 32,
+                                     .layers = v->stages,
+                                     .hidden = last->hidden,
+                                     .eps = 1e-5f,
+                                     .act = ACT_GELU};
+}
+
 enum status clip_fastvit_run(struct clip_run *r, const struct clip_fastvit *v,
                              const struct tensor *pixels, struct tensor *y)
 {

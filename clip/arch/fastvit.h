@@ -15,6 +15,7 @@
 #define EIDETIC_CLIP_ARCH_FASTVIT_H
 
 #include "clip/arch/fold.h"
+#include "clip/arch/transformer.h"
 
 #define CLIP_FASTVIT_STAGES 5
 
@@ -61,6 +62,8 @@ void clip_fastvit_run_row(struct clip_run *r, const struct clip_fastvit_block *b
                           const struct tensor *x, struct tensor *spare, struct tensor *h);
 
 bool clip_fastvit_guess(const struct clip_loader *l, struct clip_fastvit *v);
+/* What is told of it as of a transformer: its stages as layers, the last one's sizes. */
+struct clip_transformer clip_fastvit_sizes(const struct clip_fastvit *v);
 void clip_fastvit_load(struct clip_loader *l, struct clip_fastvit *v, int dim);
 enum status clip_fastvit_run(struct clip_run *r, const struct clip_fastvit *v,
                              const struct tensor *x, struct tensor *y);

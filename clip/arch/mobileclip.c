@@ -49,28 +49,14 @@ static bool guess_blocks(const struct clip_loader *l, struct clip_transformer *t
 static void load_blocks(struct clip_loader *l, struct clip_transformer *t, const char *stem,
                         int first)
 {
-    int64_t d = t->width, d3 = 3 * d, f = t->hidden;
-    if (clip_transformer_init(t, l))
-        return;
-    for (int i = 0; i < t->layers && !l->status; i++) {
-        struct clip_layer *y = &t->layer[i];
-        struct clip_linear *qkv[] = {&y->q, &y->k, &y->v};
-        char p[64];
-        snprintf(p, sizeof p, "%s%d", stem, first + i);
-        struct tensor w =
-            clip_load_matrix(l, 2, (int64_t[]){d3, d}, "%s.pre_norm_mha.1.qkv_proj.weight", p);
-        struct tensor b = clip_load_small(l, 1, &d3, "%s.pre_norm_mha.1.qkv_proj.bias", p);
-        for (int j = 0; j < 3; j++) {
-            qkv[j]->w = clip_tensor_rows(&w, j * d, d);
-            qkv[j]->b = clip_tensor_rows(&b, j * d, d);
-        }
-        y->qkv = (struct clip_linear){w, b};
-        y->o = clip_load_linear(l, d, d, true, "%s.pre_norm_mha.1.out_proj", p);
-        y->ln1 = clip_load_norm(l, d, "%s.pre_norm_mha.0", p);
-        y->ln2 = clip_load_norm(l, d, "%s.pre_norm_ffn.0", p);
-        y->fc1 = clip_load_linear(l, f, d, true, "%s.pre_norm_ffn.1", p);
-        y->fc2 = clip_load_linear(l, d, f, true, "%s.pre_norm_ffn.4", p);
-    }
+    struct clip_layer_names names = {.ln1 = "pre_norm_mha.0",
+                                     .qkv = "pre_norm_mha.1.qkv_proj.",
+                                     .o = "pre_norm_mha.1.out_proj",
+                                     .ln2 = "pre_norm_ffn.0",
+                                     .fc1 = "pre_norm_ffn.1",
+                                     .fc2 = "pre_norm_ffn.4",
+                                     .first = first};
+    clip_transformer_load(t, l, stem, &names);
 }
 
 /* Positions [1, 1, n, d] as [n, d]. */
@@ -103,7 +89,6 @@ static enum status guess_image(struct clip_loader *l, struct mobileclip *d, stru
 {
     struct clip_vit_image *v = &d->vit.image;
     struct clip_fastvit *f = &d->fastvit;
-    const struct clip_fastvit_stage *last = NULL;
     bool fits;
     if (is_b(l)) {
         v->t.eps = 1e-5f;
@@ -123,14 +108,8 @@ static enum status guess_image(struct clip_loader *l, struct mobileclip *d, stru
         v->patch = fits ? 4 << (f->stages - 1) : 1;
         v->size = f->size = 256;
         v->grid = f->grid = 256 / v->patch;
-        last = fits ? &f->stage[f->stages - 1] : NULL;
-        if (last)
-            v->t = (struct clip_transformer){.width = last->width,
-                                             .heads = last->width / 32,
-                                             .layers = f->stages,
-                                             .hidden = last->hidden,
-                                             .eps = 1e-5f,
-                                             .act = ACT_GELU};
+        if (fits)
+            v->t = clip_fastvit_sizes(f);
     }
     return fits ? ST_OK
                 : error_set(err, ST_FORMAT, "%s: not the tensors of a MobileCLIP image tower",

@@ -193,30 +193,19 @@ static enum status read_config(struct clip_model *m, const struct clip_source *s
 static void load_layers(struct clip_loader *l, struct clip_transformer *t, bool scaled,
                         const char *stem)
 {
-    if (clip_transformer_init(t, l))
-        return;
-    int64_t d = t->width, f = t->hidden, d3 = 3 * d;
-    for (int i = 0; i < t->layers && !l->status; i++) {
-        struct clip_layer *y = &t->layer[i];
-        char p[64];
-        snprintf(p, sizeof p, "%sresblocks.%d", stem, i);
-        struct tensor w = clip_load_matrix(l, 2, (int64_t[]){d3, d}, "%s.attn.in_proj_weight", p);
-        struct tensor b = clip_load_small(l, 1, &d3, "%s.attn.in_proj_bias", p);
-        struct clip_linear *qkv[] = {&y->q, &y->k, &y->v};
-        for (int j = 0; j < 3; j++) {
-            qkv[j]->w = clip_tensor_rows(&w, j * d, d);
-            qkv[j]->b = clip_tensor_rows(&b, j * d, d);
-        }
-        y->qkv = (struct clip_linear){w, b};
-        y->o = clip_load_linear(l, d, d, true, "%s.attn.out_proj", p);
-        y->ln1 = clip_load_norm(l, d, "%s.ln_1", p);
-        y->ln2 = clip_load_norm(l, d, "%s.ln_2", p);
-        y->fc1 = clip_load_linear(l, f, d, true, "%s.mlp.c_fc", p);
-        y->fc2 = clip_load_linear(l, d, f, true, "%s.mlp.c_proj", p);
-        if (scaled) {
-            y->ls1 = clip_load_small(l, 1, &d, "%s.ls_1.gamma", p);
-            y->ls2 = clip_load_small(l, 1, &d, "%s.ls_2.gamma", p);
-        }
+    static const struct clip_layer_names names = {.ln1 = "ln_1",
+                                                  .qkv = "attn.in_proj_",
+                                                  .o = "attn.out_proj",
+                                                  .ln2 = "ln_2",
+                                                  .fc1 = "mlp.c_fc",
+                                                  .fc2 = "mlp.c_proj"};
+    int64_t d = t->width;
+    char p[64];
+    snprintf(p, sizeof p, "%sresblocks.", stem);
+    clip_transformer_load(t, l, p, &names);
+    for (int i = 0; i < t->layers && scaled && !l->status; i++) {
+        t->layer[i].ls1 = clip_load_small(l, 1, &d, "%s%d.ls_1.gamma", p, i);
+        t->layer[i].ls2 = clip_load_small(l, 1, &d, "%s%d.ls_2.gamma", p, i);
     }
 }
 

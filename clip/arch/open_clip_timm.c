@@ -158,14 +158,8 @@ void clip_open_clip_timm_sizes(struct open_clip *d)
                                          .eps = e->eps,
                                          .act = ACT_SILU};
     } else if (d->kind == OPEN_CLIP_FASTVIT) {
-        const struct clip_fastvit_stage *last = &f->stage[f->stages - 1];
         *v = (struct clip_vit_image){.size = f->size, .patch = f->size / f->grid, .grid = f->grid};
-        v->t = (struct clip_transformer){.width = last->width,
-                                         .heads = last->width / 32,
-                                         .layers = f->stages,
-                                         .hidden = last->hidden,
-                                         .eps = 1e-5f,
-                                         .act = ACT_GELU};
+        v->t = clip_fastvit_sizes(f);
     }
 }
 

@@ -29,27 +29,13 @@ bool clip_timm_vit_guess(const struct clip_loader *l, struct clip_timm_vit *v)
 
 void clip_timm_load_blocks(struct clip_loader *l, struct clip_transformer *t)
 {
-    int64_t d = t->width, d3 = 3 * d, f = t->hidden;
-    if (clip_transformer_init(t, l))
-        return;
-    for (int i = 0; i < t->layers && !l->status; i++) {
-        struct clip_layer *y = &t->layer[i];
-        struct clip_linear *qkv[] = {&y->q, &y->k, &y->v};
-        char p[64];
-        snprintf(p, sizeof p, STEM "blocks.%d", i);
-        struct tensor w = clip_load_matrix(l, 2, (int64_t[]){d3, d}, "%s.attn.qkv.weight", p);
-        struct tensor b = clip_load_small(l, 1, &d3, "%s.attn.qkv.bias", p);
-        for (int j = 0; j < 3; j++) {
-            qkv[j]->w = clip_tensor_rows(&w, j * d, d);
-            qkv[j]->b = clip_tensor_rows(&b, j * d, d);
-        }
-        y->qkv = (struct clip_linear){w, b};
-        y->o = clip_load_linear(l, d, d, true, "%s.attn.proj", p);
-        y->ln1 = clip_load_norm(l, d, "%s.norm1", p);
-        y->ln2 = clip_load_norm(l, d, "%s.norm2", p);
-        y->fc1 = clip_load_linear(l, f, d, true, "%s.mlp.fc1", p);
-        y->fc2 = clip_load_linear(l, d, f, true, "%s.mlp.fc2", p);
-    }
+    static const struct clip_layer_names names = {.ln1 = "norm1",
+                                                  .qkv = "attn.qkv.",
+                                                  .o = "attn.proj",
+                                                  .ln2 = "norm2",
+                                                  .fc1 = "mlp.fc1",
+                                                  .fc2 = "mlp.fc2"};
+    clip_transformer_load(t, l, STEM "blocks.", &names);
 }
 
 void clip_timm_vit_load_convs(struct clip_loader *l, struct clip_timm_vit *v, const char *stem,

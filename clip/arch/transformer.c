@@ -15,6 +15,21 @@ enum status clip_transformer_init(struct clip_transformer *t, struct clip_loader
     return ST_OK;
 }
 
+/* Queries, keys and values from one matrix of their rows; p: what stands before the names. */
+static void load_fused(struct clip_loader *l, struct clip_layer *y, int64_t d, const char *p,
+                       const char *qkv)
+{
+    int64_t d3 = 3 * d;
+    struct clip_linear *part[] = {&y->q, &y->k, &y->v};
+    struct tensor w = clip_load_matrix(l, 2, (int64_t[]){d3, d}, "%s.%sweight", p, qkv);
+    struct tensor b = clip_load_small(l, 1, &d3, "%s.%sbias", p, qkv);
+    for (int i = 0; i < 3; i++) {
+        part[i]->w = clip_tensor_rows(&w, i * d, d);
+        part[i]->b = clip_tensor_rows(&b, i * d, d);
+    }
+    y->qkv = (struct clip_linear){w, b};
+}
+
 void clip_transformer_load(struct clip_transformer *t, struct clip_loader *l, const char *stem,
                            const struct clip_layer_names *n)
 {
@@ -23,14 +38,20 @@ void clip_transformer_load(struct clip_transformer *t, struct clip_loader *l, co
     int64_t d = t->width, f = t->hidden;
     for (int i = 0; i < t->layers && !l->status; i++) {
         struct clip_layer *y = &t->layer[i];
-        y->ln1 = clip_load_norm(l, d, "%s%d.%s", stem, i, n->ln1);
-        y->q = clip_load_linear(l, d, d, true, "%s%d.%s", stem, i, n->q);
-        y->k = clip_load_linear(l, d, d, true, "%s%d.%s", stem, i, n->k);
-        y->v = clip_load_linear(l, d, d, true, "%s%d.%s", stem, i, n->v);
-        y->o = clip_load_linear(l, d, d, true, "%s%d.%s", stem, i, n->o);
-        y->ln2 = clip_load_norm(l, d, "%s%d.%s", stem, i, n->ln2);
-        y->fc1 = clip_load_linear(l, f, d, true, "%s%d.%s", stem, i, n->fc1);
-        y->fc2 = clip_load_linear(l, d, f, true, "%s%d.%s", stem, i, n->fc2);
+        char p[128];
+        snprintf(p, sizeof p, "%s%d", stem, n->first + i);
+        if (n->qkv) {
+            load_fused(l, y, d, p, n->qkv);
+        } else {
+            y->q = clip_load_linear(l, d, d, true, "%s.%s", p, n->q);
+            y->k = clip_load_linear(l, d, d, true, "%s.%s", p, n->k);
+            y->v = clip_load_linear(l, d, d, true, "%s.%s", p, n->v);
+        }
+        y->o = clip_load_linear(l, d, d, true, "%s.%s", p, n->o);
+        y->ln1 = clip_load_norm(l, d, "%s.%s", p, n->ln1);
+        y->ln2 = clip_load_norm(l, d, "%s.%s", p, n->ln2);
+        y->fc1 = clip_load_linear(l, f, d, true, "%s.%s", p, n->fc1);
+        y->fc2 = clip_load_linear(l, d, f, true, "%s.%s", p, n->fc2);
     }
 }
 

@@ -36,6 +36,8 @@ enum status clip_transformer_init(struct clip_transformer *t, struct clip_loader
 /* What files call a layer's parts. */
 struct clip_layer_names {
     const char *ln1, *q, *k, *v, *o, *ln2, *fc1, *fc2;
+    const char *qkv; /* in place of q, k and v: their rows in one, without "weight" and "bias" */
+    int first;       /* the first layer's number */
 };
 /* The layers, of which each part is "<stem><i>.<name>"; init included. Sticky. */
 void clip_transformer_load(struct clip_transformer *t, struct clip_loader *l, const char *stem,

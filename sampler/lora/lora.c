@@ -1,7 +1,6 @@
 /* LoRAs added to a checkpoint. Each matrix that one of them touches gets one f32 copy, made when
  * the first needs it; the network's tensor then points there, and back again at the end. */
 #include "sampler/lora/lora.h"
-#include "core/file.h"
 #include "core/mem.h"
 #include "nn/packs.h"
 #include "sampler/lora/lora_int.h"
@@ -60,14 +59,6 @@ static struct tensor copy_view(const struct tensor *was, float *x, struct packs 
     return t;
 }
 
-/* What a copy stands for need not stay in memory. */
-static void give_back(const struct tensor *t)
-{
-    size_t bytes = 0;
-    if (t->mapped && dtype_bytes(t->dtype, (size_t)tensor_count(t), &bytes))
-        file_map_give_back(t->data, bytes);
-}
-
 /* The slot's matrix in f32, its own. */
 static enum status own_copy(struct slot *s, struct packs *packs, struct error *err)
 {
@@ -83,10 +74,10 @@ static enum status own_copy(struct slot *s, struct packs *packs, struct error *e
     if (lower)
         tensor_to_f32(&s->was_lower, s->own + upper);
     *s->m.w = copy_view(&s->was, s->own, packs);
-    give_back(&s->was);
+    tensor_give_back(&s->was);
     if (lower) {
         *s->m.lower = copy_view(&s->was_lower, s->own + upper, packs);
-        give_back(&s->was_lower);
+        tensor_give_back(&s->was_lower);
     }
     return ST_OK;
 }

@@ -254,4 +254,12 @@ static inline int harness_teardown(void **state)
     return 0;
 }
 
+static inline bool skip_low_precision(void)
+{
+    if (backend_has_low_precision())
+        return false;
+    print_message("skipped: this machine has no AVX512_BF16 and AVX512_VNNI\n");
+    return true;
+}
+
 #endif

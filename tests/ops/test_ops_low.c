@@ -81,19 +81,11 @@ static void with_backends(struct harness *h, int kind, enum dtype type, int64_t 
         backend_close(p.be[t]);
 }
 
-static bool skipped(void)
-{
-    if (backend_has_low_precision())
-        return false;
-    print_message("skipped: this machine has no AVX512_BF16 and AVX512_VNNI\n");
-    return true;
-}
-
 static void low_products_match_their_definition(void **state)
 {
     static const enum dtype types[] = {DT_F32, DT_F16, DT_BF16, DT_I8, DT_Q8_0};
     struct harness *h = *state;
-    for (int i = 0; i < 60 && !skipped(); i++) {
+    for (int i = 0; i < 60 && !skip_low_precision(); i++) {
         enum dtype type = types[i % 5];
         int64_t k = odd_size(h, 130);
         if (type == DT_Q8_0)
@@ -105,7 +97,7 @@ static void low_products_match_their_definition(void **state)
 
 static void low_products_match_in_large_shapes(void **state)
 {
-    for (int kind = 0; kind < 2 && !skipped(); kind++) {
+    for (int kind = 0; kind < 2 && !skip_low_precision(); kind++) {
         with_backends(*state, kind, DT_F16, 50, 300, 1024, ACT_QUICK_GELU);
         with_backends(*state, kind, DT_F32, 1030, 70, 259, ACT_NONE);
         with_backends(*state, kind, DT_I8, 77, 96, 3072, ACT_GELU);
@@ -167,7 +159,7 @@ static void check_conv(struct harness *h, const int64_t x[4], int64_t n, int64_t
 static void low_convolutions_match_their_definition(void **state)
 {
     struct harness *h = *state;
-    for (int i = 0; i < 60 && !skipped(); i++) {
+    for (int i = 0; i < 60 && !skip_low_precision(); i++) {
         int64_t k = 1 + (int64_t)rng_below(&h->rng, 5);
         int64_t x[4] = {odd_size(h, 3), k + odd_size(h, 17), k + odd_size(h, 30),
                         i % 4 ? 2 * odd_size(h, 20) : odd_size(h, 40)};
@@ -179,7 +171,7 @@ static void low_convolutions_match_their_definition(void **state)
             *pads[j] = (int)rng_below(&h->rng, (uint32_t)k);
         check_conv(h, x, odd_size(h, 70), k, o);
     }
-    for (int i = 0; i < 2 && !skipped(); i++) /* several bands; wider than a task */
+    for (int i = 0; i < 2 && !skip_low_precision(); i++) /* several bands; wider than a task */
         check_conv(h, (int64_t[]){1, i ? 3 : 90, i ? 1500 : 70, i ? 4 : 512}, 40, 3,
                    (struct conv_opts){1 + i, 1, 1, 1, 1, ACT_NONE, false});
 }
@@ -240,7 +232,7 @@ static void check_attention(struct harness *h, int64_t tq, int64_t tk, int64_t h
 static void low_attention_matches_its_definition(void **state)
 {
     struct harness *h = *state;
-    for (int i = 0; i < 60 && !skipped(); i++)
+    for (int i = 0; i < 60 && !skip_low_precision(); i++)
         check_attention(h, odd_size(h, 97), odd_size(h, 97), odd_size(h, 3), odd_size(h, 80),
                         i % 2);
     if (backend_has_low_precision()) {
@@ -255,7 +247,7 @@ static void low_products_are_near_f32(void **state)
 {
     struct harness *h = *state;
     enum { M = 20, N = 40, K = 512 };
-    for (int kind = 0; kind < 2 && !skipped(); kind++) {
+    for (int kind = 0; kind < 2 && !skip_low_precision(); kind++) {
         struct guarded gx;
         float *x = random_floats(h, &gx, M * K, 1), y[M * N], want[M * N];
         struct weight w = random_weight(h, DT_F32, 2, (int64_t[]){N, K});
@@ -286,7 +278,7 @@ static void packs_do_not_outlive_their_weights(void **state)
 {
     struct harness *h = *state;
     enum { M = 12, N = 64, K = 96 };
-    if (skipped())
+    if (skip_low_precision())
         return;
     struct guarded gx, gw;
     struct tensor x = f32_view(random_floats(h, &gx, M * K, 1), 2, (int64_t[]){M, K});
@@ -317,7 +309,7 @@ static void precision_follows_the_use_of_a_tensor(void **state)
 {
     struct harness *h = *state;
     enum { M = 9, N = 33, K = 70 };
-    if (skipped())
+    if (skip_low_precision())
         return;
     struct guarded gx;
     float *x = random_floats(h, &gx, M * K, 1), y[3][M * N], want[M * N];

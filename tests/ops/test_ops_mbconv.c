@@ -120,19 +120,11 @@ static void check(struct harness *h, enum dtype type, const int64_t x[4], int64_
     weight_free(&project);
 }
 
-static bool skipped(void)
-{
-    if (backend_has_low_precision())
-        return false;
-    print_message("skipped: this machine has no AVX512_BF16 and AVX512_VNNI\n");
-    return true;
-}
-
 static void blocks_match_their_definition(void **state)
 {
     static const enum dtype types[] = {DT_F32, DT_I8, DT_F16};
     struct harness *h = *state;
-    for (int i = 0; i < 60 && !skipped(); i++) {
+    for (int i = 0; i < 60 && !skip_low_precision(); i++) {
         int64_t k = i % 3 == 0 ? 3 : i % 3 == 1 ? 5 : 1 + (int64_t)rng_below(&h->rng, 7);
         int64_t x[4] = {odd_size(h, 3), k + odd_size(h, 20), k + odd_size(h, 40), odd_size(h, 40)};
         int64_t wide = 16 * odd_size(h, 9);
@@ -150,7 +142,7 @@ static void blocks_match_in_the_starters_shapes(void **state)
 {
     struct conv_opts same3 = {.stride = 1, 1, 1, 1, 1}, half5 = {.stride = 2, 2, 2, 2, 2};
     struct conv_opts same5 = {.stride = 1, 2, 2, 2, 2}, half3 = {.stride = 2, 0, 0, 1, 1};
-    if (skipped())
+    if (skip_low_precision())
         return;
     check(*state, DT_I8, (int64_t[]){1, 130, 130, 32}, 32, 16, 3, same3);
     check(*state, DT_I8, (int64_t[]){1, 130, 130, 16}, 96, 24, 3, half3);
