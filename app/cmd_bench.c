@@ -22,11 +22,11 @@ static enum precision precision(const struct bench *b)
     return clip_session_precision(b->app->session);
 }
 
-/* What the machine can do at most in the precision in use. */
+/* What the machine can do at most in the precision in use; 0: it was not measured (a card). */
 static double limit(const struct bench *b)
 {
     const double limits[PREC_COUNT] = {b->peak.flops, b->peak.bf16, b->peak.int8};
-    return limits[precision(b)];
+    return app_on_card(b->app) ? 0 : limits[precision(b)];
 }
 
 static double gflops(const struct bench *b)
@@ -42,7 +42,8 @@ static json_t *stage_json(const struct bench *b, int stage)
                           "images_per_second", json_real6(1 / s));
     if (is_tower(stage) && b->tower_flops > 0) {
         json_object_set_new(o, "gflops", json_real6(gflops(b)));
-        json_object_set_new(o, "share_of_limit", json_real6(gflops(b) * 1e9 / limit(b)));
+        if (limit(b) > 0)
+            json_object_set_new(o, "share_of_limit", json_real6(gflops(b) * 1e9 / limit(b)));
     }
     return o;
 }
@@ -72,8 +73,10 @@ static int print_table(const struct bench *b)
     printf("%s in %s on %s, %d threads; %zu pictures of %.2f MB in the mean\n",
            name.data ? name.data : "?", precision_name(precision(b)),
            cpu_level_name(cpu_level_max()), a->threads, b->n, b->bytes / (double)b->n * 1e-6);
-    printf("limits: %.0f GFLOP/s in %s, copies at %.1f GB/s\n\n", limit(b) * 1e-9,
-           precision_name(precision(b)), b->peak.bytes * 1e-9);
+    if (limit(b) > 0)
+        printf("limits: %.0f GFLOP/s in %s, copies at %.1f GB/s\n", limit(b) * 1e-9,
+               precision_name(precision(b)), b->peak.bytes * 1e-9);
+    putchar('\n');
     printf("%-10s %8s %12s %10s\n", "stage", "threads", "ms/picture", "pictures/s");
     for (int s = 0; s < BENCH_STAGES; s++) {
         printf("%-10s %8d %12.3f %10.1f", bench_stage_names[s], is_tower(s) ? a->threads : 1,
@@ -82,7 +85,9 @@ static int print_table(const struct bench *b)
             printf("   %.2f GB/s from the disk's cache",
                    b->bytes / (double)b->n / b->seconds[s] * 1e-9);
         if (is_tower(s) && b->tower_flops > 0)
-            printf("   %.0f GFLOP/s, %.0f %% of the limit", gflops(b), gflops(b) * 1e11 / limit(b));
+            printf("   %.0f GFLOP/s", gflops(b));
+        if (is_tower(s) && b->tower_flops > 0 && limit(b) > 0)
+            printf(", %.0f %% of the limit", gflops(b) * 1e11 / limit(b));
         putchar('\n');
     }
     printf("%-10s %8d %12.3f %10.1f   as index does it, all at once\n", "together", a->threads,

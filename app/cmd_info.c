@@ -40,7 +40,7 @@ static enum status add_vector(void *ctx, const struct db_model *m)
     enum db_precision precision;
     unsigned flags;
     char device[32];
-    static const char *const names[] = {"?", "f32", "bf16", "int8"};
+    static const char *const names[] = {"?", "f32", "bf16", "int8", "f16"};
     enum status st =
         db_vector_info(e->app->db, m->id, e->f->image.id, &precision, &flags, device, &e->app->err);
     if (st == ST_NOT_FOUND)
@@ -49,7 +49,7 @@ static enum status add_vector(void *ctx, const struct db_model *m)
         json_array_append_new(
             e->f->vectors,
             json_pack("{s:o s:s s:i s:s s:b s:s}", "model", json_text(m->name), "id", m->hex, "dim",
-                      m->dim, "precision", precision <= DB_PREC_INT8 ? names[precision] : "?",
+                      m->dim, "precision", precision <= DB_PREC_F16 ? names[precision] : "?",
                       "reduced_decode", (flags & DB_VEC_REDUCED) != 0, "device", device));
     return st;
 }

@@ -27,9 +27,9 @@ static const struct option_def defs[] = {
 
 static int add_cosines(struct app *a, json_t *o)
 {
-    struct precision_cosine c[PREC_COUNT];
+    struct precision_cosine c[PREC_CPU];
     int n = app_measure_precisions(a, c);
-    for (int p = PREC_BF16; n > 0 && p < PREC_COUNT; p++) {
+    for (int p = PREC_BF16; n > 0 && p < PREC_CPU; p++) {
         char key[32];
         snprintf(key, sizeof key, "%s_cosine", precision_name((enum precision)p));
         json_object_set_new(o, key, json_real6(c[p].median));

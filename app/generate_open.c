@@ -106,7 +106,7 @@ static void warn_memory(const struct checkpoint *c, const struct sampler_job *jo
 static int check_output(struct app *a, const struct generate_args *g)
 {
     if (a->precision && !strcmp(a->precision, "int8"))
-        return app_usage(a, "generate computes in f32 or bf16, not in int8");
+        return app_usage(a, "generate computes in f32, bf16 or f16, not in int8");
     if (g->low_vram && !app_on_card(a))
         return app_usage(a, "--low-vram is for graphics cards (--device cuda)");
     if (!g->output && g->no_file && !g->grid)
@@ -119,18 +119,19 @@ static int check_output(struct app *a, const struct generate_args *g)
     return 0;
 }
 
-/* f32 unless bf16 is asked for: a seed's picture is then the same on every machine. */
+/* f32 unless halves are asked for: a seed's picture is then the same on every machine. */
 static void choose_device(const struct app *a, const struct generate_args *g, char *device,
                           size_t size)
 {
-    bool low = a->precision && !strcmp(a->precision, "bf16");
+    int asked = a->precision ? precision_parse(a->precision) : -1;
+    bool low = asked == PREC_BF16 || asked == PREC_F16;
     if (low && !app_on_card(a) && !backend_has_low_precision()) {
         log_warn("this processor has no arithmetic in bf16; f32 is used");
         low = false;
     }
-    snprintf(device, size, "%.30s%s%s",
+    snprintf(device, size, "%.30s%s%s%s",
              !a->device || !strcmp(a->device, "auto") ? "cpu" : a->device,
-             g->low_vram ? "+low" : "", low ? "/bf16" : "");
+             g->low_vram ? "+low" : "", low ? "/" : "", low ? a->precision : "");
 }
 
 /* The job as its checkpoint wants it, and the picture that it starts from. */

@@ -10,7 +10,7 @@ struct precision_cosine {
 };
 /* Of the open model on the sample photographs. Returns how many there were: 0 where the samples or
  * the processor's instructions are missing, -1 after a failure that it has told. */
-int app_measure_precisions(struct app *a, struct precision_cosine out[PREC_COUNT]);
+int app_measure_precisions(struct app *a, struct precision_cosine out[PREC_CPU]);
 
 /* in: a weight file or a model folder; out: the same kind, which must not exist yet. */
 enum status model_convert_all(const char *in, const char *out, enum dtype to,

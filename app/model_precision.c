@@ -96,7 +96,7 @@ static struct precision_cosine compare(const float *x, const float *y, int n, in
     return (struct precision_cosine){.median = (c[n / 2] + c[(n - 1) / 2]) / 2, .least = c[0]};
 }
 
-int app_measure_precisions(struct app *a, struct precision_cosine out[PREC_COUNT])
+int app_measure_precisions(struct app *a, struct precision_cosine out[PREC_CPU])
 {
     const char *folder = app_samples();
     struct sample_set s = {.app = a, .limit = MAX_PICTURES};
@@ -111,12 +111,12 @@ int app_measure_precisions(struct app *a, struct precision_cosine out[PREC_COUNT
     enum status st = walk_tree(folder, &o, on_file, on_error, &s, &a->err);
     if (st == ST_INTERRUPTED)
         st = ST_OK;
-    float *v = st ? NULL : mem_array((size_t)s.n * (size_t)dim, PREC_COUNT * sizeof *v);
+    float *v = st ? NULL : mem_array((size_t)s.n * (size_t)dim, PREC_CPU * sizeof *v);
     if (!st && !v)
         st = error_set(&a->err, ST_NOMEM, "out of memory");
     if (!st)
         st = decode(&s);
-    for (int p = 0; p < PREC_COUNT && !st && s.n; p++) {
+    for (int p = 0; p < PREC_CPU && !st && s.n; p++) {
         st = encode(&s, (enum precision)p, v + (size_t)p * (size_t)s.n * (size_t)dim);
         if (!st)
             out[p] = compare(v, v + (size_t)p * (size_t)s.n * (size_t)dim, s.n, dim);

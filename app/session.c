@@ -20,7 +20,8 @@ static const struct option_def common_defs[] = {
     {"device", 0, OPT_TEXT, offsetof(struct app, device), "DEV",
      "cpu, cuda or cuda:N; auto is cpu"},
     {"precision", 0, OPT_TEXT, offsetof(struct app, precision), "P",
-     "arithmetic for pictures: f32, bf16, int8 or auto; generate: f32, or bf16"},
+     "arithmetic for pictures: f32, bf16, int8, f16 (cuda alone) or auto; generate: f32, bf16 or "
+     "f16"},
     {"threads", 0, OPT_INT, offsetof(struct app, threads), "N", "threads (all processors)"},
     {"quiet", 'q', OPT_FLAG, offsetof(struct app, quiet), NULL, "only errors on stderr"},
     {"verbose", 'v', OPT_FLAG, offsetof(struct app, verbose), NULL, "more on stderr"},
@@ -138,7 +139,10 @@ int app_begin(struct app *a, const struct command *c, const struct option_def *o
     if (bad) /* what cannot be read is no wrong word in it */
         return app_fail(a, bad == ST_IO ? APP_FILE : APP_USAGE);
     if (a->precision && strcmp(a->precision, "auto") != 0 && precision_parse(a->precision) < 0)
-        return app_usage(a, "--precision is f32, bf16, int8 or auto, not \"%.40s\"", a->precision);
+        return app_usage(a, "--precision is f32, bf16, int8, f16 or auto, not \"%.40s\"",
+                         a->precision);
+    if (a->precision && !strcmp(a->precision, "f16") && !app_on_card(a))
+        return app_usage(a, "--precision f16 is for graphics cards (--device cuda)");
     if (!a->threads)
         a->threads = cpu_count();
     if (a->threads > 256)
@@ -293,7 +297,10 @@ int app_open_session(struct app *a)
         log_warn("this processor has no arithmetic in %s; f32 is used", precision_name(p));
         p = PREC_F32;
     }
-    return app_new_session(a, p, &a->session, &a->err) ? app_fail(a, APP_MODEL) : 0;
+    enum status st = app_new_session(a, p, &a->session, &a->err);
+    if (st == ST_UNSUPPORTED && asks_for_auto(a) && app_on_card(a)) /* a card before sm_80 */
+        st = app_new_session(a, PREC_F16, &a->session, &a->err);
+    return st ? app_fail(a, APP_MODEL) : 0;
 }
 
 int app_find_model_row(struct app *a)

@@ -75,6 +75,7 @@ enum status clip_session_new(struct clip_session **s, const struct clip *c, cons
 void clip_session_free(struct clip_session *s);
 /* Of pictures: what stands behind '/' in the device ("cpu/bf16"). Sentences are always f32. */
 enum precision clip_session_precision(const struct clip_session *s);
+const char *clip_session_device(const struct clip_session *s); /* "cpu", "cuda:0" */
 
 /* pixels: n pointers to prepared RGB squares of image_size. out: [n, dim], unit rows. */
 enum status clip_encode_images(struct clip_session *s, const uint8_t *const *pixels, int n,

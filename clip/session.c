@@ -56,6 +56,11 @@ void clip_session_free(struct clip_session *s)
     mem_free(s);
 }
 
+const char *clip_session_device(const struct clip_session *s)
+{
+    return s->arena.memory ? backend_name(s->be) : "cpu";
+}
+
 enum precision clip_session_precision(const struct clip_session *s)
 {
     return s->precision;
@@ -107,8 +112,10 @@ enum status clip_session_check(struct clip_session *s, struct clip_run *r, const
     clip_run_trace(r, "vector", -1, y);
     for (int64_t i = 0; i < tensor_rows(y); i++)
         if (!is_unit(s, (const float *)y->data + i * y->dim[1], y->dim[1]))
-            return error_set(r->err, ST_FORMAT, "%s: the %s tower gives a vector without direction",
-                             s->c->src.path, r->tower);
+            return error_set(r->err, ST_FORMAT,
+                             "%s: the %s tower gives a vector without direction%s", s->c->src.path,
+                             r->tower,
+                             s->precision == PREC_F16 ? " in f16; try --precision bf16" : "");
     return ST_OK;
 }
 

@@ -1,6 +1,6 @@
 # The CUDA backend for hardware, by nvcc. -DEIDETIC_CUDA=AUTO builds it where a toolkit is found, ON wants one, OFF does
 # not look. CMake 3.25 is older than CUDA 13, so nvcc is called by hand. -DEIDETIC_CUDA_ARCHS=all compiles for every
-# architecture that nvcc lists from sm_75 on (which computes in f32 alone: bf16 on tensor cores begins with sm_80), and PTX
+# architecture that nvcc lists from sm_75 on (which computes in f32 and f16: bf16 on tensor cores begins with sm_80), and PTX
 # for later ones.
 set(EIDETIC_CUDA AUTO CACHE STRING "the CUDA backend: AUTO, ON, OFF")
 set(EIDETIC_CUDA_ARCHS "80;90" CACHE STRING "architectures of the CUDA kernels, or all")

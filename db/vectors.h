@@ -34,7 +34,12 @@ enum status db_model_by_id(struct db *db, int64_t id, struct db_model *m, struct
 enum status db_models_each(struct db *db, enum status (*each)(void *ctx, const struct db_model *m),
                            void *ctx, struct error *err);
 
-enum db_precision { DB_PREC_F32 = 1, DB_PREC_BF16 = 2, DB_PREC_INT8 = 3 }; /* persisted */
+enum db_precision { /* persisted */
+                    DB_PREC_F32 = 1,
+                    DB_PREC_BF16 = 2,
+                    DB_PREC_INT8 = 3,
+                    DB_PREC_F16 = 4
+};
 enum db_vector_flag { DB_VEC_REDUCED = 1 }; /* persisted; decoded at a reduced scale */
 
 struct db_vector {

@@ -201,6 +201,8 @@ static enum db_precision precision_of(const struct clip_session *s)
         return DB_PREC_BF16;
     case PREC_INT8:
         return DB_PREC_INT8;
+    case PREC_F16:
+        return DB_PREC_F16;
     case PREC_F32:
     case PREC_COUNT:
         break;
@@ -217,7 +219,7 @@ enum status index_write_new(struct index_run *run, const struct index_item *it,
     struct db_file f = file_of(it, job);
     struct db_vector v = {.precision = precision_of(run->session),
                           .flags = was_reduced(run, &job->meta) ? DB_VEC_REDUCED : 0,
-                          .device = "cpu",
+                          .device = clip_session_device(run->session),
                           .v = vector};
     struct parameters p = {0};
     int64_t id = 0;

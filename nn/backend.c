@@ -85,7 +85,7 @@ bool backend_has_low_precision(void)
     return cpu_level_max() >= CPU_AVX512VNNI;
 }
 
-static const char *const precision_names[PREC_COUNT] = {"f32", "bf16", "int8"};
+static const char *const precision_names[PREC_COUNT] = {"f32", "bf16", "int8", "f16"};
 
 const char *precision_name(enum precision p)
 {

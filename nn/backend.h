@@ -13,7 +13,9 @@
  * name asks for arithmetic in that type for products with weights (tensor_use): bf16 values and f32
  * sums, or 8-bit values and exact sums, a scale for each row of both sides; attention is in bf16
  * with f32 sums then. It takes the instructions of avx512vnni, or the reference's plain C
- * ("cpu:ref/int8"). EIDETIC_CPU lowers what all of them may use. Threads: 0 = as many as
+ * ("cpu:ref/int8"). "/f16" is bf16's counterpart for cuda alone: finer, and what is beyond 65504
+ * becomes infinite, but for weights marked as TENSOR_WEIGHT_WIDE, whose products stay in bf16 (f32
+ * on devices without it). EIDETIC_CPU lowers what all of them may use. Threads: 0 = as many as
  * processors. An op gives the same bits with any number of threads, and a row of a product the same
  * whatever it is batched with up to 24 rows, and with more: few rows take a kernel of their own.
  *
@@ -29,8 +31,9 @@
 
 struct backend;
 
-enum precision { PREC_F32 = 0, PREC_BF16, PREC_INT8, PREC_COUNT };
-const char *precision_name(enum precision p); /* "f32", "bf16", "int8" */
+enum precision { PREC_F32 = 0, PREC_BF16, PREC_INT8, PREC_F16, PREC_COUNT };
+enum { PREC_CPU = PREC_F16 };                 /* those before it are the CPU's too */
+const char *precision_name(enum precision p); /* "f32", "bf16", "int8", "f16" */
 int precision_parse(const char *name);        /* -1: unknown */
 
 enum status backend_open(struct backend **be, const char *name, int threads, struct error *err);

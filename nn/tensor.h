@@ -39,6 +39,7 @@ enum tensor_use {
     TENSOR_VALUES = 0,  /* may change between calls */
     TENSOR_WEIGHT,      /* never changes while its packs live */
     TENSOR_WEIGHT_FINE, /* the same, and 8 bits are too coarse for its products */
+    TENSOR_WEIGHT_WIDE, /* too coarse as well, and they meet values beyond f16's 65504 */
 };
 
 struct tensor {

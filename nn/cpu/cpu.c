@@ -78,6 +78,8 @@ static enum status cpu_open(struct backend **be, const char *variant, enum preci
     enum status st = choose_level(&level, &blas, variant, err);
     if (st != ST_OK)
         return st;
+    if (precision == PREC_F16)
+        return error_set(err, ST_UNSUPPORTED, "arithmetic in f16 is for graphics cards alone");
     if (precision != PREC_F32 && (blas || (level != CPU_REF && level < CPU_AVX512VNNI)))
         return error_set(err, ST_UNSUPPORTED, "cpu:%s has no arithmetic in %s",
                          blas ? "blas" : cpu_level_name(level), precision_name(precision));

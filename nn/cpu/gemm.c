@@ -7,7 +7,7 @@
 void cpu_linear_run(struct cpu *c, const struct linear_args *a)
 {
     enum precision p = c->base.precision;
-    if (p == PREC_INT8 && a->w->use == TENSOR_WEIGHT_FINE)
+    if (p == PREC_INT8 && a->w->use != TENSOR_WEIGHT)
         p = PREC_BF16;
     if (p != PREC_F32 && a->w->use != TENSOR_VALUES && a->w->packs && a->m >= LOW_ROWS)
         c->k.linear_low(c, a, p);

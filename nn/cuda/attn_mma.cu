@@ -1,14 +1,14 @@
-/* Attention on tensor cores: bf16 factors, f32 sums and softmax (FlashAttention-2; Dao 2023). A
- * block takes 64 queries of one head, 16 a warp. Queries stay in registers; tiles of keys and
- * values come by cp.async into one of two places while the other is used. The scores' accumulator
- * fragments are, rounded, the left factor's fragments of the second product: nothing of them is
- * written. */
-#include "nn/cuda/kernels.cuh"
-#include <mma.cuh>
+/* Attention on tensor cores: bf16 or f16 factors, f32 sums and softmax (FlashAttention-2; Dao
+ * 2023). A block takes 64 queries of one head, 16 a warp. Queries stay in registers; tiles of keys
+ * and values come by cp.async into one of two places while the other is used. The scores'
+ * accumulator fragments are, rounded, the left factor's fragments of the second product: nothing of
+ * them is written. */
+#include "nn/cuda/half.cuh"
 
 static const int WARPS = 4, ROWS = 16 * WARPS;
 
-/* [b, t, heads * dh] f32, rows ld apart, to [b, heads, t, width] bf16; zeros behind dh. */
+/* [b, t, heads * dh] f32, rows ld apart, to [b, heads, t, width] of 16 bits; zeros behind dh. */
+template <bool F16>
 __global__ void split_heads_kernel(uint16_t *y, const float *x, int64_t ld, int64_t n, int64_t t,
                                    int heads, int dh, int width)
 {
@@ -17,14 +17,8 @@ __global__ void split_heads_kernel(uint16_t *y, const float *x, int64_t ld, int6
         int j = (int)(i % width);
         int64_t row = i / width, at = row % t, head = row / t % heads, image = row / t / heads;
         float f = j < dh ? x[(image * t + at) * ld + head * dh + j] : 0.0f;
-        y[i] = __bfloat16_as_ushort(__float2bfloat16_rn(f));
+        y[i] = cuda_half<F16>(f);
     }
-}
-
-static __device__ __forceinline__ uint32_t pack_bf16(float low, float high)
-{
-    return __bfloat16_as_ushort(__float2bfloat16_rn(low)) |
-           (uint32_t)__bfloat16_as_ushort(__float2bfloat16_rn(high)) << 16;
 }
 
 /* n rows of DH values to shared memory, at distances of DH + 8: eight rows 16 bytes each then lie
@@ -58,7 +52,8 @@ struct low_attn {
     cuda_attn a;
 };
 
-template <int DH, int KEYS> __global__ void __launch_bounds__(128) attn_mma_kernel(low_attn low)
+template <bool F16, int DH, int KEYS>
+__global__ void __launch_bounds__(128) attn_mma_kernel(low_attn low)
 {
     CUDA_DYNAMIC_SHARED(uint16_t, shared);
     const cuda_attn &a = low.a;
@@ -98,8 +93,8 @@ template <int DH, int KEYS> __global__ void __launch_bounds__(128) attn_mma_kern
                 uint32_t b[4];
                 int row = n * 16 + lane / 16 * 8 + lane % 8, col = i * 16 + lane / 8 % 2 * 8;
                 ldmatrix_x4(b, tk + row * ld + col);
-                mma_bf16(s[2 * n], fq[i], b);
-                mma_bf16(s[2 * n + 1], fq[i], b + 2);
+                cuda_mma<F16>(s[2 * n], fq[i], b);
+                cuda_mma<F16>(s[2 * n + 1], fq[i], b + 2);
             }
 #pragma unroll
         for (int half = 0; half < 2; half++) { /* rows g and g + 8 */
@@ -136,17 +131,17 @@ template <int DH, int KEYS> __global__ void __launch_bounds__(128) attn_mma_kern
         }
 #pragma unroll
         for (int n = 0; n < KEYS / 16; n++) {
-            uint32_t p[4] = {pack_bf16(s[2 * n][0], s[2 * n][1]),
-                             pack_bf16(s[2 * n][2], s[2 * n][3]),
-                             pack_bf16(s[2 * n + 1][0], s[2 * n + 1][1]),
-                             pack_bf16(s[2 * n + 1][2], s[2 * n + 1][3])};
+            uint32_t p[4] = {cuda_halves<F16>(s[2 * n][0], s[2 * n][1]),
+                             cuda_halves<F16>(s[2 * n][2], s[2 * n][3]),
+                             cuda_halves<F16>(s[2 * n + 1][0], s[2 * n + 1][1]),
+                             cuda_halves<F16>(s[2 * n + 1][2], s[2 * n + 1][3])};
 #pragma unroll
             for (int i = 0; i < DH / 16; i++) {
                 uint32_t b[4];
                 int row = n * 16 + lane % 16, col = i * 16 + lane / 16 * 8;
                 ldmatrix_x4_trans(b, tv + row * ld + col);
-                mma_bf16(out[2 * i], p, b);
-                mma_bf16(out[2 * i + 1], p, b + 2);
+                cuda_mma<F16>(out[2 * i], p, b);
+                cuda_mma<F16>(out[2 * i + 1], p, b + 2);
             }
         }
     }
@@ -161,14 +156,15 @@ template <int DH, int KEYS> __global__ void __launch_bounds__(128) attn_mma_kern
     }
 }
 
-template <int DH, int KEYS> static int run(cudaStream_t s, const low_attn &low)
+template <bool F16, int DH, int KEYS> static int run(cudaStream_t s, const low_attn &low)
 {
     const cuda_attn &a = low.a;
     dim3 grid((unsigned)((a.tq + ROWS - 1) / ROWS), (unsigned)a.heads, (unsigned)a.b);
     int shared = (ROWS + 4 * KEYS) * (DH + 8) * 2;
-    int e = shared > 48 << 10 ? CUDA_ALLOW_SHARED((attn_mma_kernel<DH, KEYS>), shared) : 0;
+    int e = shared > 48 << 10 ? CUDA_ALLOW_SHARED((attn_mma_kernel<F16, DH, KEYS>), shared) : 0;
     return e ? e
-             : CUDA_LAUNCH((attn_mma_kernel<DH, KEYS>), grid, WARPS * 32, (size_t)shared, s, low);
+             : CUDA_LAUNCH((attn_mma_kernel<F16, DH, KEYS>), grid, WARPS * 32, (size_t)shared, s,
+                           low);
 }
 
 /* The width that heads of dh values are padded to; 0: too wide. */
@@ -186,17 +182,18 @@ int64_t cuda_attn_low_bytes(const struct cuda_attn *a)
     return 2 * a->b * a->heads * (a->tq + 2 * a->tk) * padded(a->dh);
 }
 
+template <bool F16>
 static int split(cudaStream_t s, uint16_t *y, const float *x, int64_t ld, int64_t t,
                  const cuda_attn *a, int width)
 {
     int64_t n = a->b * a->heads * t * width;
     if (n == 0)
         return 0;
-    return CUDA_LAUNCH(split_heads_kernel, cuda_blocks(n), CUDA_THREADS, 0, s, y, x, ld, n, t,
+    return CUDA_LAUNCH(split_heads_kernel<F16>, cuda_blocks(n), CUDA_THREADS, 0, s, y, x, ld, n, t,
                        a->heads, a->dh, width);
 }
 
-int cuda_run_attention_low(cudaStream_t s, const struct cuda_attn *a, void *scratch)
+template <bool F16> static int run_low(cudaStream_t s, const cuda_attn *a, void *scratch)
 {
     int width = padded(a->dh);
     uint16_t *q = (uint16_t *)scratch, *k = q + a->b * a->heads * a->tq * width;
@@ -204,27 +201,32 @@ int cuda_run_attention_low(cudaStream_t s, const struct cuda_attn *a, void *scra
     low_attn low = {q, k, v, *a};
     if (a->b == 0 || a->tq == 0)
         return 0;
-    int e = split(s, q, a->q, a->ld_q, a->tq, a, width);
+    int e = split<F16>(s, q, a->q, a->ld_q, a->tq, a, width);
     if (!e)
-        e = split(s, k, a->k, a->ld_k, a->tk, a, width);
+        e = split<F16>(s, k, a->k, a->ld_k, a->tk, a, width);
     if (!e)
-        e = split(s, v, a->v, a->ld_v, a->tk, a, width);
+        e = split<F16>(s, v, a->v, a->ld_v, a->tk, a, width);
     if (e)
         return e;
     switch (width) {
     case 32:
-        return run<32, 64>(s, low);
+        return run<F16, 32, 64>(s, low);
     case 48:
-        return run<48, 32>(s, low);
+        return run<F16, 48, 32>(s, low);
     case 64:
-        return run<64, 64>(s, low);
+        return run<F16, 64, 64>(s, low);
     case 80:
-        return run<80, 32>(s, low);
+        return run<F16, 80, 32>(s, low);
     case 96:
-        return run<96, 32>(s, low);
+        return run<F16, 96, 32>(s, low);
     case 128:
-        return run<128, 32>(s, low);
+        return run<F16, 128, 32>(s, low);
     default:
-        return run<160, 32>(s, low);
+        return run<F16, 160, 32>(s, low);
     }
+}
+
+int cuda_run_attention_low(cudaStream_t s, const struct cuda_attn *a, void *scratch)
+{
+    return a->f16 ? run_low<true>(s, a, scratch) : run_low<false>(s, a, scratch);
 }

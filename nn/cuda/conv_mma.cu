@@ -1,16 +1,15 @@
-/* Convolutions on tensor cores: the implicit matrix product of conv.cu with bf16 factors and f32
- * sums. Both factors come by cp.async, eight channels a time, into one of two places while the
- * other is used; what lies outside the picture is filled with zeros by the copy itself. A block
+/* Convolutions on tensor cores: the implicit matrix product of conv.cu with bf16 or f16 factors
+ * and f32 sums. Both factors come by cp.async, eight channels a time, into one of two places while
+ * the other is used; what lies outside the picture is filled with zeros by the copy itself. A block
  * makes 128 pixels x 64 outputs, a warp 32 x 64. */
-#include "nn/cuda/kernels.cuh"
-#include <mma.cuh>
+#include "nn/cuda/half.cuh"
 
 static const int PIXELS = 128, OUTPUTS = 64, DEPTH = 32, LD = DEPTH + 8, THREADS = 128;
 static const int ROWS = THREADS / (DEPTH / 8); /* of a tile that all threads fetch at once */
 
 struct low_conv {
     cuda_conv a;
-    const uint16_t *x, *w; /* bf16: [b, h, width, c] and [n, kh, kw, c] */
+    const uint16_t *x, *w; /* [b, h, width, c] and [n, kh, kw, c] */
 };
 
 struct origin {
@@ -49,7 +48,7 @@ static __device__ __forceinline__ void fetch_patch(uint16_t *to, const low_conv 
     cp_async16(to, in ? l.x + at : l.x, in ? 16 : 0);
 }
 
-__global__ void __launch_bounds__(THREADS) conv_mma_kernel(low_conv l)
+template <bool F16> __global__ void __launch_bounds__(THREADS) conv_mma_kernel(low_conv l)
 {
     CUDA_SHARED(uint16_t, left, 2 * PIXELS * LD);
     CUDA_SHARED(uint16_t, right, 2 * OUTPUTS * LD);
@@ -98,8 +97,8 @@ __global__ void __launch_bounds__(THREADS) conv_mma_kernel(low_conv l)
                 ldmatrix_x4(fb, right + (now * OUTPUTS + r) * LD + k + lane / 8 % 2 * 8);
 #pragma unroll
                 for (int i = 0; i < 2; i++) {
-                    mma_bf16(acc[i][2 * n], fa[i], fb);
-                    mma_bf16(acc[i][2 * n + 1], fa[i], fb + 2);
+                    cuda_mma<F16>(acc[i][2 * n], fa[i], fb);
+                    cuda_mma<F16>(acc[i][2 * n + 1], fa[i], fb + 2);
                 }
             }
         }
@@ -127,5 +126,6 @@ int cuda_run_conv_low(cudaStream_t s, const struct cuda_conv *a, const void *x, 
     low_conv l = {*a, (const uint16_t *)x, (const uint16_t *)w};
     dim3 grid((unsigned)((pixels + PIXELS - 1) / PIXELS),
               (unsigned)((a->n + OUTPUTS - 1) / OUTPUTS));
-    return CUDA_LAUNCH(conv_mma_kernel, grid, THREADS, 0, s, l);
+    return a->f16 ? CUDA_LAUNCH(conv_mma_kernel<true>, grid, THREADS, 0, s, l)
+                  : CUDA_LAUNCH(conv_mma_kernel<false>, grid, THREADS, 0, s, l);
 }

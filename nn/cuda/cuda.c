@@ -77,16 +77,16 @@ static enum status open_device(struct cuda *c, const char *variant, enum precisi
     enum status st = choose_device(&c->device, number, err);
     if (st)
         return st;
-    snprintf(c->base.name, sizeof c->base.name, CUDA_NAME_FORMAT "%s%s", c->device,
-             c->low ? "+low" : "",
-             precision == PREC_BF16   ? "/bf16"
-             : precision == PREC_INT8 ? "/int8"
-                                      : "");
+    snprintf(c->base.name, sizeof c->base.name, CUDA_NAME_FORMAT "%s%s%s", c->device,
+             c->low ? "+low" : "", precision == PREC_F32 ? "" : "/",
+             precision == PREC_F32 ? "" : precision_name(precision));
     cudaError_t e = cudaGetDeviceProperties(&props, c->device);
-    if (!e && precision != PREC_F32 && props.major < 8) /* attention is in bf16 in either */
+    c->bf16 = !e && props.major >= 8;
+    bool needs_bf16 = precision == PREC_BF16 || precision == PREC_INT8; /* attention is in it */
+    if (!e && needs_bf16 && !c->bf16)
         return error_set(err, ST_UNSUPPORTED,
-                         "%s: %.60s has no arithmetic in bf16; --precision f32", c->base.name,
-                         props.name);
+                         "%s: %.60s has no arithmetic in bf16; --precision f16 or f32",
+                         c->base.name, props.name);
     if (!e)
         e = cudaSetDevice(c->device);
     if (!e)

@@ -68,7 +68,8 @@ struct cuda {
     struct backend base; /* first: a struct backend * is a struct cuda * */
     struct arena_memory memory, staging;
     int device;
-    bool low; /* keeps no large weights */
+    bool low;  /* keeps no large weights */
+    bool bf16; /* has tensor cores for it */
     struct CUstream_st *stream, *copy;
     struct CUevent_st *sent, *fetched[CUDA_SLOTS];
     struct cuda_ring ring;
@@ -136,11 +137,12 @@ void *cuda_to_host(struct cuda_op *o, void *host, size_t bytes);
 struct arena_memory cuda_memory(void);
 struct arena_memory cuda_staging(void);
 
-/* weights.c: bytes as the file has them, or f32, or bf16 with rows padded to a multiple of 8, or
- * 8 bits with rows and their number padded to a multiple of 16. */
+/* weights.c: bytes as the file has them, or f32, or bf16 or f16 with rows padded to a multiple of 8
+ * (the file's own where it has them so), or 8 bits with rows and their number padded to a multiple
+ * of 16. */
 const void *cuda_weight_raw(struct cuda_op *o, const struct tensor *w, const float **scale);
 const float *cuda_weight_f32(struct cuda_op *o, const struct tensor *w);
-const void *cuda_weight_bf16(struct cuda_op *o, const struct tensor *w);
+const void *cuda_weight_half(struct cuda_op *o, const struct tensor *w, enum dtype type);
 const int8_t *cuda_weight_int8(struct cuda_op *o, const struct tensor *w, const float **scale);
 static inline int64_t cuda_pad8(int64_t k)
 {

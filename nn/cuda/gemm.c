@@ -33,7 +33,10 @@ static cublasStatus_t set(cublasLtMatmulDesc_t op, cublasLtMatmulDescAttributes_
 static cublasStatus_t describe(struct call *c, const struct cuda_product *p)
 {
     bool whole = p->type == PREC_INT8;
-    cudaDataType_t type = whole ? CUDA_R_8I : p->type == PREC_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+    cudaDataType_t type = whole                  ? CUDA_R_8I
+                          : p->type == PREC_BF16 ? CUDA_R_16BF
+                          : p->type == PREC_F16  ? CUDA_R_16F
+                                                 : CUDA_R_32F;
     cudaDataType_t sum = whole ? CUDA_R_32I : CUDA_R_32F;
     cublasOperation_t turn = p->plain ? CUBLAS_OP_N : CUBLAS_OP_T;
     uint64_t m = (uint64_t)p->m, n = (uint64_t)p->n, k = (uint64_t)p->k;
@@ -130,11 +133,13 @@ void cuda_multiply(struct cuda_op *o, const struct cuda_product *p)
 }
 
 /* Products with weights of five rows and more, as the CPU has them; what 8 bits are too coarse for
- * is in bf16. */
+ * is in bf16, and what f16 is too narrow for in that too, or in f32 where a device has none. */
 enum precision cuda_precision(const struct cuda *c, const struct tensor *w, int64_t rows)
 {
     if (w->use == TENSOR_VALUES || !w->packs || rows < 5)
         return PREC_F32;
+    if (c->base.precision == PREC_F16 && w->use == TENSOR_WEIGHT_WIDE)
+        return c->bf16 ? PREC_BF16 : PREC_F32;
     bool coarse = c->base.precision == PREC_INT8 && (w->use != TENSOR_WEIGHT || c->low);
     return coarse ? PREC_BF16 : c->base.precision;
 }
@@ -173,8 +178,9 @@ void cuda_linear(struct backend *be, struct tensor *y, const struct tensor *x,
     cuda_begin(&o, be, "linear");
     struct cuda_product p = {.m = tensor_rows(x), .n = tensor_cols(y), .k = tensor_cols(x)};
     p.type = cuda_precision(o.c, w, p.m);
-    bool bf16 = p.type == PREC_BF16;
-    p.ldk = bf16 ? cuda_pad8(p.k) : p.k;
+    bool half = p.type == PREC_BF16 || p.type == PREC_F16;
+    enum dtype type = p.type == PREC_F16 ? DT_F16 : DT_BF16;
+    p.ldk = half ? cuda_pad8(p.k) : p.k;
     const float *px = cuda_in(&o, x), *pr = cuda_in(&o, r);
     p.bias = cuda_in(&o, b);
     float *last = cuda_out(&o, y);
@@ -184,14 +190,14 @@ void cuda_linear(struct backend *be, struct tensor *y, const struct tensor *x,
         cuda_end(&o, linear_int8(&o, &a, px, p.k, w));
         return;
     }
-    p.w = bf16 ? cuda_weight_bf16(&o, w) : cuda_weight_f32(&o, w);
+    p.w = half ? cuda_weight_half(&o, w, type) : cuda_weight_f32(&o, w);
     p.r = act == ACT_NONE ? pr : NULL;
     p.x = px;
     int e = 0;
-    if (bf16) {
+    if (half) {
         void *low = cuda_temp(&o, (size_t)(p.m * p.ldk) * 2);
         if (low)
-            e = cuda_run_narrow(o.c->stream, low, DT_BF16, p.ldk, px, p.k, p.m, p.k);
+            e = cuda_run_narrow(o.c->stream, low, type, p.ldk, px, p.k, p.m, p.k);
         p.x = low;
     }
     if (act != ACT_NONE && pr == p.y) /* r is needed after the product */

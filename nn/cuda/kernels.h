@@ -96,11 +96,12 @@ struct cuda_attn {
     int heads, dh;
     float scale;
     int causal;
+    int f16; /* on tensor cores: f16, else bf16 */
 };
 enum { CUDA_MAX_HEAD = 1024 }; /* values of a head */
 int cuda_run_attention(struct CUstream_st *s, const struct cuda_attn *a);
-/* On tensor cores, factors rounded to bf16; for heads of which cuda_attn_low_bytes is not 0, given
- * as many bytes of scratch. */
+/* On tensor cores, factors rounded to 16 bits; for heads of which cuda_attn_low_bytes is not 0,
+ * given as many bytes of scratch. */
 int64_t cuda_attn_low_bytes(const struct cuda_attn *a);
 int cuda_run_attention_low(struct CUstream_st *s, const struct cuda_attn *a, void *scratch);
 
@@ -111,9 +112,10 @@ struct cuda_conv {
     int b, h, width, c, n, kh, kw, ho, wo, stride, top, left;
     int circular;
     enum act act;
+    int f16; /* on tensor cores: f16, else bf16 */
 };
 int cuda_run_conv(struct CUstream_st *s, const struct cuda_conv *a);
-/* On tensor cores: x and w in bf16, c a multiple of 8. */
+/* On tensor cores: x and w of 16 bits, c a multiple of 8. */
 int cuda_run_conv_low(struct CUstream_st *s, const struct cuda_conv *a, const void *x,
                       const void *w);
 int cuda_run_depthwise(struct CUstream_st *s, const struct cuda_conv *a);

@@ -137,6 +137,7 @@ static void attention(struct backend *be, struct tensor *y, const struct tensor 
     a.dh = (int)(d / opts->heads);
     a.scale = opts->scale > 0 ? opts->scale : 1.0f / sqrtf((float)a.dh);
     a.causal = opts->causal;
+    a.f16 = be->precision == PREC_F16;
     a.ld_q = opts->ld_q ? opts->ld_q : d;
     a.ld_k = opts->ld_k ? opts->ld_k : d;
     a.ld_v = opts->ld_v ? opts->ld_v : d;
@@ -204,11 +205,14 @@ static void conv2d(struct backend *be, struct tensor *y, const struct tensor *x,
     a.y = cuda_out(&o, y);
     int64_t rows = tensor_rows(x);
     int e = 0;
-    if (cuda_precision(o.c, w, tensor_rows(y)) != PREC_F32 && c % 8 == 0) {
-        const void *pw = cuda_weight_bf16(&o, w);
+    enum precision p = cuda_precision(o.c, w, tensor_rows(y));
+    if (p != PREC_F32 && c % 8 == 0) {
+        enum dtype type = p == PREC_F16 ? DT_F16 : DT_BF16; /* 8 bits are for products alone */
+        const void *pw = cuda_weight_half(&o, w, type);
         void *px = cuda_temp(&o, (size_t)(rows * c) * 2);
         if (o.ok)
-            e = cuda_run_narrow(o.c->stream, px, DT_BF16, c, a.x, c, rows, c);
+            e = cuda_run_narrow(o.c->stream, px, type, c, a.x, c, rows, c);
+        a.f16 = p == PREC_F16;
         if (o.ok && !e)
             e = cuda_run_conv_low(o.c->stream, &a, px, pw);
     } else {

@@ -5,7 +5,7 @@
 #include "nn/packs.h"
 #include <cuda_runtime_api.h>
 
-enum form { RAW, BF16, INT8, FORMS };
+enum form { RAW, BF16, F16, INT8, FORMS };
 
 /* Numbers of packs: above those of the CPU's, FORMS for each device. */
 enum { FIRST_KIND = 1024, SMALL = 1 << 20 }; /* bytes that also "+low" keeps */
@@ -52,8 +52,8 @@ static int copy_up(void **p, const void *host, size_t bytes, struct CUstream_st 
     return (int)e;
 }
 
-/* Raw bytes to bf16, in place of them. */
-static int to_bf16(struct cuda_pack *k, const struct making *m)
+/* Raw bytes to bf16 or f16, in place of them. */
+static int to_half(struct cuda_pack *k, const struct making *m)
 {
     struct CUstream_st *s = m->c->stream;
     int64_t rows = rows_of(m->w), row = row_of(m->w), ld = cuda_pad8(row);
@@ -64,7 +64,7 @@ static int to_bf16(struct cuda_pack *k, const struct making *m)
     if (!e)
         e = cuda_run_widen(s, wide, k->data, m->w->dtype, k->scale, NULL, rows, row);
     if (!e)
-        e = cuda_run_narrow(s, low, DT_BF16, ld, wide, row, rows, row);
+        e = cuda_run_narrow(s, low, m->form == F16 ? DT_F16 : DT_BF16, ld, wide, row, rows, row);
     if (!e)
         e = (int)cudaStreamSynchronize(s);
     cudaFree(wide);
@@ -130,8 +130,8 @@ static struct pack *make(void *ctx)
     m->error = copy_up(&k->data, w->data, bytes, s);
     if (!m->error && w->scale)
         m->error = copy_up((void **)&k->scale, w->scale, (size_t)w->dim[0] * sizeof(float), s);
-    if (!m->error && m->form == BF16)
-        m->error = to_bf16(k, m);
+    if (!m->error && (m->form == BF16 || m->form == F16))
+        m->error = to_half(k, m);
     if (!m->error && m->form == INT8)
         m->error = to_int8(k, m);
     if (!m->error)
@@ -203,22 +203,25 @@ const float *cuda_weight_f32(struct cuda_op *o, const struct tensor *w)
     return NULL;
 }
 
-static const void *stream_bf16(struct cuda_op *o, const struct tensor *w)
+static const void *stream_half(struct cuda_op *o, const struct tensor *w, enum dtype type)
 {
     int64_t rows = rows_of(w), row = row_of(w), ld = cuda_pad8(row);
     const float *wide = cuda_weight_f32(o, w);
     void *low = cuda_temp(o, (size_t)(rows * ld) * 2);
-    int e = o->ok ? cuda_run_narrow(o->c->stream, low, DT_BF16, ld, wide, row, rows, row) : 0;
+    int e = o->ok ? cuda_run_narrow(o->c->stream, low, type, ld, wide, row, rows, row) : 0;
     if (e)
         cuda_fail(o, e, 0);
     return o->ok ? low : NULL;
 }
 
-const void *cuda_weight_bf16(struct cuda_op *o, const struct tensor *w)
+const void *cuda_weight_half(struct cuda_op *o, const struct tensor *w, enum dtype type)
 {
+    const float *scale;
+    if (w->dtype == type && row_of(w) % 8 == 0)
+        return cuda_weight_raw(o, w, &scale);
     if (o->ok && streamed(o->c, w))
-        return stream_bf16(o, w);
-    const struct cuda_pack *k = o->ok ? find(o, w, BF16) : NULL;
+        return stream_half(o, w, type);
+    const struct cuda_pack *k = o->ok ? find(o, w, type == DT_F16 ? F16 : BF16) : NULL;
     return k ? k->data : NULL;
 }
 

@@ -96,6 +96,11 @@ struct clip_norm net_load_norm(struct net_loader *l, int64_t c, const char *fmt,
     return clip_load_norm(&l->l, c, "%s", name);
 }
 
+static enum tensor_use use_of(const struct net_loader *l)
+{
+    return l->wide ? TENSOR_WEIGHT_WIDE : TENSOR_WEIGHT;
+}
+
 static struct clip_linear load_linear(struct net_loader *l, int64_t n, int64_t k, bool bias,
                                       const char *name)
 {
@@ -103,6 +108,7 @@ static struct clip_linear load_linear(struct net_loader *l, int64_t n, int64_t k
     struct clip_linear w = {0};
     w.w = clip_load_matrix(&l->l, t && t->ndim == 4 ? 4 : 2, (int64_t[]){n, k, 1, 1}, "%s.weight",
                            name);
+    w.w.use = use_of(l);
     if (bias)
         w.b = clip_load_small(&l->l, 1, &n, "%s.bias", name);
     return w;
@@ -154,7 +160,7 @@ static struct net_conv load_conv(struct net_loader *l, int64_t out, int64_t in, 
         return c;
     c.w = tensor_view(m.data, m.dtype, 4, (int64_t[]){out, k, k, in});
     c.w.scale = m.scale;
-    c.w.use = m.use;
+    c.w.use = use_of(l);
     c.w.packs = m.packs;
     if (k == 1) {
         c.w.mapped = m.mapped;

@@ -21,6 +21,7 @@ struct net_loader {
     struct clip_loader l;
     struct clip_source src;
     struct net_names names;
+    bool wide; /* matrices and kernels are TENSOR_WEIGHT_WIDE */
 };
 void net_loader_init(struct net_loader *l, struct clip_model *m, struct weights *w,
                      const char *prefix, struct net_names names, struct error *err);

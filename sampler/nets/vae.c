@@ -120,6 +120,7 @@ static int count_levels(struct net_loader *l)
 enum status net_vae_load(struct net_vae *v, struct net_loader *l, const struct net_vae_config *c)
 {
     memset(v, 0, sizeof *v);
+    l->wide = true; /* of fine-tuned ones in f16 it is known that values grow beyond it */
     v->norm = (struct net_norm_opts){.groups = c->groups ? c->groups : 32, .eps = 1e-6f};
     v->latent = (int)net_load_dim(l, 1, "decoder.conv_in");
     v->levels = l->names.levels = count_levels(l);

@@ -10,7 +10,8 @@
  * wait sees old memory, as it may on hardware; graphs are such records, kept. Memory is 4 GiB, or
  * as many MiB as EIDETIC_EMULATED_MEMORY says. A mistake (a host pointer where a device's belongs,
  * a write past an allocation) prints a sentence that begins with "cuda emulation:" and aborts.
- * Device memory starts as NaN. Thread rule: streams belong to the thread that uses them. */
+ * Device memory starts as NaN. The device is an sm_80, or what EIDETIC_EMULATED_SM says. Thread
+ * rule: streams belong to the thread that uses them. */
 #ifndef EIDETIC_CUDA_EMULATION_RUNTIME_API_H
 #define EIDETIC_CUDA_EMULATION_RUNTIME_API_H
 

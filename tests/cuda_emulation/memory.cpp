@@ -132,7 +132,8 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device)
         return cudaErrorInvalidDevice;
     memset(p, 0, sizeof *p);
     snprintf(p->name, sizeof p->name, "emulated on the processor");
-    p->major = 8;
+    const char *sm = getenv("EIDETIC_EMULATED_SM"); /* "75" */
+    p->major = sm ? atoi(sm) / 10 : 8;
     p->multiProcessorCount = 1;
     p->totalGlobalMem = all().limit;
     p->sharedMemPerBlockOptin = 99 << 10;

@@ -21,32 +21,42 @@ template <int N> void gather(uint32_t all[N][32], const uint32_t *own)
         }
     }
 }
-inline float half_of(uint32_t word, int high)
+template <bool F16> float half_of(uint32_t word, int high)
 {
-    return bf16_to_f32((uint16_t)(word >> 16 * high));
+    uint16_t h = (uint16_t)(word >> 16 * high);
+    return F16 ? f16_to_f32(h) : bf16_to_f32(h);
 }
-} // namespace emu
 
-/* d[16,8] += a[16,16] . b[16,8]; bf16 factors, f32 sums. With g = lane / 4 and t = lane % 4:
+/* d[16,8] += a[16,16] . b[16,8]; factors of 16 bits, f32 sums. With g = lane / 4 and t = lane % 4:
  * a[0] holds row g, columns 2t and 2t+1; a[1] row g+8; a[2] and a[3] the same 8 columns on;
  * b[0] column g, rows 2t and 2t+1; b[1] rows 8 on; d[0], d[1] row g, columns 2t and 2t+1; d[2],
  * d[3] row g+8. */
-static inline void mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2])
+template <bool F16> void mma(float d[4], const uint32_t a[4], const uint32_t b[2])
 {
     uint32_t fa[4][32], fb[2][32];
-    emu::gather<4>(fa, a);
-    emu::gather<2>(fb, b);
-    int g = emu::current->lane / 4, t = emu::current->lane % 4;
+    gather<4>(fa, a);
+    gather<2>(fb, b);
+    int g = current->lane / 4, t = current->lane % 4;
     for (int i = 0; i < 4; i++) {
         int row = g + 8 * (i / 2), col = 2 * t + i % 2;
         float sum = d[i];
         for (int k = 0; k < 16; k++) {
             int lane_a = row % 8 * 4 + k % 8 / 2, word_a = row / 8 + 2 * (k / 8);
             int lane_b = col * 4 + k % 8 / 2;
-            sum += emu::half_of(fa[word_a][lane_a], k % 2) * emu::half_of(fb[k / 8][lane_b], k % 2);
+            sum += half_of<F16>(fa[word_a][lane_a], k % 2) * half_of<F16>(fb[k / 8][lane_b], k % 2);
         }
         d[i] = sum;
     }
+}
+} // namespace emu
+
+static inline void mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2])
+{
+    emu::mma<false>(d, a, b);
+}
+static inline void mma_f16(float d[4], const uint32_t a[4], const uint32_t b[2])
+{
+    emu::mma<true>(d, a, b);
 }
 
 /* Four 8x8 matrices of 16-bit values: lanes 8i to 8i+7 name the rows of matrix i, 16 bytes each;

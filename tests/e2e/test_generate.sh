@@ -144,7 +144,7 @@ eidetic embed --json boat.png bf16.png
 assert_json '[.vectors[0], .vectors[1]] | transpose | map(.[0] * .[1]) | add > 0.9'
 eidetic generate x --model "$toy" -W 16 -H 16 --steps 1 -o int8.png --precision int8
 assert_exit 2
-assert_err "in f32 or bf16"
+assert_err "in f32, bf16 or f16"
 
 t "nothing is overwritten; numbers that are taken are passed over"
 cp boat.png kept.png

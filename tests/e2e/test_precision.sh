@@ -64,8 +64,11 @@ t "what is no precision is refused"
 for p in fp4 BF16 "" 8; do
     eidetic embed --precision "$p" --text x
     assert_exit 2
-    assert_err "--precision is f32, bf16, int8 or auto"
+    assert_err "--precision is f32, bf16, int8, f16 or auto"
 done
 eidetic embed --device cpu/fast --text x
 assert_exit 2
+eidetic embed --precision f16 --text x
+assert_exit 2
+assert_err "--precision f16 is for graphics cards"
 done_testing

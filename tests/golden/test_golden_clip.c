@@ -58,6 +58,60 @@ static void starter_with_attention_and_without(void **state)
     run_toy("starter_plain", true, "eidetic file");
 }
 
+/* The image tower in 16 bits: a rounding is 2^-9 in bf16 and 2^-12 in f16, and a tower has a depth
+ * of them. */
+static void check_near(const char *toy, bool by_file, const char *device, double least)
+{
+    struct toy_run r = {.toy = toy, .m = toy_manifest(toy)};
+    struct error err = {0};
+    char path[512], *file = NULL, *dir = toy_make(toy, by_file ? "-file" : "", NULL, &file);
+    snprintf(path, sizeof path, "%s/clip/%s.safetensors", TEST_DATA, toy);
+    if (weights_open(&r.want, path, &err) || clip_open(&r.clip, by_file ? file : dir, NULL, &err) ||
+        clip_session_new(&r.session, r.clip, device, 1, &err))
+        fail_msg("%s: %s", toy, err.text);
+    int n = (int)json_integer_value(json_object_get(r.m, "images")), d = clip_dim(r.clip);
+    int size = clip_info(r.clip)->image_size;
+    const float *want = wanted(r.want, "image.vector", n, d);
+    uint8_t *px = toy_pixels(toy, n, size);
+    float *v = mem_array((size_t)d, sizeof *v);
+    double worst = 1;
+    assert_non_null(v);
+    for (int i = 0; i < n; i++) {
+        const uint8_t *one = px + (size_t)i * (size_t)size * (size_t)size * 3;
+        double dot = 0;
+        if (clip_encode_images(r.session, &one, 1, v, &err))
+            fail_msg("%s: %s", toy, err.text);
+        for (int j = 0; j < d; j++)
+            dot += (double)v[j] * (double)want[i * d + j];
+        worst = dot < worst ? dot : worst;
+    }
+    printf("%s on %s: least cosine %.7f\n", toy, device, worst);
+    assert_true(worst >= least && worst < 1 - 1e-9); /* it is in 16 bits */
+    mem_free(v);
+    mem_free(px);
+    clip_session_free(r.session);
+    clip_close(r.clip);
+    weights_close(r.want);
+    json_decref(r.m);
+    mem_free(file);
+    toy_remove(dir);
+}
+
+static void in_16_bits_vectors_are_near(void **state)
+{
+    (void)state;
+    static const double least[2] = {1 - 5e-4, 1 - 1e-5};
+    bool card = strstr(test_device(), "cuda") != NULL;
+    for (int i = 0; i < 1 + card; i++) {
+        char device[48];
+        snprintf(device, sizeof device, "%s/%s", card ? test_device() : "cpu:ref",
+                 i ? "f16" : "bf16");
+        check_near("hf_quick", false, device, least[i]);
+        check_near("openai", true, device, least[i]); /* weights in f16 */
+        check_near("open_clip_avg", false, device, least[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -70,6 +124,7 @@ int main(void)
         cmocka_unit_test(open_clip_text_module_with_projection_bias_and_eos_pooling),
         cmocka_unit_test(openai_state_dict_in_half_precision),
         cmocka_unit_test(open_clip_state_dict_without_config),
+        cmocka_unit_test(in_16_bits_vectors_are_near),
     };
     return cmocka_run_group_tests_name("golden_clip", tests, NULL, NULL);
 }

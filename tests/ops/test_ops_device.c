@@ -1,7 +1,9 @@
-/* A device of its own memory: products in bf16 and int8, attention and convolutions in bf16 against
- * the reference's, and tensors that stay on the device. Where there is no device, exit code 77.
- * Tolerance of bf16: the reference rounds the same factors and sums in double, but a weight of
- * attention that falls on the other side of a rounding differs by 2^-8 of itself. */
+/* A device of its own memory: products in bf16, f16 and int8, attention and convolutions in bf16
+ * and f16 against the reference's, and tensors that stay on the device. Where there is no device,
+ * exit code 77. Tolerances: the reference rounds the same factors to bf16 and sums in double, but a
+ * weight of attention that falls on the other side of a rounding differs by 2^-8 of itself. The CPU
+ * has no arithmetic in f16: its values are rounded beforehand and computed in f32, so that products
+ * are held to the rounding of sums, and weights of attention differ by 2^-11. */
 #include "core/arena.h"
 #include "harness.h"
 #include "nn/packs.h"
@@ -10,12 +12,22 @@
 struct pair {
     struct backend *ref, *be;
     struct rng rng;
+    bool f16;
+};
+
+/* [0]: bf16, not on devices before sm_80, and [1]: f16 */
+struct pairs {
+    struct pair pair[2];
+    bool bf16;
 };
 
 static void fill(struct pair *p, float *x, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         x[i] = rng_normal(&p->rng);
+        if (p->f16)
+            x[i] = f16_to_f32(f32_to_f16(x[i]));
+    }
 }
 
 static float *values(struct pair *p, size_t n)
@@ -34,7 +46,7 @@ static void check_near(struct pair *p, const char *what, float *y, float *ref, s
     compare(what, backend_name(p->be), y, ref, n, tol);
 }
 
-/* w [n, k] in f32, or in 8 bits with scales. */
+/* w [n, k] in f32 or f16, or in 8 bits with scales, which f16 holds. */
 static void check_product(struct pair *p, const char *what, enum dtype type, int64_t m, int64_t n,
                           int64_t k)
 {
@@ -43,17 +55,20 @@ static void check_product(struct pair *p, const char *what, enum dtype type, int
     float *ref = values(p, (size_t)(m * n)), *r = values(p, (size_t)(m * n));
     float *scale = values(p, (size_t)n);
     int8_t *bytes = mem_alloc((size_t)(n * k));
-    assert_non_null(bytes);
-    for (int64_t i = 0; i < n * k; i++)
+    uint16_t *halves = mem_array((size_t)(n * k), sizeof *halves);
+    assert_true(bytes && halves);
+    for (int64_t i = 0; i < n * k; i++) {
+        halves[i] = f32_to_f16(w[i]);
         bytes[i] = (int8_t)((int)rng_below(&p->rng, 200) - 100);
+    }
     struct tensor tx = f32_view(x, 2, (int64_t[]){m, k}), tb = f32_view(b, 1, &n);
     struct tensor ty = f32_view(y, 2, (int64_t[]){m, n}), tref = ty, tr = ty;
-    struct tensor tw =
-        tensor_view(type == DT_I8 ? (void *)bytes : (void *)w, type, 2, (int64_t[]){n, k});
+    void *data = type == DT_I8 ? (void *)bytes : type == DT_F16 ? (void *)halves : w;
+    struct tensor tw = tensor_view(data, type, 2, (int64_t[]){n, k});
     tref.data = ref;
     tr.data = r;
     for (int64_t i = 0; i < n; i++)
-        scale[i] = 0.01f + fabsf(scale[i]) * 0.02f;
+        scale[i] = p->f16 ? 0x1p-6f : 0.01f + fabsf(scale[i]) * 0.02f;
     if (type == DT_I8)
         tw.scale = scale;
     tw.use = TENSOR_WEIGHT;
@@ -67,22 +82,28 @@ static void check_product(struct pair *p, const char *what, enum dtype type, int
     for (int j = 0; j < 7; j++)
         mem_free(all[j]);
     mem_free(bytes);
+    mem_free(halves);
 }
 
 static void low_products_match_the_reference(void **state)
 {
     static const int64_t shapes[][3] = {{5, 3, 7}, {17, 33, 40}, {64, 130, 96}, {50, 31, 1}};
-    struct pair *p = *state, whole = {.rng = {8}};
+    struct pairs *all = *state;
+    struct pair whole = {.rng = {8}};
     char name[48];
     struct error err;
     snprintf(name, sizeof name, "%s/int8", test_device());
-    if (backend_open(&whole.be, name, 1, &err) || backend_open(&whole.ref, "cpu:ref/int8", 2, &err))
+    if (all->bf16 && (backend_open(&whole.be, name, 1, &err) ||
+                      backend_open(&whole.ref, "cpu:ref/int8", 2, &err)))
         fail_msg("%s", err.text);
-    for (size_t i = 0; i < 2 * sizeof shapes / sizeof *shapes; i++) {
-        const int64_t *s = shapes[i / 2];
-        enum dtype type = i % 2 ? DT_I8 : DT_F32;
-        check_product(p, "linear in bf16", type, s[0], s[1], s[2]);
-        check_product(&whole, "linear in int8", type, s[0], s[1], s[2]);
+    for (size_t i = 0; i < 3 * sizeof shapes / sizeof *shapes; i++) {
+        static const enum dtype types[] = {DT_F32, DT_I8, DT_F16};
+        const int64_t *s = shapes[i / 3];
+        enum dtype type = types[i % 3];
+        for (int j = !all->bf16; j < 2; j++)
+            check_product(&all->pair[j], "linear in halves", type, s[0], s[1], s[2]);
+        if (all->bf16 && type != DT_F16)
+            check_product(&whole, "linear in int8", type, s[0], s[1], s[2]);
     }
     backend_close(whole.be);
     backend_close(whole.ref);
@@ -94,8 +115,10 @@ static void low_attention_matches_the_reference(void **state)
                                     {2, 70, 70, 2, 64, 1},  {1, 5, 130, 3, 40, 0},
                                     {2, 33, 77, 1, 80, 0},  {1, 65, 65, 2, 17, 1},
                                     {1, 20, 40, 1, 160, 0}, {1, 3, 9, 2, 128, 0}};
-    struct pair *p = *state;
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    struct pairs *both = *state;
+    for (size_t j = !both->bf16; j < 2 * sizeof shapes / sizeof *shapes; j += 1 + !both->bf16) {
+        struct pair *p = &both->pair[j % 2];
+        size_t i = j / 2;
         int64_t b = shapes[i][0], tq = shapes[i][1], tk = shapes[i][2],
                 d = shapes[i][3] * shapes[i][4];
         size_t nq = (size_t)(b * tq * d), nk = (size_t)(b * tk * d);
@@ -111,10 +134,10 @@ static void low_attention_matches_the_reference(void **state)
         tr.data = ref;
         op_attention(p->ref, &tr, &tq3, &tk3, &tv3, &o);
         op_attention(p->be, &ty, &tq3, &tk3, &tv3, &o);
-        check_near(p, "attention in bf16", y, ref, nq, tolerance(8e-3f, 0));
+        check_near(p, "attention in halves", y, ref, nq, tolerance(p->f16 ? 1e-3f : 8e-3f, 0));
         float *all[] = {q, k, v, y, ref};
-        for (int j = 0; j < 5; j++)
-            mem_free(all[j]);
+        for (int n = 0; n < 5; n++)
+            mem_free(all[n]);
     }
 }
 
@@ -125,9 +148,10 @@ static void low_convolutions_match_the_reference(void **state)
                                     {2, 13, 12, 16, 5, 3, 2, 0},
                                     {1, 7, 6, 24, 65, 3, 1, 1},
                                     {1, 16, 17, 40, 3, 5, 1, 0}};
-    struct pair *p = *state;
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        const int *s = shapes[i];
+    struct pairs *both = *state;
+    for (size_t at = !both->bf16; at < 2 * sizeof shapes / sizeof *shapes; at += 1 + !both->bf16) {
+        struct pair *p = &both->pair[at % 2];
+        const int *s = shapes[at / 2];
         int64_t pad = s[5] / 2, ho = (s[1] - 1) / s[6] + 1, wo = (s[2] - 1) / s[6] + 1, n = s[4];
         int64_t depth = (int64_t)s[5] * s[5] * s[3];
         size_t count = (size_t)(s[0] * ho * wo * n);
@@ -144,7 +168,7 @@ static void low_convolutions_match_the_reference(void **state)
         tw.packs = packs_new();
         op_conv2d(p->ref, &tr, &tx, &tw, &tb, &o);
         op_conv2d(p->be, &ty, &tx, &tw, &tb, &o);
-        check_near(p, "conv2d in bf16", y, ref, count,
+        check_near(p, "conv2d in halves", y, ref, count,
                    tolerance(4.0f * 0x1p-24f * (float)depth + 4e-6f, 2e-6f));
         packs_free(tw.packs);
         float *all[] = {x, w, b, y, ref};
@@ -153,11 +177,39 @@ static void low_convolutions_match_the_reference(void **state)
     }
 }
 
+/* Values beyond f16's largest: the answer is none, and shows it; a weight that expects such is not
+ * multiplied in f16. */
+static void what_f16_does_not_hold_shows(void **state)
+{
+    struct pair *p = &((struct pairs *)*state)->pair[1];
+    for (int wide = 0; wide < 2; wide++) {
+        float x[8 * 16], w[3 * 16], y[8 * 3], ref[8 * 3];
+        fill(p, x, 8 * 16);
+        fill(p, w, 3 * 16);
+        x[5 * 16 + 3] = 1e5f;
+        struct tensor tx = f32_view(x, 2, (int64_t[]){8, 16});
+        struct tensor tw = f32_view(w, 2, (int64_t[]){3, 16});
+        struct tensor ty = f32_view(y, 2, (int64_t[]){8, 3}), tr = ty;
+        tr.data = ref;
+        tw.use = wide ? TENSOR_WEIGHT_WIDE : TENSOR_WEIGHT;
+        tw.packs = packs_new();
+        op_linear(p->ref, &tr, &tx, &tw, NULL, ACT_NONE, NULL);
+        op_linear(p->be, &ty, &tx, &tw, NULL, ACT_NONE, NULL);
+        if (wide)
+            check_near(p, "linear of wide values", y, ref, 8 * 3, tolerance(0.2f, 0x1p-7f));
+        assert_int_equal(backend_sync(p->be, NULL), ST_OK);
+        for (int i = 0; i < 8 * 3; i++)
+            assert_true(isfinite(y[i]) || (!wide && i / 3 == 5));
+        assert_true(wide || !isfinite(y[5 * 3]));
+        packs_free(tw.packs);
+    }
+}
+
 /* Uploaded, doubled, added, downloaded: between the ops the host sees nothing, and what it writes
  * in the meantime does no harm. */
 static void tensors_of_its_arena_stay_on_the_device(void **state)
 {
-    struct pair *p = *state;
+    struct pair *p = &((struct pairs *)*state)->pair[1];
     struct arena arena = {.memory = backend_memory(p->be)};
     int64_t n = 1000;
     assert_non_null(arena.memory);
@@ -185,22 +237,32 @@ static void tensors_of_its_arena_stay_on_the_device(void **state)
 
 static int setup(void **state)
 {
-    static struct pair p = {.rng = {7}};
-    const char *device = test_device();
-    char name[48];
+    static struct pairs all = {{{.rng = {7}}, {.rng = {9}, .f16 = true}}, true};
+    static const char *const refs[] = {"cpu:ref/bf16", "cpu:ref"};
     struct error err;
-    snprintf(name, sizeof name, "%s/bf16", device);
-    if (backend_open(&p.be, name, 1, &err) || backend_open(&p.ref, "cpu:ref/bf16", 2, &err))
-        fail_msg("%s", err.text);
-    *state = &p;
+    *state = &all;
+    for (int i = 0; i < 2; i++) {
+        struct pair *p = &all.pair[i];
+        char name[48];
+        snprintf(name, sizeof name, "%s/%s", test_device(), i ? "f16" : "bf16");
+        enum status st = backend_open(&p->be, name, 1, &err);
+        if (st == ST_UNSUPPORTED && i == 0) {
+            print_message("skipped: bf16 and int8 (%s)\n", err.text);
+            all.bf16 = false;
+        } else if (st || backend_open(&p->ref, refs[i], 2, &err)) {
+            fail_msg("%s", err.text);
+        }
+    }
     return 0;
 }
 
 static int teardown(void **state)
 {
-    struct pair *p = *state;
-    backend_close(p->be);
-    backend_close(p->ref);
+    struct pairs *all = *state;
+    for (int i = 0; i < 2; i++) {
+        backend_close(all->pair[i].be);
+        backend_close(all->pair[i].ref);
+    }
     return 0;
 }
 
@@ -210,6 +272,7 @@ int main(void)
         cmocka_unit_test(low_products_match_the_reference),
         cmocka_unit_test(low_attention_matches_the_reference),
         cmocka_unit_test(low_convolutions_match_the_reference),
+        cmocka_unit_test(what_f16_does_not_hold_shows),
         cmocka_unit_test(tensors_of_its_arena_stay_on_the_device),
     };
     if (strncmp(test_device(), "cuda", 4) != 0) {

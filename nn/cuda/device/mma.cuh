@@ -1,6 +1,7 @@
 /* Tensor cores as inline PTX, from sm_80 on; tests/cuda_emulation/mma.cuh has the same names for
- * the CPU and says which lane holds what. On sm_75 copies are plain and there is no product in
- * bf16: a backend there is not opened in it, and what would be launched all the same traps. */
+ * the CPU and says which lane holds what. On sm_75 copies are plain, a product in f16 is two of
+ * half the depth, and there is none in bf16: a backend there is not opened in it, and what would be
+ * launched all the same traps. */
 #ifndef EIDETIC_CUDA_MMA_CUH
 #define EIDETIC_CUDA_MMA_CUH
 
@@ -18,6 +19,22 @@ static __device__ __forceinline__ void mma_bf16(float d[4], const uint32_t a[4],
     __trap();
 #else
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+                 "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#endif
+}
+
+static __device__ __forceinline__ void mma_f16(float d[4], const uint32_t a[4], const uint32_t b[2])
+{
+#if __CUDA_ARCH__ < 800
+    for (int i = 0; i < 2; i++)
+        asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 "
+                     "{%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};\n"
+                     : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                     : "r"(a[2 * i]), "r"(a[2 * i + 1]), "r"(b[i]));
+#else
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
                  "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));

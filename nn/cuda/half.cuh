@@ -1,0 +1,31 @@
+/* Values of 16 bits on tensor cores, f16 or bf16 by a template's argument. What f16 does not hold
+ * (beyond 65504) becomes infinite, so that an answer that hangs on it shows that it is none. */
+#ifndef EIDETIC_NN_CUDA_HALF_CUH
+#define EIDETIC_NN_CUDA_HALF_CUH
+
+#include "nn/cuda/kernels.cuh"
+#include <mma.cuh>
+
+template <bool F16> static __device__ __forceinline__ uint16_t cuda_half(float f)
+{
+    return F16 ? __half_as_ushort(__float2half_rn(f))
+               : __bfloat16_as_ushort(__float2bfloat16_rn(f));
+}
+
+/* Two beside each other, as an element of a fragment has them. */
+template <bool F16> static __device__ __forceinline__ uint32_t cuda_halves(float low, float high)
+{
+    return cuda_half<F16>(low) | (uint32_t)cuda_half<F16>(high) << 16;
+}
+
+template <bool F16>
+static __device__ __forceinline__ void cuda_mma(float d[4], const uint32_t a[4],
+                                                const uint32_t b[2])
+{
+    if (F16)
+        mma_f16(d, a, b);
+    else
+        mma_bf16(d, a, b);
+}
+
+#endif
