@@ -86,18 +86,20 @@ static int encode_sentences(struct batch *b)
     return 0;
 }
 
-/* Those of one sentence, on the device. */
+/* Those of one sentence and no conditions of their own, on the device. */
 static void look_ahead(struct batch *b)
 {
     size_t dim = (size_t)clip_dim(b->a->clip), m = 0;
+    struct db_filter filter = b->run->filter;
+    filter.where = NULL;
     for (size_t i = 0; i < b->n && b->device; i++) {
         const struct asked *k = &b->asked[i];
-        if (!k->why.code && k->q.terms[0].kind == QUERY_TEXT &&
+        if (!k->why.code && k->q.terms[0].kind == QUERY_TEXT && !k->q.where &&
             !query_combine(&k->q, b->rows + k->row * dim, dim, b->queries + m * dim, NULL))
             m++;
     }
     if (m > 1)
-        search_device_look(b->device, b->run->search, b->queries, m);
+        search_device_look(b->device, b->run->search, b->queries, m, &filter);
 }
 
 /* A line without an answer: said on stderr, and in its place on stdout. */

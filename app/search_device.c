@@ -54,14 +54,15 @@ static enum status nearest(void *ctx, const struct search_rows *r, const float *
                                    (int64_t[]){(int64_t)r->n, r->dim});
     struct tensor ts = tensor_view(score, DT_F32, 2, best), tr = tensor_view(row, DT_F32, 2, best);
     tv.packs = d->packs;
-    op_nearest(d->be, &ts, &tr, &tq, &tv);
+    op_nearest(d->be, &ts, &tr, &tq, &tv, r->keep);
     return backend_sync(d->be, err);
 }
 
-void search_device_look(struct search_device *d, struct search *s, const float *queries, size_t m)
+void search_device_look(struct search_device *d, struct search *s, const float *queries, size_t m,
+                        const struct db_filter *filter)
 {
     struct error err;
     const struct search_nearest by = {nearest, d};
-    if (d && search_ahead(s, &by, queries, m, &err))
+    if (d && search_ahead(s, &by, queries, m, filter, &err))
         log_warn("%s; the processors search", err.text);
 }

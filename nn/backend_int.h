@@ -45,7 +45,7 @@ struct op_table {
     void (*mean_tokens)(struct backend *be, struct tensor *y, const struct tensor *x,
                         const int32_t *len);
     void (*nearest)(struct backend *be, struct tensor *score, struct tensor *row,
-                    const struct tensor *q, const struct tensor *v);
+                    const struct tensor *q, const struct tensor *v, const uint8_t *keep);
     void (*normalize_u8)(struct backend *be, struct tensor *y, const struct tensor *x, float alpha,
                          const float mean[3], const float std[3]);
     void (*patchify)(struct backend *be, struct tensor *y, const struct tensor *x, int p);

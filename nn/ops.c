@@ -203,7 +203,7 @@ void op_mean_tokens(struct backend *be, struct tensor *y, const struct tensor *x
 }
 
 void op_nearest(struct backend *be, struct tensor *score, struct tensor *row,
-                const struct tensor *q, const struct tensor *v)
+                const struct tensor *q, const struct tensor *v, const uint8_t *keep)
 {
     int64_t k = tensor_cols(score);
     assert(is_f32(score) && is_f32(row) && is_f32(q) && v->ndim == 2);
@@ -211,7 +211,7 @@ void op_nearest(struct backend *be, struct tensor *score, struct tensor *row,
     assert(tensor_same_shape(score, row) && tensor_rows(score) == tensor_rows(q));
     assert(k >= 1 && k <= 1024 && k <= v->dim[0] && v->dim[0] < 1 << 24);
     assert(tensor_cols(q) == v->dim[1] && v->dim[1] <= 3072);
-    be->ops->nearest(be, score, row, q, v);
+    be->ops->nearest(be, score, row, q, v, keep);
 }
 
 void op_normalize_u8(struct backend *be, struct tensor *y, const struct tensor *x, float alpha,

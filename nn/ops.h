@@ -126,9 +126,11 @@ void op_mean_tokens(struct backend *be, struct tensor *y, const struct tensor *x
 
 /* The rows of v [N,D] (f32 or f16) nearest to each row of q [M,D]: score [M,K] = the largest of
  * sum_j q[m,j] v[n,j], best first and of equal ones the first row first, NaN behind all; row [M,K]
- * f32 = their numbers. 1 <= K <= 1024, K <= N < 2^24, D <= 3072. torch.topk(q @ v.T, K). */
+ * f32 = their numbers. keep: the host's, bit n % 8 of byte n / 8 set where row n counts; NULL = all
+ * do. What fewer rows than K leave open has row -1 and score NaN. 1 <= K <= 1024, K <= N < 2^24,
+ * D <= 3072. torch.topk(q @ v.T, K). */
 void op_nearest(struct backend *be, struct tensor *score, struct tensor *row,
-                const struct tensor *q, const struct tensor *v);
+                const struct tensor *q, const struct tensor *v, const uint8_t *keep);
 
 /* u8 picture(s) x [B,H,W,3] -> y [B,H,W,3] f32 = (x * alpha - mean[c]) / std[c]. */
 void op_normalize_u8(struct backend *be, struct tensor *y, const struct tensor *x, float alpha,

@@ -73,12 +73,13 @@ struct search_result {
 enum status search_topk(struct search *s, const float *q, const struct db_filter *filter, size_t k,
                         struct search_result *r, struct error *err);
 /* What finds the best of many rows for many queries at once, such as a graphics card: for each of m
- * unit queries q [m, dim] the k best rows, best first, as score and row number [m, k] each. `era`
- * changes when rows of before are gone from memory. */
+ * unit queries q [m, dim] the k best rows, best first, as score and row number [m, k] each; where
+ * fewer count, the rest has row -1. `era` changes when rows of before are gone from memory. */
 struct search_rows {
     const void *rows; /* [n, dim] of f16, or of f32 where f32 is set */
     bool f32;
     size_t n;
+    const uint8_t *keep; /* bit n % 8 of byte n / 8: row n counts; NULL: all do */
     int dim;
     unsigned era;
 };
@@ -87,11 +88,11 @@ struct search_nearest {
                        size_t k, float *score, float *row, struct error *err);
     void *ctx;
 };
-/* Looks for m queries [m, dim] together. Until the library changes search_topk answers those of
- * them that have no filter from what was found, for k up to 240, exactly. Where pictures were
- * removed, or the call fails, they are scanned for as ever. */
+/* Looks for m queries [m, dim] together. Until the library changes search_topk answers them from
+ * what was found where they come with this filter, for k up to 240, exactly. All else is scanned
+ * for as ever, also where more pictures have the last score than can be told apart. */
 enum status search_ahead(struct search *s, const struct search_nearest *by, const float *queries,
-                         size_t m, struct error *err);
+                         size_t m, const struct db_filter *filter, struct error *err);
 /* Leaves out each hit whose cosine with one before it is at least `alike`, or whose burst one
  * before it is of. */
 enum status search_dedup(struct search *s, struct search_result *r, float alike, struct error *err);

@@ -34,15 +34,17 @@ void selection_release(struct selection *c); /* takes a zeroed one, and leaves o
 enum status selection_make(struct search *s, const struct db_filter *filter, struct error *err);
 
 struct search;
-/* What search_ahead found: a heap of SEARCH_AHEAD hits for each of m unit queries. */
+/* What search_ahead found: the SEARCH_AHEAD best for each of m unit queries, best first. */
 enum { SEARCH_AHEAD = 320 };
 struct ahead {
-    float *q; /* [m, dim] */
+    char *key; /* of the selection that it is for */
+    float *q;  /* [m, dim] */
     struct flat_hit *hits;
     size_t *n, m;
 };
 void ahead_release(struct ahead *a); /* takes a zeroed one, and leaves one */
-/* Its hits in any order, or NULL: q was not asked for, or k is too many. */
+/* Its hits, best first, or NULL: q was not asked for, or not of this selection, or k is too many.
+ */
 const struct flat_hit *ahead_find(const struct search *s, const float *q, size_t k, size_t *n);
 /* topk.c */
 enum status search_unit_query(const float *q, size_t dim, float *out, struct error *err);

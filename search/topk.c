@@ -280,12 +280,12 @@ static enum status pick(struct search *s, const float *q, const uint8_t *keep, b
     double share = live ? (double)r->candidates / (double)live : 0, sum, sum2;
     enum status rc;
     size_t n = 0;
-    const struct flat_hit *known = keep ? NULL : ahead_find(s, q, p->k, &n);
+    const struct flat_hit *known = ahead_find(s, q, p->k, &n);
     for (size_t i = 0; i < n; i++)
         flat_heap_push(p->hits, &p->n, p->k, known[i]);
     if (known) {
         r->exact = true;
-        p->scored = live;
+        p->scored = r->candidates;
         sample_moments(s, q, r);
         return ST_OK;
     }

@@ -195,7 +195,7 @@ void cpu_conv2d(struct backend *be, struct tensor *y, const struct tensor *x,
 void cpu_depthwise(struct backend *be, struct tensor *y, const struct tensor *x,
                    const struct tensor *w, const struct tensor *b, const struct conv_opts *o);
 void cpu_nearest(struct backend *be, struct tensor *score, struct tensor *row,
-                 const struct tensor *q, const struct tensor *v);
+                 const struct tensor *q, const struct tensor *v, const uint8_t *keep);
 bool cpu_mbconv(struct backend *be, struct tensor *y, const struct tensor *x,
                 const struct mbconv_weights *w, const struct conv_opts *o, const struct tensor *r);
 void cpu_mean_tokens(struct backend *be, struct tensor *y, const struct tensor *x,

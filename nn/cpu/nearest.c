@@ -7,6 +7,7 @@ struct nearest {
     float *score, *row, *wide;
     const float *q;
     const struct tensor *v;
+    const uint8_t *keep;
     int64_t k, d;
 };
 
@@ -40,22 +41,29 @@ static void search_piece(void *ctx, int64_t i0, int64_t i1, int thread)
         int64_t n = 0;
         for (int64_t r = 0; r < a->v->dim[0]; r++) {
             double sum = 0;
+            if (a->keep && !(a->keep[r / 8] >> (r % 8) & 1))
+                continue;
             widen_ref(wide, a->v->dtype, weight_row(a->v, r, a->d), 0, a->d, 1);
             for (int64_t j = 0; j < a->d; j++)
                 sum += (double)q[j] * (double)wide[j];
             n = put(a->score + i * a->k, a->row + i * a->k, n, a->k, (float)sum, r);
         }
+        for (; n < a->k; n++) {
+            a->score[i * a->k + n] = NAN;
+            a->row[i * a->k + n] = -1;
+        }
     }
 }
 
 void cpu_nearest(struct backend *be, struct tensor *score, struct tensor *row,
-                 const struct tensor *q, const struct tensor *v)
+                 const struct tensor *q, const struct tensor *v, const uint8_t *keep)
 {
     struct cpu *c = (struct cpu *)be;
     struct nearest a = {.score = score->data,
                         .row = row->data,
                         .q = q->data,
                         .v = v,
+                        .keep = keep,
                         .k = tensor_cols(score),
                         .d = v->dim[1]};
     a.wide = cpu_scratch(c, SCRATCH_OP, pad16((size_t)a.d) * (size_t)pool_threads(be->pool));

@@ -63,9 +63,10 @@ int cuda_run_groupnorm(struct CUstream_st *s, const struct cuda_gnorm *g);
 
 /* nearest.cu, with cuda_nearest_bytes() of scratch. */
 struct cuda_nearest {
-    float *score, *row; /* [m, k] */
-    const float *q;     /* [m, d] */
-    const void *rows;   /* [n, d] */
+    float *score, *row;  /* [m, k] */
+    const float *q;      /* [m, d] */
+    const void *rows;    /* [n, d] */
+    const uint8_t *keep; /* a bit a row: it counts; NULL: all do */
     int64_t m, n, d, k;
     int half; /* rows are f16, else f32 */
 };

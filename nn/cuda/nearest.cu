@@ -21,12 +21,13 @@ static __device__ __forceinline__ float score_of(uint32_t key)
     return __uint_as_float(key & 0x80000000u ? key & 0x7FFFFFFFu : ~key);
 }
 
-/* A warp a row, for QUERIES queries at once. keys [m, n] */
+/* A warp a row, for QUERIES queries at once. keys [m, n]: 0 where the row does not count */
 template <bool HALF>
-__global__ void __launch_bounds__(CUDA_THREADS)
-    nearest_keys_kernel(uint32_t *keys, const float *q, const void *rows, int64_t m, int64_t n,
-                        int64_t d)
+__global__ void __launch_bounds__(CUDA_THREADS) nearest_keys_kernel(uint32_t *keys, cuda_nearest a)
 {
+    const float *q = a.q;
+    const void *rows = a.rows;
+    int64_t m = a.m, n = a.n, d = a.d;
     CUDA_DYNAMIC_SHARED(float, own); /* the queries */
     int lane = threadIdx.x % 32;
     int64_t q0 = (int64_t)blockIdx.y * QUERIES, step = (int64_t)gridDim.x * (CUDA_THREADS / 32);
@@ -36,7 +37,8 @@ __global__ void __launch_bounds__(CUDA_THREADS)
     for (int64_t r = (int64_t)blockIdx.x * (CUDA_THREADS / 32) + threadIdx.x / 32; r < n;
          r += step) {
         float sum[QUERIES] = {};
-        for (int64_t j = lane; j < d; j += 32) {
+        bool kept = !a.keep || (a.keep[r / 8] >> (r % 8) & 1);
+        for (int64_t j = kept ? lane : d; j < d; j += 32) {
             float v = HALF ? __half2float(((const __half *)rows)[r * d + j])
                            : ((const float *)rows)[r * d + j];
             for (int i = 0; i < QUERIES; i++)
@@ -45,7 +47,7 @@ __global__ void __launch_bounds__(CUDA_THREADS)
         for (int i = 0; i < QUERIES; i++) {
             float all = cuda_warp_sum(sum[i]);
             if (lane == 0 && q0 + i < m)
-                keys[(q0 + i) * n + r] = key_of(all);
+                keys[(q0 + i) * n + r] = kept ? key_of(all) : 0;
         }
     }
 }
@@ -104,7 +106,7 @@ __global__ void nearest_tell_kernel(float *score, float *row, candidates from, i
     CUDA_EACH(i, n)
     {
         score[i] = score_of(from.key[i]);
-        row[i] = (float)from.row[i];
+        row[i] = from.key[i] ? (float)from.row[i] : -1.0f;
     }
 }
 
@@ -131,10 +133,10 @@ int cuda_run_nearest(cudaStream_t s, const struct cuda_nearest *a, void *scratch
     dim3 grid((unsigned)(blocks < 4096 ? blocks : 4096),
               (unsigned)((a->m + QUERIES - 1) / QUERIES));
     size_t shared = (size_t)(QUERIES * a->d) * sizeof(float);
-    int e = a->half ? CUDA_LAUNCH(nearest_keys_kernel<true>, grid, CUDA_THREADS, shared, s, all.key,
-                                  a->q, a->rows, a->m, a->n, a->d)
-                    : CUDA_LAUNCH(nearest_keys_kernel<false>, grid, CUDA_THREADS, shared, s,
-                                  all.key, a->q, a->rows, a->m, a->n, a->d);
+    int e =
+        a->half
+            ? CUDA_LAUNCH(nearest_keys_kernel<true>, grid, CUDA_THREADS, shared, s, all.key, *a)
+            : CUDA_LAUNCH(nearest_keys_kernel<false>, grid, CUDA_THREADS, shared, s, all.key, *a);
     candidates from = all;
     for (int turn = 0; !e; turn++) {
         int64_t parts = segments(from.n);

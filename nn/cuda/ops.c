@@ -251,7 +251,7 @@ static void mean_tokens(struct backend *be, struct tensor *y, const struct tenso
 }
 
 static void nearest(struct backend *be, struct tensor *score, struct tensor *row,
-                    const struct tensor *q, const struct tensor *v)
+                    const struct tensor *q, const struct tensor *v, const uint8_t *keep)
 {
     enum { TOGETHER = 64 }; /* queries whose scores are kept at a time */
     int64_t m = tensor_rows(q), k = tensor_cols(score);
@@ -270,6 +270,8 @@ static void nearest(struct backend *be, struct tensor *score, struct tensor *row
         a.half = v->dtype == DT_F16;
         a.q = cuda_in(&o, &part);
         a.rows = cuda_weight_raw(&o, v, &factor);
+        if (keep)
+            a.keep = cuda_in_bytes(&o, keep, (size_t)(a.n + 7) / 8);
         a.score = cuda_out(&o, &best);
         a.row = cuda_out(&o, &at);
         void *scratch = cuda_temp(&o, (size_t)cuda_nearest_bytes(n, a.n, k));
