@@ -99,3 +99,27 @@ int cuda_run_depthwise(cudaStream_t s, const struct cuda_conv *a)
         return 0;
     return CUDA_LAUNCH(depthwise_kernel, cuda_blocks(n), CUDA_THREADS, 0, s, *a, n);
 }
+
+template <bool F16>
+__global__ void conv_end_kernel(float *y, const uint16_t *sum, const float *bias, int64_t count,
+                                int n, int act)
+{
+    CUDA_EACH(i, count)
+    {
+        float v = F16 ? __half2float(__ushort_as_half(sum[i]))
+                      : __bfloat162float(__ushort_as_bfloat16(sum[i]));
+        y[i] = cuda_act_any(bias ? v + bias[i % n] : v, act);
+    }
+}
+
+int cuda_run_conv_end(cudaStream_t s, const struct cuda_conv *a, const void *sum)
+{
+    int64_t count = (int64_t)a->b * a->ho * a->wo * a->n;
+    const uint16_t *from = (const uint16_t *)sum;
+    if (count == 0)
+        return 0;
+    return a->f16 ? CUDA_LAUNCH(conv_end_kernel<true>, cuda_blocks(count), CUDA_THREADS, 0, s, a->y,
+                                from, a->bias, count, a->n, (int)a->act)
+                  : CUDA_LAUNCH(conv_end_kernel<false>, cuda_blocks(count), CUDA_THREADS, 0, s,
+                                a->y, from, a->bias, count, a->n, (int)a->act);
+}

@@ -20,6 +20,7 @@ static void cuda_close(struct backend *be)
         cudaStreamSynchronize(c->stream);
     cuda_forget_graphs(c);
     cuda_ring_release(c);
+    cuda_dnn_close(c);
     if (c->copy)
         cudaStreamDestroy(c->copy);
     if (c->stream)

@@ -79,6 +79,8 @@ struct cuda {
     bool refused;                 /* ... and it is in vain */
     unsigned era;                 /* counts changes of `range` */
     struct cublasLtContext *lt;
+    struct cuda_dnn *dnn; /* NULL: not here, or not asked for yet */
+    bool dnn_asked;
     struct cuda_range *range;
     int ranges;
     struct cuda_algo algo[CUDA_ALGOS];
@@ -170,6 +172,11 @@ void cuda_linear(struct backend *be, struct tensor *y, const struct tensor *x,
                  const struct tensor *r);
 void cuda_matmul(struct backend *be, struct tensor *y, const struct tensor *x,
                  const struct tensor *w);
+
+/* conv_dnn.c. The convolution by cuDNN, x and w of 16 bits. False: nothing was queued, since it is
+ * not here, has no plan for this, or *o goes no further. */
+bool cuda_dnn_conv(struct cuda_op *o, const struct cuda_conv *a, const void *x, const void *w);
+void cuda_dnn_close(struct cuda *c);
 
 /* ops.c */
 extern const struct op_table cuda_ops;

@@ -119,6 +119,8 @@ int cuda_run_conv(struct CUstream_st *s, const struct cuda_conv *a);
 /* On tensor cores: x and w of 16 bits, c a multiple of 8. */
 int cuda_run_conv_low(struct CUstream_st *s, const struct cuda_conv *a, const void *x,
                       const void *w);
+/* y = act(sum + bias), sum [b, ho, wo, n] of 16 bits. */
+int cuda_run_conv_end(struct CUstream_st *s, const struct cuda_conv *a, const void *sum);
 int cuda_run_depthwise(struct CUstream_st *s, const struct cuda_conv *a);
 
 #endif

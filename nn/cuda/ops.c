@@ -213,7 +213,7 @@ static void conv2d(struct backend *be, struct tensor *y, const struct tensor *x,
         if (o.ok)
             e = cuda_run_narrow(o.c->stream, px, type, c, a.x, c, rows, c);
         a.f16 = p == PREC_F16;
-        if (o.ok && !e)
+        if (!e && !cuda_dnn_conv(&o, &a, px, pw) && o.ok)
             e = cuda_run_conv_low(o.c->stream, &a, px, pw);
     } else {
         a.w = cuda_weight_f32(&o, w);

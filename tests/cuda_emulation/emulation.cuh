@@ -53,6 +53,7 @@ void *static_shared(size_t bytes);
 void async_copy(void *to, const void *from, unsigned bytes, unsigned valid);
 void async_commit();
 void async_wait(int groups_left);
+extern int convolutions; /* that cuDNN was asked for */
 void check_aligned(const void *p, size_t align, const char *what);
 
 template <class T> void check_argument(const T &a, const char *kernel)

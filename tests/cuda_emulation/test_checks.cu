@@ -6,6 +6,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+extern "C" {
+#include "nn/ops.h"
+#include "nn/packs.h"
+}
+
 static int failures;
 
 static void check(bool ok, const char *what)
@@ -288,6 +293,33 @@ static void check_product()
     check(right, "ldmatrix and mma.m16n8k16 multiply");
 }
 
+/* A convolution in 16 bits goes to cuDNN, one that goes round a picture's edges does not. */
+static void check_dnn()
+{
+    static float values[4096];
+    const int64_t dx[4] = {1, 6, 7, 8}, dw[4] = {5, 3, 3, 8}, dy[4] = {1, 6, 7, 5}, five = 5;
+    struct backend *be = nullptr;
+    struct error err;
+    bool right = backend_open(&be, "cuda:emulated/f16", 1, &err) == ST_OK;
+    struct tensor x = tensor_view(values, DT_F32, 4, dx);
+    struct tensor w = tensor_view(values + 400, DT_F32, 4, dw);
+    struct tensor b = tensor_view(values + 800, DT_F32, 1, &five);
+    struct tensor y = tensor_view(values + 900, DT_F32, 4, dy);
+    struct conv_opts o = {};
+    o.stride = o.pad_top = o.pad_left = o.pad_bottom = o.pad_right = 1;
+    w.use = TENSOR_WEIGHT;
+    w.packs = packs_new();
+    for (int circular = 0; circular < 2 && right; circular++) {
+        int before = emu::convolutions;
+        o.circular = circular != 0;
+        op_conv2d(be, &y, &x, &w, &b, &o);
+        right = backend_sync(be, &err) == ST_OK && emu::convolutions - before == 1 - circular;
+    }
+    check(right, "convolutions go to cuDNN, but for circular ones");
+    packs_free(w.packs);
+    backend_close(be);
+}
+
 int main()
 {
     check(aborts(run_write_behind, behind), "a write behind the end");
@@ -306,6 +338,7 @@ int main()
     check_graph();
     check_async();
     check_product();
+    check_dnn();
     fflush(stdout);
     _exit(failures > 0); /* streams and memory of the checks are left as they are */
 }
