@@ -1,6 +1,7 @@
 /* A chain of blocks, newest first. The surprising part: a rewind to zero with more than one block
  * frees them all and asks for one of the peak size next time, so a steady caller ends with a single
- * block. */
+ * block. Until then the largest block that a rewind frees is kept for the next push: a first touch
+ * of fresh memory costs more than much of what is computed in it. */
 #include "core/arena.h"
 #include "core/mem.h"
 #include <assert.h>
@@ -14,6 +15,31 @@ struct arena_block {
 
 enum { ALIGN = 64, MIN_BLOCK = 1 << 16 };
 
+static void free_block(struct arena *a, struct arena_block *b)
+{
+    if (!b)
+        return;
+    if (a->memory)
+        a->memory->free(a->memory, b->base);
+    else
+        mem_free(b->base);
+    mem_free(b);
+}
+
+static struct arena_block *new_block(struct arena *a, size_t size)
+{
+    struct arena_block *b = mem_alloc(sizeof *b);
+    unsigned char *base = !b          ? NULL
+                          : a->memory ? a->memory->alloc(a->memory, size)
+                                      : mem_aligned(size, ALIGN);
+    if (!base) {
+        mem_free(b);
+        return NULL;
+    }
+    *b = (struct arena_block){.size = size, .base = base};
+    return b;
+}
+
 static bool push_block(struct arena *a, size_t need)
 {
     size_t size = MIN_BLOCK;
@@ -23,15 +49,17 @@ static bool push_block(struct arena *a, size_t need)
         size = a->peak;
     if (need > size)
         size = need;
-    struct arena_block *b = mem_alloc(sizeof *b);
-    unsigned char *base = !b          ? NULL
-                          : a->memory ? a->memory->alloc(a->memory, size)
-                                      : mem_aligned(size, ALIGN);
-    if (!base) {
-        mem_free(b);
-        return false;
+    struct arena_block *b = a->spare;
+    a->spare = NULL;
+    if (b && b->size < need) {
+        free_block(a, b);
+        b = NULL;
     }
-    *b = (struct arena_block){.prev = a->head, .size = size, .start = a->used, .base = base};
+    if (!b && !(b = new_block(a, size)))
+        return false;
+    b->prev = a->head;
+    b->start = a->used;
+    b->used = 0;
     a->head = b;
     return true;
 }
@@ -69,11 +97,12 @@ static void pop_block(struct arena *a)
 {
     struct arena_block *b = a->head;
     a->head = b->prev;
-    if (a->memory)
-        a->memory->free(a->memory, b->base);
-    else
-        mem_free(b->base);
-    mem_free(b);
+    if (a->spare && a->spare->size >= b->size) {
+        free_block(a, b);
+        return;
+    }
+    free_block(a, a->spare);
+    a->spare = b;
 }
 
 void arena_rewind(struct arena *a, size_t mark)
@@ -82,7 +111,7 @@ void arena_rewind(struct arena *a, size_t mark)
     while (a->head && a->head->prev && a->head->start >= mark)
         pop_block(a);
     if (a->head && mark == 0 && a->head->size < a->peak)
-        pop_block(a); /* too small for next time: one block of the peak size follows */
+        arena_release(a); /* too small for next time: one block of the peak size follows */
     if (a->head)
         a->head->used = mark - a->head->start;
     a->used = mark;
@@ -92,6 +121,8 @@ void arena_release(struct arena *a)
 {
     while (a->head)
         pop_block(a);
+    free_block(a, a->spare);
+    a->spare = NULL;
     a->used = 0;
 }
 

@@ -25,6 +25,7 @@ struct arena_memory {
 
 struct arena {
     struct arena_block *head;    /* the block in use; earlier ones hang behind it */
+    struct arena_block *spare;   /* the largest that a rewind has freed */
     size_t used;                 /* bytes handed out over all blocks */
     size_t peak;                 /* the largest `used` so far */
     size_t limit;                /* refuse beyond this; 0 = no limit */

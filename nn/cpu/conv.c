@@ -1,8 +1,9 @@
 /* Convolutions, channels last. A dense one is a matrix product over rows of patches (im2col), in
- * blocks of output rows so that scratch stays small; a 1x1 of stride 1 is a product as it lies. In
- * bf16 there is another way, conv_low.c. */
+ * blocks of output rows so that scratch stays small; a 1x1 of stride 1 is a product as it lies.
+ * Most of 3x3 go by wino.c, and in bf16 there is another way for the rest, conv_low.c. */
 #include "nn/cpu/conv.h"
 #include "core/mem.h"
+#include "nn/cpu/wino.h"
 #include <assert.h>
 #include <string.h>
 
@@ -125,7 +126,9 @@ void cpu_conv2d(struct backend *be, struct tensor *y, const struct tensor *x,
         cpu_linear_run(c, &a);
         return;
     }
-    if (conv_low_takes(c, &a, y, s.c))
+    if (wino_takes(c, &a, y, x, o))
+        wino_run(c, &a, y, x, o);
+    else if (conv_low_takes(c, &a, y, s.c))
         conv_low(c, &a, y, x, o);
     else
         conv_blocks(c, &a, &s, x->dim[0] * s.ho);
@@ -186,8 +189,15 @@ void cpu_depthwise(struct backend *be, struct tensor *y, const struct tensor *x,
 void cpu_fill_conv(struct cpu_kernels *k, enum cpu_level level)
 {
     k->dw_row = dw_row_ref;
-    if (level >= CPU_AVX2)
+    k->wino_low = wino_low_ref;
+    if (level >= CPU_AVX2) {
         k->dw_row = dw_row_avx2;
-    if (level >= CPU_AVX512)
+        k->wino = wino_avx2;
+    }
+    if (level >= CPU_AVX512) {
         k->dw_row = dw_row_avx512;
+        k->wino = wino_avx512;
+    }
+    if (level >= CPU_AVX512VNNI)
+        k->wino_low = wino_vnni;
 }

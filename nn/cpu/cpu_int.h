@@ -62,6 +62,7 @@ struct mb_row_args {
 
 struct cpu;
 struct mbconv_args;
+struct wino_args;
 struct low_pack;
 struct low_rows;
 
@@ -102,8 +103,10 @@ struct cpu_kernels {
     /* attn */
     void (*attn)(const struct attn_args *a);
     void (*attn_bf16)(const struct attn_args *a); /* for backends of low precision */
-    /* conv */
+    /* conv; wino_low is in bf16, and the definition where there is no other. */
     void (*dw_row)(const struct dw_args *a);
+    void (*wino)(const struct wino_args *a, int64_t t0, int64_t t1, float *scratch);
+    void (*wino_low)(const struct wino_args *a, int64_t t0, int64_t t1, float *scratch);
     /* mbconv: the whole block in int8, NULL where there is none; and the piece of mbconv_low. */
     void (*mbconv)(struct cpu *c, const struct mbconv_args *a);
     void (*mb_row)(const struct mb_row_args *a);

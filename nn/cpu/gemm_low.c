@@ -87,29 +87,41 @@ static struct low_pack *pack_new(int64_t n, int64_t k, enum precision kind)
     return p;
 }
 
-static struct pack *pack_make(void *ctx)
+struct pack *low_pack_make(struct cpu *c, const struct tensor *w, int64_t n, int64_t k,
+                           enum precision kind)
 {
-    struct pack_ctx *s = ctx;
-    size_t threads = (size_t)pool_threads(s->c->base.pool), k = pad16((size_t)s->k);
-    size_t units = pad16((size_t)low_units(s->kind, s->k));
-    s->row = cpu_scratch(s->c, SCRATCH_OP, threads * (k + units));
-    if (!s->row)
+    struct pack_ctx s = {.c = c, .w = w, .kind = kind, .n = n, .k = k};
+    size_t threads = (size_t)pool_threads(c->base.pool), floats = pad16((size_t)k);
+    size_t units = pad16((size_t)low_units(kind, k));
+    s.row = cpu_scratch(c, SCRATCH_OP, threads * (floats + units));
+    if (!s.row)
         return NULL;
-    s->units = (unsigned char *)(s->row + threads * k);
-    s->p = pack_new(s->n, s->k, s->kind);
-    if (!s->p) {
-        backend_fail(&s->c->base, ST_NOMEM, "out of memory for weights in %s",
-                     precision_name(s->kind));
+    s.units = (unsigned char *)(s.row + threads * floats);
+    s.p = pack_new(n, k, kind);
+    if (!s.p) {
+        backend_fail(&c->base, ST_NOMEM, "out of memory for weights in %s", precision_name(kind));
         return NULL;
     }
-    cpu_split(s->c, s->n, 1 + (1 << 16) / (s->k + 1), pack_rows, s);
-    return &s->p->pack;
+    cpu_split(c, n, 1 + (1 << 16) / (k + 1), pack_rows, &s);
+    return &s.p->pack;
+}
+
+struct get_ctx {
+    struct cpu *c;
+    const struct linear_args *a;
+    enum precision kind;
+};
+
+static struct pack *make(void *ctx)
+{
+    const struct get_ctx *s = ctx;
+    return low_pack_make(s->c, s->a->w, s->a->n, s->a->k, s->kind);
 }
 
 const struct low_pack *low_pack_get(struct cpu *c, const struct linear_args *a, enum precision kind)
 {
-    struct pack_ctx s = {.c = c, .w = a->w, .kind = kind, .n = a->n, .k = a->k};
-    return (const struct low_pack *)packs_get(a->w, (int)kind, a->n, a->k, pack_make, &s);
+    struct get_ctx s = {c, a, kind};
+    return (const struct low_pack *)packs_get(a->w, (int)kind, a->n, a->k, make, &s);
 }
 
 struct rows_ctx {

@@ -42,6 +42,9 @@ void linear_low(struct cpu *c, const struct linear_args *a, enum precision kind)
 /* The weights' pack, made where there is none; NULL: the backend has failed. */
 const struct low_pack *low_pack_get(struct cpu *c, const struct linear_args *a,
                                     enum precision kind);
+/* For a `make` of packs_get: the pack of w's [n, k] values. NULL: the backend has failed. */
+struct pack *low_pack_make(struct cpu *c, const struct tensor *w, int64_t n, int64_t k,
+                           enum precision kind);
 /* The definition, from w itself. */
 void linear_low_ref(struct cpu *c, const struct linear_args *a, enum precision kind);
 

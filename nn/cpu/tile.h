@@ -50,9 +50,11 @@ __attribute__((always_inline)) static inline void tile_fixed(const int rows, con
             v_store(out + i * ldo + j * VL, acc[i][j]);
 }
 
-/* out[rows, vecs * VL] (+)= a[rows, k] . panel[k, NR], 1 <= rows <= MR, vecs 1 or 2. */
-static void tile(int rows, int vecs, const float *a, int64_t lda, const float *panel, int64_t k,
-                 bool add, float *out, int64_t ldo)
+/* out[rows, vecs * VL] (+)= a[rows, k] . panel[k, NR], 1 <= rows <= MR, vecs 1 or 2. Apart, because
+ * a caller's values would take the registers that the loop's addresses need. */
+__attribute__((noinline)) static void tile(int rows, int vecs, const float *a, int64_t lda,
+                                           const float *panel, int64_t k, bool add, float *out,
+                                           int64_t ldo)
 {
 #define TILE_CASE(n)                                                                               \
     case 2 * (n) + 1:                                                                              \

@@ -68,14 +68,16 @@ __attribute__((always_inline)) static inline void tile_units(const bool bf16, co
             _mm512_storeu_si512(y + (i * ldo + j * 16) * UNIT, acc[i][j]);
 }
 
-/* One function a kind, since twelve heights in line are code enough once. */
+/* One function a kind, since twelve heights in line are code enough once; apart, because a caller's
+ * values would take the registers that the loop's addresses need. */
 #define TILE_UNITS_CASE(n)                                                                         \
     case n:                                                                                        \
         tile_units(bf16, n, x, stride, panel, units, add, out, ldo);                               \
         break
 #define TILE_UNITS_FUNCTION(name, is_bf16)                                                         \
-    static void name(int rows, const unsigned char *x, int64_t stride, const unsigned char *panel, \
-                     int64_t units, bool add, void *out, int64_t ldo)                              \
+    __attribute__((noinline)) static void name(int rows, const unsigned char *x, int64_t stride,   \
+                                               const unsigned char *panel, int64_t units,          \
+                                               bool add, void *out, int64_t ldo)                   \
     {                                                                                              \
         const bool bf16 = is_bf16;                                                                 \
         switch (rows) {                                                                            \

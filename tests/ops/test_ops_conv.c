@@ -76,6 +76,23 @@ static void conv2d_matches_reference(void **state)
                                           .stride = 1 + (int)rng_below(&h->rng, 3)});
 }
 
+/* Large enough to go by Winograd's filtering: tails of tiles, of blocks, of channels and of panels.
+ */
+static void winograd_matches_reference(void **state)
+{
+    struct harness *h = *state;
+    static const enum dtype types[] = {DT_F32, DT_F16, DT_BF16, DT_I8};
+    for (int i = 0; i < 12; i++)
+        check_conv(h, (struct conv_shape){.type = types[i % 4],
+                                          .b = 1 + i % 2,
+                                          .h = 31 + odd_size(h, 4),
+                                          .w = 31 + odd_size(h, 7),
+                                          .c = 15 + odd_size(h, 60),
+                                          .n = 15 + odd_size(h, 60),
+                                          .k = 3,
+                                          .stride = 1});
+}
+
 static void pointwise_convolution_matches_reference(void **state)
 {
     struct harness *h = *state;
@@ -141,6 +158,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conv2d_matches_reference),
+        cmocka_unit_test(winograd_matches_reference),
         cmocka_unit_test(pointwise_convolution_matches_reference),
         cmocka_unit_test(circular_padding_is_the_opposite_edge),
         cmocka_unit_test(depthwise_matches_reference),

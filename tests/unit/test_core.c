@@ -51,6 +51,42 @@ static void an_allocation_fails_when_told(void **state)
     mem_free(c);
 }
 
+struct counting_memory {
+    struct arena_memory base;
+    int made, freed;
+};
+
+static void *counted_alloc(struct arena_memory *m, size_t size)
+{
+    ((struct counting_memory *)m)->made++;
+    return malloc(size);
+}
+
+static void counted_free(struct arena_memory *m, void *p)
+{
+    ((struct counting_memory *)m)->freed++;
+    free(p);
+}
+
+static void arena_keeps_its_largest_freed_block(void **state)
+{
+    (void)state;
+    struct counting_memory m = {.base = {counted_alloc, counted_free}};
+    struct arena a = {.memory = &m.base};
+    assert_non_null(arena_alloc(&a, 1 << 20));
+    size_t mark = arena_mark(&a);
+    for (int i = 0; i < 5; i++) {
+        assert_non_null(arena_alloc(&a, (8 - (size_t)i) << 20));
+        arena_rewind(&a, mark);
+    }
+    assert_int_equal(m.made, 2); /* smaller ones fit the first */
+    assert_non_null(arena_alloc(&a, 9 << 20));
+    assert_int_equal(m.made, 3);
+    assert_int_equal(m.freed, 1); /* before the larger one was asked for */
+    arena_release(&a);
+    assert_int_equal(m.freed, 3);
+}
+
 static void arena_keeps_pointers_and_reuses_one_block(void **state)
 {
     (void)state;
@@ -243,6 +279,7 @@ int main(void)
         cmocka_unit_test(error_text_is_cut_but_keeps_the_reason),
         cmocka_unit_test(sizes_that_overflow_are_refused),
         cmocka_unit_test(an_allocation_fails_when_told),
+        cmocka_unit_test(arena_keeps_its_largest_freed_block),
         cmocka_unit_test(arena_keeps_pointers_and_reuses_one_block),
         cmocka_unit_test(buf_over_its_limit_fails_for_good),
         cmocka_unit_test(paths_fold_lexically),

@@ -1,0 +1,107 @@
+/* Winograd's convolution in vectors over channels: a block of tiles is transformed, multiplied
+ * panel by panel, and each panel's outputs are transformed back while they lie in cache. */
+#ifndef EIDETIC_NN_CPU_WINO_VEC_H
+#define EIDETIC_NN_CPU_WINO_VEC_H
+
+#include "nn/cpu/tile.h"
+#include "nn/cpu/wino.h"
+
+#ifdef EIDETIC_VEC
+/* One side of B^T d B: four values, `step` apart, in place. */
+__attribute__((always_inline)) static inline void wino_in4(vf *d, const int step)
+{
+    vf first = d[0], second = d[step];
+    d[0] = v_sub(first, d[2 * step]);
+    d[step] = v_add(second, d[2 * step]);
+    d[2 * step] = v_sub(d[2 * step], second);
+    d[3 * step] = v_sub(second, d[3 * step]);
+}
+
+/* Place i of tile j goes to row i * tiles + j of v, as floats or (low) as bf16. */
+__attribute__((always_inline)) static inline void wino_in(const bool low, const struct wino_args *a,
+                                                          int64_t t0, int64_t tiles, char *v)
+{
+    const int64_t stride = wino_stride(a->c, low);
+    for (int64_t j = 0; j < tiles; j++) {
+        const float *p[WINO_PLACES];
+        wino_patch(a, t0 + j, p);
+        for (int64_t ch = 0; ch < a->c; ch += VL) {
+            vf d[WINO_PLACES];
+#pragma GCC unroll 16
+            for (int i = 0; i < WINO_PLACES; i++)
+                d[i] = a->c - ch >= VL ? v_load(p[i] + ch) : v_load_n(p[i] + ch, a->c - ch);
+#pragma GCC unroll 4
+            for (int i = 0; i < WINO_SIDE; i++)
+                wino_in4(d + i, WINO_SIDE);
+#pragma GCC unroll 4
+            for (int i = 0; i < WINO_SIDE; i++)
+                wino_in4(d + i * WINO_SIDE, 1);
+#pragma GCC unroll 16
+            for (int i = 0; i < WINO_PLACES; i++) {
+                char *to = v + (i * tiles + j) * stride;
+                if (low)
+                    v_to_bf16(to + 2 * ch, d[i]);
+                else
+                    v_store((float *)to + ch, d[i]);
+            }
+        }
+    }
+}
+
+/* One side of A^T m A: four values, `step` apart, become two. */
+__attribute__((always_inline)) static inline void wino_out4(const vf *m, const int step, vf *y0,
+                                                            vf *y1)
+{
+    *y0 = v_add(v_add(m[0], m[step]), m[2 * step]);
+    *y1 = v_sub(v_sub(m[step], m[2 * step]), m[3 * step]);
+}
+
+/* Up to NR channels from n0 on of all outputs; place i of tile j lies at m + (i * tiles + j) * NR.
+ */
+__attribute__((always_inline)) static inline void wino_out(const struct wino_args *a, int64_t t0,
+                                                           int64_t tiles, const float *m,
+                                                           int64_t n0)
+{
+    for (int64_t j = 0; j < tiles; j++) {
+        float *y[4];
+        for (int i = 0; i < 4; i++)
+            y[i] = wino_output(a, t0 + j, i);
+        for (int64_t ch = n0; ch < min_i64(a->n, n0 + NR); ch += VL) {
+            const float *from = m + j * NR + ch - n0;
+            vf p[WINO_PLACES], half[8], out[4];
+#pragma GCC unroll 16
+            for (int i = 0; i < WINO_PLACES; i++)
+                p[i] = v_load(from + i * tiles * NR);
+#pragma GCC unroll 4
+            for (int i = 0; i < WINO_SIDE; i++)
+                wino_out4(p + i, WINO_SIDE, &half[i], &half[WINO_SIDE + i]);
+            wino_out4(half, 1, &out[0], &out[1]);
+            wino_out4(half + WINO_SIDE, 1, &out[2], &out[3]);
+            vf bias = a->b ? v_load_n(a->b + ch, a->n - ch) : v_zero();
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++)
+                if (y[i])
+                    v_store_n(y[i] + ch, v_act(v_add(out[i], bias), a->act), a->n - ch);
+        }
+    }
+}
+
+static inline void wino_block(const struct wino_args *a, int64_t t0, int64_t tiles, float *scratch)
+{
+    const int64_t stride = wino_stride(a->c, false) / 4;
+    float *v = scratch, *m = v + WINO_PLACES * tiles * stride;
+    wino_in(false, a, t0, tiles, (char *)v);
+    for (int64_t n0 = 0; n0 < a->n; n0 += NR) {
+        const float *panel = (const float *)a->panels + n0 * WINO_PLACES * a->c;
+        for (int64_t row = 0; row < WINO_PLACES * tiles;) {
+            int rows = tile_rows(tiles - row % tiles);
+            tile(rows, 2, v + row * stride, stride, panel + row / tiles * a->c * NR, a->c, false,
+                 m + row * NR, NR);
+            row += rows;
+        }
+        wino_out(a, t0, tiles, m, n0);
+    }
+}
+#endif
+
+#endif
