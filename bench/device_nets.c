@@ -201,6 +201,12 @@ static enum status unet_ops(void *ctx)
     return net_unet_step(&p->run, &p->unet, &p->y, &p->x, &p->times, &p->context, NULL);
 }
 
+static enum status decode_ops(void *ctx)
+{
+    struct pass *p = ctx;
+    return net_vae_decode(&p->run, &p->vae, &p->picture, &p->x);
+}
+
 static void check(struct pass *p, enum status st)
 {
     if (st) {
@@ -225,7 +231,7 @@ static void run_decode(struct device *d, void *ctx)
     struct pass *p = ctx;
     arena_rewind(&d->arena, p->mark);
     backend_upload(d->be, &p->x);
-    check(p, net_vae_decode(&p->run, &p->vae, &p->picture, &p->x));
+    check(p, backend_repeat(d->be, &d->arena, p->key, decode_ops, p));
     backend_download(d->be, &p->picture);
 }
 

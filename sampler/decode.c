@@ -4,6 +4,7 @@
 #include "core/mem.h"
 #include "sampler/sampler_int.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* -1 to 1 becomes 0 to 255, rounded as diffusers does. */
@@ -18,13 +19,29 @@ struct part { /* of a latent, in cells */
     int64_t x, y, w, h;
 };
 
+/* One run of the decoder, whose ops depend on shapes alone. */
+struct decoder_pass {
+    struct denoiser *d;
+    struct tensor z, y;
+};
+
+static enum status decoder_ops(void *ctx)
+{
+    struct decoder_pass *p = ctx;
+    return net_vae_decode(&p->d->run, &p->d->s->c->vae, &p->y, &p->z);
+}
+
 static enum status run_decoder(struct denoiser *d, struct tensor *y, const float *x,
                                const struct part *p)
 {
     const struct checkpoint *c = d->s->c;
     int64_t cells = d->h * d->w;
+    char key[64];
     denoiser_begin(d, PART_DECODER);
+    struct decoder_pass pass = {.d = d, .y = *y};
     struct tensor z = clip_run_tensor(&d->run, 4, (int64_t[]){1, p->h, p->w, d->channels});
+    if (d->run.arena->memory) /* where its ops leave it on a device */
+        pass.y = clip_run_tensor(&d->run, 4, y->dim);
     if (d->run.status)
         return d->run.status;
     for (int64_t k = 0; k < d->channels; k++) {
@@ -35,9 +52,15 @@ static enum status run_decoder(struct denoiser *d, struct tensor *y, const float
                 x[k * cells + (p->y + i / p->w) * d->w + p->x + i % p->w] * scale + mean;
     }
     backend_upload(d->run.be, &z);
-    enum status st = net_vae_decode(&d->run, &c->vae, y, &z);
+    pass.z = z;
+    snprintf(key, sizeof key, "decoder %lld %lld %d", (long long)p->h, (long long)p->w,
+             d->job->circular);
+    enum status st = backend_repeat(d->run.be, d->run.arena, key, decoder_ops, &pass);
+    backend_download(d->run.be, &pass.y);
     if (!st)
         st = backend_sync(d->run.be, d->err);
+    if (!st && pass.y.data != y->data)
+        memcpy(y->data, pass.y.data, (size_t)tensor_count(y) * sizeof(float));
     return st ? st : denoiser_check_stop(d);
 }
 

@@ -198,8 +198,15 @@ static void check_picture(enum prediction prediction, const char *name)
                               .seed = 42,
                               .solver = solver_find("euler", &schedule),
                               .latent = latent};
-    if (sampler_new(&s, f.c, test_device(), 2, &f.err) || sampler_run(s, &job, &img, &f.err))
+    if (sampler_new(&s, f.c, test_device(), 2, &f.err))
         fail_msg("%s", f.err.text);
+    int turns =
+        prediction == PREDICT_NOISE ? 3 : 1; /* the last time a device replays what it did */
+    for (int turn = 0; turn < turns; turn++) {
+        image_release(&img);
+        if (sampler_run(s, &job, &img, &f.err))
+            fail_msg("%s", f.err.text);
+    }
     const float *want = weights_find(f.want, name)->data;
     for (int i = 0; i < 4 * 8 * 12; i++)
         if (!(fabsf(latent[i % 4 * 96 + i / 4] - want[i]) <= 5e-3f))
