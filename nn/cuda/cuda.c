@@ -20,6 +20,7 @@ static void cuda_close(struct backend *be)
         cudaStreamSynchronize(c->stream);
     cuda_forget_graphs(c);
     cuda_ring_release(c);
+    cuda_lanes_release(c);
     cuda_dnn_close(c);
     if (c->copy)
         cudaStreamDestroy(c->copy);
@@ -99,6 +100,8 @@ static enum status open_device(struct cuda *c, const char *variant, enum precisi
     if (e)
         return error_set(err, ST_DEVICE, "%s: %s", c->base.name, cudaGetErrorString(e));
     st = cuda_ring_init(c, err);
+    if (!st)
+        st = cuda_lanes_init(c, err);
     if (st)
         return st;
     cublasStatus_t b = cublasLtCreate(&c->lt);

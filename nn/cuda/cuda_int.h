@@ -32,7 +32,8 @@ enum {
     CUDA_WORKSPACE = 32 << 20,
     CUDA_SLOTS = 2,      /* batches under way */
     CUDA_RING = 1 << 20, /* pinned: ids and lengths on their way up */
-    CUDA_GRAPHS = 16
+    CUDA_GRAPHS = 16,
+    CUDA_LANES = 2 /* weights that are copied up for one op: one arrives, one is read */
 };
 
 struct cuda_range { /* of an arena's block */
@@ -46,6 +47,12 @@ struct cuda_ring { /* two halves: one is filled while the copies out of the othe
     size_t used;
     int half;
     struct CUevent_st *left[2]; /* behind the last copy out of a half */
+};
+
+struct cuda_lane {
+    void *device;
+    size_t bytes;
+    struct CUevent_st *sent, *used; /* behind its last copy, and behind the last op that read it */
 };
 
 struct cuda_graph { /* what backend_repeat has recorded for a key */
@@ -73,6 +80,8 @@ struct cuda {
     struct CUstream_st *stream, *copy;
     struct CUevent_st *sent, *fetched[CUDA_SLOTS];
     struct cuda_ring ring;
+    struct cuda_lane lane[CUDA_LANES]; /* where `low` is set */
+    int lane_next;
     struct cuda_graph graph[CUDA_GRAPHS];
     int graphs;                   /* used so far; the newest takes the oldest's place */
     struct cuda_graph *recording; /* or NULL */
@@ -93,6 +102,7 @@ struct cuda_op {
     struct cuda *c;
     const char *name;
     bool ok;
+    unsigned lanes; /* bits: those that it reads */
     int temps;
     void *temp[CUDA_TEMPS];
     struct {
@@ -122,6 +132,13 @@ void cuda_download(struct backend *be, const struct tensor *t);
 void cuda_send(struct backend *be, const struct tensor *t);
 void cuda_fetch(struct backend *be, const struct tensor *t, int slot);
 void cuda_wait(struct backend *be, int slot);
+
+/* lanes.c */
+enum status cuda_lanes_init(struct cuda *c, struct error *err);
+void cuda_lanes_release(struct cuda *c);
+/* Bytes of a weight on the device, until o ends. */
+const void *cuda_lane_up(struct cuda_op *o, const void *host, size_t bytes);
+int cuda_lanes_end(struct cuda_op *o); /* a cudaError_t */
 
 /* memory.c */
 void cuda_begin(struct cuda_op *o, struct backend *be, const char *name);

@@ -37,6 +37,8 @@ void cuda_end(struct cuda_op *o, int error)
         if (!error)
             error = (int)cudaStreamSynchronize(s);
     }
+    if (!error)
+        error = cuda_lanes_end(o);
     if (o->ok && error)
         cuda_fail(o, error, 0);
     for (int i = 0; i < o->temps; i++)

@@ -184,6 +184,8 @@ const void *cuda_weight_raw(struct cuda_op *o, const struct tensor *w, const flo
         return cuda_in(o, w); /* may be an activation */
     if (o->c->recording)
         cuda_refuse(o);
+    if (o->ok && w->packs) /* streamed, or it would be kept */
+        return cuda_lane_up(o, w->data, bytes);
     return o->ok ? cuda_in_bytes(o, w->data, bytes) : NULL;
 }
 

@@ -273,6 +273,54 @@ static void weights_that_are_not_kept_give_the_same_bits(void **state)
     mem_free(w);
 }
 
+/* Ops queued one after the other, each with weights of its own that take turns in two places, of
+ * sizes that change; nothing is waited for until the end. */
+static void weights_that_take_turns_do_not_mix(void **state)
+{
+    (void)state;
+    enum { OPS = 7, M = 5, K = 700 };
+    static const int64_t widths[OPS] = {420, 390, 700, 380, 900, 410, 400};
+    struct backend *be[2];
+    struct error err;
+    struct arena arena = {0};
+    struct rng rng = {21};
+    char name[64];
+    struct packs *packs = packs_new();
+    struct tensor w[OPS], y[2][OPS];
+    snprintf(name, sizeof name, "%s+low", test_device());
+    if (backend_open(&be[0], name, 1, &err) || backend_open(&be[1], "cpu:ref", 2, &err))
+        fail_msg("%s", err.text);
+    struct arena there = {.memory = backend_memory(be[0])};
+    struct tensor x = take(&there, 2, (int64_t[]){M, K});
+    fill(&rng, &x);
+    for (int i = 0; i < OPS; i++) {
+        w[i] = take(&arena, 2, (int64_t[]){widths[i], K});
+        fill(&rng, &w[i]);
+        w[i].use = TENSOR_WEIGHT;
+        w[i].packs = packs;
+        y[0][i] = take(&there, 2, (int64_t[]){M, widths[i]});
+        y[1][i] = take(&arena, 2, (int64_t[]){M, widths[i]});
+    }
+    backend_upload(be[0], &x);
+    for (int turn = 0; turn < 2; turn++)
+        for (int i = 0; i < OPS; i++)
+            for (int k = 0; k < 2; k++)
+                op_linear(be[k], &y[k][i], &x, &w[i], NULL, ACT_NONE, NULL);
+    assert_int_equal(packs_count(packs), 0);
+    for (int i = 0; i < OPS; i++)
+        backend_download(be[0], &y[0][i]);
+    for (int k = 0; k < 2; k++)
+        assert_int_equal(backend_sync(be[k], NULL), ST_OK);
+    for (int i = 0; i < OPS; i++)
+        compare("linear with weights of the moment", backend_name(be[0]), y[0][i].data,
+                y[1][i].data, (size_t)(M * widths[i]), tolerance(1e-4f, 1e-5f));
+    arena_release(&there);
+    arena_release(&arena);
+    packs_free(packs);
+    for (int k = 0; k < 2; k++)
+        backend_close(be[k]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +329,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_recorded_runs_as_it_comes),
         cmocka_unit_test(batches_under_way_do_not_mix),
         cmocka_unit_test(weights_that_are_not_kept_give_the_same_bits),
+        cmocka_unit_test(weights_that_take_turns_do_not_mix),
     };
     if (strncmp(test_device(), "cuda", 4) != 0) {
         print_message("skipped: EIDETIC_TEST_DEVICE names no device of its own memory\n");
