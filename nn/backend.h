@@ -72,9 +72,9 @@ enum status backend_wait(struct backend *be, int slot, struct error *err);
 /* Runs f(ctx), which queues ops over tensors of the device's memory and over weights alone; what it
  * queues, ids and lengths included, follows from `key` (63 letters at most) and from where the
  * tensors lie. A device records it when a key comes again, and from then on replays the record
- * without calling f. So f uploads and downloads nothing, and the weights live as long as the
- * backend. It may take scratch from a, from which the caller then takes nothing more until the
- * arena is rewound. */
+ * without calling f. So f uploads and downloads nothing. Weights are known by their packs: where
+ * those that a record read are gone, it is made again. It may take scratch from a, from which the
+ * caller then takes nothing more until the arena is rewound. */
 enum status backend_repeat(struct backend *be, struct arena *a, const char *key,
                            enum status (*f)(void *ctx), void *ctx);
 

@@ -55,6 +55,8 @@ struct cuda_lane {
     struct CUevent_st *sent, *used; /* behind its last copy, and behind the last op that read it */
 };
 
+struct cuda_pack;
+
 struct cuda_graph { /* what backend_repeat has recorded for a key */
     char key[64];
     unsigned era;                /* cuda.era when it was recorded */
@@ -62,6 +64,8 @@ struct cuda_graph { /* what backend_repeat has recorded for a key */
     struct CUgraphExec_st *exec; /* NULL: not yet */
     void **constant;             /* ids and lengths that it reads */
     int constants;
+    struct cuda_pack **pack; /* weights that it reads, which it keeps until it is dropped */
+    int packs;
 };
 
 struct cuda_algo { /* what cuBLASLt proposed for a shape */
@@ -119,6 +123,8 @@ enum status cuda_repeat(struct backend *be, struct arena *a, const char *key,
 void cuda_forget_graphs(struct cuda *c);
 /* Inside a record: o goes on no further, without an error. */
 void cuda_refuse(struct cuda_op *o);
+/* Inside a record: it reads the pack. False: no memory, and it is refused. */
+bool cuda_remember(struct cuda_op *o, struct cuda_pack *k);
 /* A copy of host bytes that lives as long as the record. */
 const void *cuda_constant(struct cuda_op *o, const void *host, size_t bytes);
 
@@ -163,6 +169,10 @@ const void *cuda_weight_raw(struct cuda_op *o, const struct tensor *w, const flo
 const float *cuda_weight_f32(struct cuda_op *o, const struct tensor *w);
 const void *cuda_weight_half(struct cuda_op *o, const struct tensor *w, enum dtype type);
 const int8_t *cuda_weight_int8(struct cuda_op *o, const struct tensor *w, const float **scale);
+/* Of records: a pack is kept, let go, and asked whether its store still has it. */
+void cuda_pack_keep(struct cuda_pack *k);
+void cuda_pack_release(struct cuda_pack *k);
+bool cuda_pack_is_gone(const struct cuda_pack *k);
 static inline int64_t cuda_pad8(int64_t k)
 {
     return (k + 7) / 8 * 8;

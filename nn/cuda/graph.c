@@ -1,8 +1,8 @@
 /* What backend_repeat runs: at first as it comes, which packs weights and lets arenas grow; at the
  * second call recorded as a CUDA graph; then replayed. Surprising: addresses are part of a record,
- * so that one made before an arena got other blocks is made again; and temporaries are allocated
- * and freed within the graph. A record that does not come about costs nothing but time: f runs
- * again, as it comes. */
+ * so that one made before an arena got other blocks, or before weights went, is made again; and
+ * temporaries are allocated and freed within the graph. A record that does not come about costs
+ * nothing but time: f runs again, as it comes. */
 #include "core/arena.h"
 #include "core/mem.h"
 #include "nn/cuda/cuda_int.h"
@@ -16,10 +16,36 @@ static void drop(struct cuda_graph *g)
         cudaGraphExecDestroy(g->exec);
     for (int i = 0; i < g->constants; i++)
         cudaFree(g->constant[i]);
+    for (int i = 0; i < g->packs; i++)
+        cuda_pack_release(g->pack[i]);
     mem_free(g->constant);
+    mem_free(g->pack);
     g->exec = NULL;
     g->constant = NULL;
-    g->constants = 0;
+    g->pack = NULL;
+    g->constants = g->packs = 0;
+}
+
+bool cuda_remember(struct cuda_op *o, struct cuda_pack *k)
+{
+    struct cuda_graph *g = o->c->recording;
+    struct cuda_pack **all = mem_realloc_array(g->pack, (size_t)g->packs + 1, sizeof(void *));
+    if (!all) {
+        cuda_refuse(o);
+        return false;
+    }
+    g->pack = all;
+    cuda_pack_keep(k);
+    g->pack[g->packs++] = k;
+    return true;
+}
+
+static bool weights_are_gone(const struct cuda_graph *g)
+{
+    bool gone = false;
+    for (int i = 0; i < g->packs; i++)
+        gone |= cuda_pack_is_gone(g->pack[i]);
+    return gone;
 }
 
 void cuda_forget_graphs(struct cuda *c)
@@ -134,9 +160,12 @@ enum status cuda_repeat(struct backend *be, struct arena *a, const char *key,
         add(c, key);
         return f(ctx);
     }
-    if (g->exec && g->era != c->era) {
+    if (g->exec && (g->era != c->era || weights_are_gone(g))) {
+        bool gone = weights_are_gone(g);
         cudaStreamSynchronize(c->stream);
         drop(g);
+        if (gone) /* others are packed first */
+            return f(ctx);
     }
     enum status st = ST_OK;
     if (!g->exec && !g->never) {

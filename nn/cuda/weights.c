@@ -4,6 +4,7 @@
 #include "nn/cuda/cuda_int.h"
 #include "nn/packs.h"
 #include <cuda_runtime_api.h>
+#include <stdatomic.h>
 
 enum form { RAW, BF16, F16, INT8, FORMS };
 
@@ -12,6 +13,8 @@ enum { FIRST_KIND = 1024, SMALL = 1 << 20 }; /* bytes that also "+low" keeps */
 
 struct cuda_pack {
     struct pack pack;
+    atomic_int holders; /* its store, and records */
+    atomic_bool gone;   /* from its store */
     int device;
     void *data;
     float *scale; /* of i8, in the file or made here; else NULL */
@@ -24,13 +27,31 @@ struct making {
     int error;
 };
 
-static void pack_free(struct pack *p)
+void cuda_pack_keep(struct cuda_pack *k)
 {
-    struct cuda_pack *k = (struct cuda_pack *)p;
+    atomic_fetch_add(&k->holders, 1);
+}
+
+bool cuda_pack_is_gone(const struct cuda_pack *k)
+{
+    return atomic_load(&k->gone);
+}
+
+void cuda_pack_release(struct cuda_pack *k)
+{
+    if (atomic_fetch_sub(&k->holders, 1) != 1)
+        return;
     cudaSetDevice(k->device);
     cudaFree(k->data);
     cudaFree(k->scale);
     mem_free(k);
+}
+
+static void pack_free(struct pack *p)
+{
+    struct cuda_pack *k = (struct cuda_pack *)p;
+    atomic_store(&k->gone, true);
+    cuda_pack_release(k);
 }
 
 static int64_t row_of(const struct tensor *w)
@@ -126,6 +147,7 @@ static struct pack *make(void *ctx)
         return NULL;
     }
     k->pack.free = pack_free;
+    atomic_init(&k->holders, 1);
     k->device = m->c->device;
     m->error = copy_up(&k->data, w->data, bytes, s);
     if (!m->error && w->scale)
@@ -157,6 +179,8 @@ static const struct cuda_pack *find(struct cuda_op *o, const struct tensor *w, e
                      cudaGetErrorString((cudaError_t)m.error));
         cudaGetLastError();
     }
+    if (p && o->c->recording && !cuda_remember(o, (struct cuda_pack *)p))
+        return NULL;
     return (const struct cuda_pack *)p;
 }
 

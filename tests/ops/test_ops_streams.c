@@ -164,6 +164,32 @@ static void a_record_is_made_again_where_memory_has_moved(void **state)
     close_net(&f);
 }
 
+/* Other weights where the ones of before lay: their store is dropped, and a record with it. The
+ * next run packs the new ones, the one behind it is recorded. */
+static void a_record_is_made_again_where_weights_have_gone(void **state)
+{
+    (void)state;
+    float ran[N], replayed[N], before[N] = {0};
+    struct fixture f;
+    open_net(&f, "bf16");
+    fill(&f.rng, &f.net.x);
+    for (int turn = 0; turn < 12; turn++) {
+        int calls = f.net.calls;
+        if (turn % 4 == 3) {
+            packs_clear(f.net.w.packs);
+            fill(&f.rng, &f.net.w);
+            fill(&f.rng, &f.net.table);
+        }
+        pass(&f, "net", replayed);
+        assert_int_equal(f.net.calls - calls, turn == 1 || turn % 4 == 3 || turn % 4 == 0);
+        pass(&f, NULL, ran);
+        assert_memory_equal(ran, replayed, sizeof ran);
+        assert_true(turn % 4 != 3 || memcmp(ran, before, sizeof ran) != 0);
+        memcpy(before, ran, sizeof ran);
+    }
+    close_net(&f);
+}
+
 /* y on the heap: a record could not bring it down. */
 static void what_cannot_be_recorded_runs_as_it_comes(void **state)
 {
@@ -326,6 +352,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_replay_has_the_bits_of_a_run),
         cmocka_unit_test(a_record_is_made_again_where_memory_has_moved),
+        cmocka_unit_test(a_record_is_made_again_where_weights_have_gone),
         cmocka_unit_test(what_cannot_be_recorded_runs_as_it_comes),
         cmocka_unit_test(batches_under_way_do_not_mix),
         cmocka_unit_test(weights_that_are_not_kept_give_the_same_bits),
