@@ -8,6 +8,7 @@ struct captioner_session {
     const struct captioner *c;
     struct backend *be;
     struct arena arena;
+    struct lm_cache cache;
 };
 
 enum status captioner_session_new(struct captioner_session **out, const struct captioner *c,
@@ -32,6 +33,7 @@ void captioner_session_free(struct captioner_session *s)
 {
     if (!s)
         return;
+    lm_cache_release(&s->cache);
     arena_release(&s->arena);
     backend_close(s->be);
     mem_free(s);
@@ -51,17 +53,12 @@ static struct clip_run run_begin(struct captioner_session *s, struct error *err)
     return (struct clip_run){.be = s->be, .arena = &s->arena, .tower = "caption", .err = err};
 }
 
-struct saying {
-    struct captioner_session *s;
-    struct lm_cache cache;
-};
-
 static enum status step(void *ctx, int n, const int32_t *token, const int32_t *parent,
                         float *logits, struct error *err)
 {
-    struct saying *y = ctx;
-    struct clip_run r = run_begin(y->s, err);
-    return lm_step(&r, &y->s->c->lm, &y->cache, n, token, parent, logits);
+    struct captioner_session *s = ctx;
+    struct clip_run r = run_begin(s, err);
+    return lm_step(&r, &s->c->lm, &s->cache, n, token, parent, logits);
 }
 
 /* What a sentence begins with: the first token, and the prompt's. */
@@ -130,22 +127,20 @@ static enum status say(struct captioner_session *s, const struct captioner_input
                        struct decode_list *out, struct error *err)
 {
     const struct captioner *c = s->c;
-    struct saying y = {.s = s};
     int64_t rows = d->beams ? d->beams : 1, room = c->lm.context - c->prefix - (int64_t)prompt->n;
     int most = d->max_tokens ? d->max_tokens : 20;
     if (room < 1)
         return error_set(err, ST_LIMIT, "the prompt has %zu tokens, the decoder %d places",
                          prompt->n, c->lm.context - c->prefix);
     d->max_tokens = most > room ? (int)room : most;
-    enum status st = lm_cache_init(&y.cache, s->be, &c->lm, rows,
+    enum status st = lm_cache_init(&s->cache, s->be, &c->lm, rows,
                                    c->prefix + (int64_t)prompt->n + d->max_tokens, err);
     if (st)
         return st;
     struct clip_run r = run_begin(s, err);
-    st = c->family->begin(c, &r, in, prompt->id, (int64_t)prompt->n, &y.cache, logits);
+    st = c->family->begin(c, &r, in, prompt->id, (int64_t)prompt->n, &s->cache, logits);
     if (!st)
-        st = decode_run(d, c->lm.vocab, logits, step, &y, out, err);
-    lm_cache_release(&y.cache);
+        st = decode_run(d, c->lm.vocab, logits, step, s, out, err);
     return st;
 }
 
@@ -181,16 +176,14 @@ enum status captioner_logits(struct captioner_session *s, const struct captioner
                              const int32_t *ids, int n, float *logits, struct error *err)
 {
     const struct captioner *c = s->c;
-    struct saying y = {.s = s};
     int32_t parent = 0, first = c->first;
     int64_t begun = c->first >= 0;
-    enum status st = lm_cache_init(&y.cache, s->be, &c->lm, 1, c->prefix + n + 1, err);
+    enum status st = lm_cache_init(&s->cache, s->be, &c->lm, 1, c->prefix + n + 1, err);
     if (st)
         return st;
     struct clip_run r = run_begin(s, err);
-    st = c->family->begin(c, &r, in, &first, begun, &y.cache, logits);
+    st = c->family->begin(c, &r, in, &first, begun, &s->cache, logits);
     for (int i = 0; i < n && !st; i++)
-        st = step(&y, 1, &ids[i], &parent, logits + (size_t)(i + 1) * (size_t)c->lm.vocab, err);
-    lm_cache_release(&y.cache);
+        st = step(s, 1, &ids[i], &parent, logits + (size_t)(i + 1) * (size_t)c->lm.vocab, err);
     return st;
 }

@@ -3,6 +3,7 @@
 #include "caption/lm.h"
 #include "core/mem.h"
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 enum status lm_init(struct lm *lm, struct clip_loader *l)
@@ -21,7 +22,10 @@ enum status lm_cache_init(struct lm_cache *c, struct backend *be, const struct l
                           int64_t cap, struct error *err)
 {
     size_t n = 0;
-    *c = (struct lm_cache){.rows = rows, .cap = cap, .arena.memory = backend_memory(be)};
+    struct arena arena = c->arena; /* of the last sentence, or none yet */
+    arena.memory = backend_memory(be);
+    arena_rewind(&arena, 0);
+    *c = (struct lm_cache){.rows = rows, .cap = cap, .arena = arena};
     bool ok = !mul_overflow_size((size_t)rows, (size_t)cap, &n) &&
               !mul_overflow_size(n, (size_t)lm->width, &n) &&
               !mul_overflow_size(n, 4 * (size_t)lm->layers, &n);
@@ -94,6 +98,7 @@ struct pass {
     const struct lm *lm;
     struct lm_cache *c;
     int64_t b, t;
+    struct tensor from, logits;     /* [b * t, D] embeddings without positions, [b, vocab] */
     struct tensor x, y, q, k, v, h; /* [b * t, D], h [b * t, hidden] */
     int32_t *len;                   /* [b] keys that count */
 };
@@ -180,11 +185,10 @@ static void layer_post(struct pass *p, int i)
     clip_norm_run(p->r, &p->x, &p->x, &l->ln2, eps);
 }
 
-/* logits [b, vocab] of each row's last token, whose states are x [b, D]. */
-static enum status say(struct pass *p, struct tensor *x, float *logits)
+/* p->logits of each row's last token, whose states are x [b, D]. */
+static enum status say(struct pass *p, struct tensor *x)
 {
     const struct lm *lm = p->lm;
-    struct tensor y = clip_run_tensor(p->r, 2, (int64_t[]){p->b, lm->vocab});
     struct tensor h = clip_run_tensor(p->r, 2, x->dim);
     if (p->r->status)
         return p->r->status;
@@ -194,50 +198,68 @@ static enum status say(struct pass *p, struct tensor *x, float *logits)
         clip_linear_run(p->r, &h, x, &lm->head_dense, lm->act, NULL);
         clip_norm_run(p->r, x, &h, &lm->head_norm, lm->eps);
     }
-    clip_linear_run(p->r, &y, x, &lm->head, ACT_NONE, NULL);
-    backend_download(p->r->be, &y);
-    enum status st = backend_sync(p->r->be, p->r->err);
-    if (!st)
-        memcpy(logits, y.data, (size_t)tensor_count(&y) * sizeof *logits);
-    return p->r->status = st;
+    clip_linear_run(p->r, &p->logits, x, &lm->head, ACT_NONE, NULL);
+    return p->r->status;
+}
+
+/* What is queued depends on shapes and lengths, not on which tokens they are. */
+static enum status pass_ops(void *ctx)
+{
+    struct pass *p = ctx;
+    struct clip_run *r = p->r;
+    const struct lm *lm = p->lm;
+    int64_t b = p->b, t = p->t, n = b * t, d = lm->width;
+    int64_t widest = lm->hidden > lm->width ? lm->hidden : lm->width;
+    struct tensor *all[] = {&p->x, &p->y, &p->q, &p->k, &p->v};
+    for (size_t i = 0; i < sizeof all / sizeof(void *); i++)
+        *all[i] = clip_run_tensor(r, 2, (int64_t[]){n, d});
+    p->h = clip_run_tensor(r, 2, (int64_t[]){n, widest});
+    p->h.dim[1] = lm->hidden;
+    p->len = clip_run_array(r, b, sizeof *p->len);
+    struct tensor last = clip_run_tensor(r, 2, (int64_t[]){b, d});
+    struct tensor ids = tensor_view(clip_run_array(r, b, sizeof(int32_t)), DT_I32, 1, &b);
+    if (r->status)
+        return r->status;
+    struct tensor positions = clip_tensor_rows(&lm->positions, p->c->len, t);
+    struct tensor x3 = in_rows(&p->x, b, t);
+    for (int64_t i = 0; i < b; i++) {
+        p->len[i] = (int32_t)(p->c->len + t);
+        ((int32_t *)ids.data)[i] = (int32_t)(i * t + t - 1);
+    }
+    op_convert(r->be, &p->x, &p->from);
+    op_add(r->be, &x3, &x3, &positions);
+    if (lm->norm_in.w.data)
+        clip_norm_run(r, &p->x, &p->x, &lm->norm_in, lm->eps);
+    for (int i = 0; i < lm->layers; i++) {
+        if (lm->post_norm)
+            layer_post(p, i);
+        else
+            layer_pre(p, i);
+    }
+    op_embedding(r->be, &last, &p->x, &ids);
+    return say(p, &last);
 }
 
 /* x [b * t, D]: embeddings without positions. */
 static enum status run_pass(struct clip_run *r, const struct lm *lm, struct lm_cache *c,
                             const struct tensor *x, int64_t b, int64_t t, float *logits)
 {
-    int64_t n = b * t, d = lm->width, widest = lm->hidden > lm->width ? lm->hidden : lm->width;
-    struct pass p = {.r = r, .lm = lm, .c = c, .b = b, .t = t};
-    struct tensor *all[] = {&p.x, &p.y, &p.q, &p.k, &p.v};
-    for (size_t i = 0; i < sizeof all / sizeof(void *); i++)
-        *all[i] = clip_run_tensor(r, 2, (int64_t[]){n, d});
-    p.h = clip_run_tensor(r, 2, (int64_t[]){n, widest});
-    p.h.dim[1] = lm->hidden;
-    p.len = clip_run_array(r, b, sizeof *p.len);
-    struct tensor last = clip_run_tensor(r, 2, (int64_t[]){b, d});
-    struct tensor ids = tensor_view(clip_run_array(r, b, sizeof(int32_t)), DT_I32, 1, &b);
+    struct pass p = {.r = r, .lm = lm, .c = c, .b = b, .t = t, .from = *x};
+    char key[64];
+    p.logits = clip_run_tensor(r, 2, (int64_t[]){b, lm->vocab});
     if (r->status)
         return r->status;
     assert(c->len + t <= c->cap && c->len + t <= lm->context && b <= c->rows);
-    struct tensor positions = clip_tensor_rows(&lm->positions, c->len, t);
-    struct tensor x3 = in_rows(&p.x, b, t), from = *x;
-    for (int64_t i = 0; i < b; i++) {
-        p.len[i] = (int32_t)(c->len + t);
-        ((int32_t *)ids.data)[i] = (int32_t)(i * t + t - 1);
-    }
-    op_convert(r->be, &p.x, &from);
-    op_add(r->be, &x3, &x3, &positions);
-    if (lm->norm_in.w.data)
-        clip_norm_run(r, &p.x, &p.x, &lm->norm_in, lm->eps);
-    for (int i = 0; i < lm->layers; i++) {
-        if (lm->post_norm)
-            layer_post(&p, i);
-        else
-            layer_pre(&p, i);
-    }
+    snprintf(key, sizeof key, "lm %d %d %d %d %d %d %d", (int)b, (int)t, (int)c->len,
+             c->data < c->spare, (int)c->rows, (int)c->cap, (int)c->memory_len);
+    enum status st = backend_repeat(r->be, r->arena, key, pass_ops, &p);
     c->len += t;
-    op_embedding(r->be, &last, &p.x, &ids);
-    return say(&p, &last, logits);
+    backend_download(r->be, &p.logits);
+    if (!st)
+        st = backend_sync(r->be, r->err);
+    if (!st)
+        memcpy(logits, p.logits.data, (size_t)tensor_count(&p.logits) * sizeof *logits);
+    return r->status = st;
 }
 
 enum status lm_prefill(struct clip_run *r, const struct lm *lm, struct lm_cache *c,
@@ -252,6 +274,7 @@ static enum status move_rows(struct clip_run *r, const struct lm *lm, struct lm_
                              const int32_t *parent)
 {
     int64_t row = c->cap * lm->width;
+    size_t mark = arena_mark(r->arena); /* what follows lies at the same place, moved or not */
     bool same = true;
     for (int64_t i = 0; i < n; i++)
         same &= parent[i] == i;
@@ -270,6 +293,7 @@ static enum status move_rows(struct clip_run *r, const struct lm *lm, struct lm_
     float *swap = c->data;
     c->data = c->spare;
     c->spare = swap;
+    arena_rewind(r->arena, mark);
     return ST_OK;
 }
 

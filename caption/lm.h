@@ -47,6 +47,8 @@ struct lm_cache {
     int64_t rows, cap, len; /* len: tokens that each row holds */
     int64_t memory_len;
 };
+/* c: zeroed, or of a sentence before, whose memory is used again: a device's records of steps are
+ * of use for as long as it does not move. */
 enum status lm_cache_init(struct lm_cache *c, struct backend *be, const struct lm *lm, int64_t rows,
                           int64_t cap, struct error *err);
 void lm_cache_release(struct lm_cache *c); /* takes a zeroed struct */

@@ -32,8 +32,8 @@ enum {
     CUDA_WORKSPACE = 32 << 20,
     CUDA_SLOTS = 2,      /* batches under way */
     CUDA_RING = 1 << 20, /* pinned: ids and lengths on their way up */
-    CUDA_GRAPHS = 16,
-    CUDA_LANES = 2 /* weights that are copied up for one op: one arrives, one is read */
+    CUDA_GRAPHS = 128,   /* a captioner has one for each length of a sentence */
+    CUDA_LANES = 2       /* weights that are copied up for one op: one arrives, one is read */
 };
 
 struct cuda_range { /* of an arena's block */
