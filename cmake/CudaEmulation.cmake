@@ -10,6 +10,13 @@ target_include_directories(cuda_emulated PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_SOU
 target_link_libraries(cuda_emulated PRIVATE eidetic_flags)
 target_compile_definitions(cuda_emulated PRIVATE EIDETIC_CUDA=1)
 
+# Those against golden data, which scripts/test --full also builds and runs with AddressSanitizer, ten times as slow.
+add_custom_target(emulated_golden)
+set(timeout 600)
+if(EIDETIC_SANITIZE)
+  set(timeout 3600)
+endif()
+
 # The tests of one file, on cuda:emulated alone.
 function(eidetic_emulated_test kind name)
   set(target ${name}_emulated)
@@ -19,13 +26,17 @@ function(eidetic_emulated_test kind name)
   target_link_libraries(${target} PRIVATE ${all_modules} PkgConfig::CMOCKA PkgConfig::JANSSON PkgConfig::XXHASH)
   target_compile_definitions(${target} PRIVATE TEST_DATA="${CMAKE_CURRENT_SOURCE_DIR}/${kind}"
     SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  if(kind STREQUAL "golden")
+    add_dependencies(emulated_golden ${target})
+  endif()
   add_test(NAME cuda/${name} COMMAND ${target} WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
-  set_tests_properties(cuda/${name} PROPERTIES LABELS cuda TIMEOUT 600
+  set_tests_properties(cuda/${name} PROPERTIES LABELS cuda TIMEOUT ${timeout}
     ENVIRONMENT "${environment}")
   foreach(also IN LISTS ARGN) # NAME=VALUE
     string(REPLACE "=" "-" suffix ${also})
     add_test(NAME cuda/${name}-${suffix} COMMAND ${target} WORKING_DIRECTORY ${CMAKE_BINARY_DIR})
-    set_tests_properties(cuda/${name}-${suffix} PROPERTIES LABELS cuda TIMEOUT 600 ENVIRONMENT "${environment};EIDETIC_${also}")
+    set_tests_properties(cuda/${name}-${suffix} PROPERTIES LABELS cuda TIMEOUT ${timeout}
+      ENVIRONMENT "${environment};EIDETIC_${also}")
   endforeach()
 endfunction()
 foreach(name attn conv elem failures gemm layout nearest norm reference)

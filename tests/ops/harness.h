@@ -53,6 +53,8 @@ static inline void harness_open(struct harness *h)
         print_message("backend %s is %s\n", *name, backend_name(h->be[h->n][0]));
         h->n++;
     }
+    if (only && h->n == 0)
+        fail_msg("no backend's name begins with %s: nothing would be compared", only);
     static const char *const known[] = {"cpu:ref",        "cpu:blas", "cpu:avx2",     "cpu:avx512",
                                         "cpu:avx512vnni", "cuda:0",   "cuda:emulated"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
