@@ -174,6 +174,21 @@ static void worker_start(struct decoder *d, struct worker *w)
     }
 }
 
+static void job_again(struct decoder *d, int i)
+{
+    d->jobs[i].state = JOB_PENDING;
+    queue_put_first(&d->pending, i);
+}
+
+/* It has said that it ends; nobody is to blame, and what it was given meanwhile is not begun. */
+static void worker_replace(struct decoder *d, struct worker *w)
+{
+    decoder_proc_stop(&w->proc, true);
+    for (int k = w->n - 1; k >= 0; k--)
+        job_again(d, w->jobs[k]);
+    worker_start(d, w);
+}
+
 /* Blames the first job, saves the others, starts a replacement. late: we end it for its time. */
 static void worker_lost(struct decoder *d, struct worker *w, bool late)
 {
@@ -187,8 +202,7 @@ static void worker_lost(struct decoder *d, struct worker *w, bool late)
         struct job *j = &d->jobs[i];
         if (k > 0 || (!spoke && !late) || (killed && !j->killed_once)) {
             j->killed_once = j->killed_once || (k == 0 && spoke);
-            j->state = JOB_PENDING;
-            queue_put_first(&d->pending, i);
+            job_again(d, i);
         } else {
             death_text(text, sizeof text, word, late, d->o.timeout_ms);
             job_fail(d, i, ST_FORMAT, text);
@@ -216,6 +230,8 @@ static void worker_replied(struct decoder *d, struct worker *w, const struct dec
         return worker_lost(d, w, false);
     worker_shift(w);
     job_finish(d, i);
+    if (r->last)
+        worker_replace(d, w);
 }
 
 static void worker_listen(struct decoder *d, struct worker *w)

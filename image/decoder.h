@@ -12,11 +12,11 @@
  * may do nothing but compute (seccomp where present), within limits of memory and time. A worker
  * that crashes or overstays fails its one file (ST_FORMAT, "decoder crashed/timed out on this
  * file") and is replaced; one that is killed from outside (SIGKILL) is replaced and its file tried
- * once more. Workers hold back the terminal's signals and end with their parent. Results come in
- * any order. Sidecars beside a picture (words.h) are read with it. What is wrong with a file is in
- * its job; an error of decoder_next itself is ST_LIMIT, ST_NOT_FOUND or ST_INTERNAL (workers cannot
- * be started). Thread rule: one thread may submit while another takes (next, done); open and close
- * are alone. */
+ * once more; so is, without blame, one whose libraries have not given back 48 MiB. Workers hold
+ * back the terminal's signals and end with their parent. Results come in any order. Sidecars beside
+ * a picture (words.h) are read with it. What is wrong with a file is in its job; an error of
+ * decoder_next itself is ST_LIMIT, ST_NOT_FOUND or ST_INTERNAL (workers cannot be started). Thread
+ * rule: one thread may submit while another takes (next, done); open and close are alone. */
 #ifndef EIDETIC_IMAGE_DECODER_H
 #define EIDETIC_IMAGE_DECODER_H
 

@@ -16,7 +16,7 @@
 #define DECODER_MAGIC UINT32_C(0x45644463)
 #define DECODER_TEST_ENV                                                                           \
     "EIDETIC_TEST_DECODER" /* makes files that start with the words below misbehave */
-#define DECODER_TEST_WORD "EIDETIC-TEST-" /* then abort, hang, exit, open, fork or memory */
+#define DECODER_TEST_WORD "EIDETIC-TEST-" /* then abort, hang, exit, open, fork, memory or leak */
 
 struct decoder_request {
     uint32_t magic, serial;
@@ -35,10 +35,15 @@ struct decoder_reply {
     int32_t status;
     int32_t width, height;
     uint8_t has_hash, sandboxed;
+    uint8_t last; /* the worker ends after it: too much memory was not given back */
     uint8_t hash[16];
     char text[256];
     struct image_meta meta;
 };
+
+/* What a worker's libraries may fail to give back of earlier files before it is replaced: less than
+ * the limit of its memory leaves free (decoder_sandbox.c). */
+#define DECODER_LEAK_MAX ((size_t)48 << 20)
 
 enum { DECODER_FDS = 2 + IMAGE_SIDECARS }; /* picture, slot, sidecars in order */
 
@@ -55,6 +60,7 @@ bool decoder_reply_check(struct decoder_reply *r, const struct decoder_request *
 bool decoder_sandbox_enter(uint64_t max_pixels);    /* true: system calls are filtered */
 void decoder_sandbox_allow_seconds(int timeout_ms); /* of CPU time from now on */
 bool decoder_sandbox_silent(void);                  /* stderr goes to /dev/null */
+size_t decoder_sandbox_memory(void);                /* allocated now; 0 in sanitizer builds */
 
 /* decoder_proc.c: one worker process as the parent sees it. */
 struct decoder_proc {

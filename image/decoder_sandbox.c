@@ -6,6 +6,7 @@
  * and more calls than any sandbox would grant, so their builds run without. */
 #include "image/decoder_int.h"
 #include <errno.h>
+#include <malloc.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -44,6 +45,12 @@ static void limit_memory(uint64_t max_pixels)
     if (pixels < UINT64_MAX / 64)
         most = pages * (uint64_t)sysconf(_SC_PAGESIZE) + IMAGE_MAX_BYTES + (64 << 20) + pixels * 10;
     setrlimit(RLIMIT_AS, &(struct rlimit){most, most});
+}
+
+size_t decoder_sandbox_memory(void)
+{
+    struct mallinfo2 m = mallinfo2(); /* of all arenas */
+    return limited ? m.uordblks + m.hblkhd : 0;
 }
 
 /* A soft limit, raised for each file: the clock of RLIMIT_CPU never restarts. */

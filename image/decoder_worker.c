@@ -88,6 +88,12 @@ static void misbehave(int fd)
         abort(); /* as above */
     while (!strncmp(what, "hang", 4))
         poll(NULL, 0, 1000);
+    if (!strncmp(what, "leak", 4)) {
+        void *p = mem_alloc((size_t)40 << 20);
+        if (!p)
+            abort();
+        memset(p, 1, 4096);
+    }
     while (!strncmp(what, "memory", 6)) {
         void *p = mem_alloc((size_t)64 << 20);
         if (!p)
@@ -127,7 +133,8 @@ int decoder_worker_main(int argc, char **argv)
     r.sandboxed = decoder_sandbox_enter(max_pixels);
     if (!send_reply(&r))
         return 1;
-    while (receive(&q, fds)) {
+    size_t begun = decoder_sandbox_memory();
+    while (!r.last && receive(&q, fds)) {
         struct image img;
         q.name[sizeof q.name - 1] = 0;
         decoder_sandbox_allow_seconds(q.timeout_ms);
@@ -144,8 +151,11 @@ int decoder_worker_main(int argc, char **argv)
         watch_parent(false);
         r.magic = DECODER_MAGIC;
         r.serial = q.serial;
+        r.last = decoder_sandbox_memory() > begun + DECODER_LEAK_MAX;
         if (!send_reply(&r))
             return 1;
     }
+    while (r.last && receive(&q, fds)) /* ending with a request unread would take the reply along */
+        continue;
     return 0;
 }

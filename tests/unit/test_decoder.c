@@ -355,6 +355,39 @@ static void killed_workers_lose_nothing(void **state)
     decoder_close(d);
 }
 
+#ifndef EIDETIC_SANITIZED
+/* 64 files that leak 40 MiB each are more than the limit for small pictures leaves room for. */
+static void a_worker_that_leaks_is_replaced_before_it_starves(void **state)
+{
+    struct place *p = *state;
+    struct decoder_opts o = {.workers = 1, .slots = 8, .prep = {.size = 16}, .max_pixels = 1000000};
+    struct decoder *d = NULL;
+    struct decoder_job job;
+    char path[128];
+    pid_t pids[8], first;
+    snprintf(path, sizeof path, "%s/leaks.jpg", p->dir);
+    put_file(path, "EIDETIC-TEST-leak");
+    assert_int_equal(decoder_open(&d, &o, NULL), ST_OK);
+    assert_int_equal(children(getpid(), pids, 8), 1);
+    first = pids[0];
+    for (int sent = 0, done = 0; done < 128; done++) {
+        while (sent < 128 &&
+               !decoder_submit(d, (uint64_t)sent, sent % 2 ? path : p->path[sent % PICTURES], NULL))
+            sent++;
+        next_job(d, &job);
+        if (job.ticket % 2 && !strstr(job.text, "is not a picture"))
+            fail_msg("a file that leaks: \"%s\"", job.text);
+        if (job.ticket % 2 == 0)
+            check_pixels(&job, p->path[job.ticket % PICTURES], 16);
+        decoder_done(d, &job);
+    }
+    assert_int_equal(children(getpid(), pids, 8), 1);
+    assert_int_not_equal(pids[0], first);
+    decoder_close(d);
+    unlink(path);
+}
+#endif
+
 static void workers_end_with_their_parent(void **state)
 {
     struct place *p = *state;
@@ -507,6 +540,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_hostile_file_costs_one_file),
         cmocka_unit_test(unreadable_files_say_why),
         cmocka_unit_test(killed_workers_lose_nothing),
+#ifndef EIDETIC_SANITIZED
+        cmocka_unit_test(a_worker_that_leaks_is_replaced_before_it_starves),
+#endif
         cmocka_unit_test(workers_end_with_their_parent),
         cmocka_unit_test(waiting_ends_in_time),
         cmocka_unit_test(a_program_that_is_no_worker_is_found_out),
