@@ -391,7 +391,10 @@ static enum status tiff_decode(struct image *out, const struct codec_in *in, str
     if (st)
         return st;
     unsigned keep = wanted_samples(&s);
-    st = codec_alloc(out, s.w, s.h, in, err);
+    if (s.packing == COMPRESSION_JBIG) /* faxes; libjbig is under the GPL */
+        st = error_set(err, ST_UNSUPPORTED, "%s: TIFF: JBIG is not read", in->name);
+    if (!st)
+        st = codec_alloc(out, s.w, s.h, in, err);
     if (!st)
         st = keep ? read_blocks(out, &s, keep, err) : read_converted(out, &s, err);
     if (!st && s.kind != PHOTOMETRIC_SEPARATED && tiff_profile(&profile, in))

@@ -71,6 +71,25 @@ static enum status load_copy(const uint8_t *data, size_t n, uint64_t max_pixels,
     return st;
 }
 
+static void tiff_with_jbig_is_refused(void **state)
+{
+    (void)state;
+    static const uint8_t compression[8] = {0x03, 0x01, 3, 0, 1, 0, 0, 0};
+    size_t n, at = 0;
+    struct error err;
+    if (!is_there("fax.tif"))
+        skip();
+    uint8_t *data = read_sample("fax.tif", &n);
+    while (at + 12 < n && memcmp(data + at, compression, sizeof compression) != 0)
+        at++;
+    assert_true(at + 12 < n);
+    data[at + 8] = 34661 & 255;
+    data[at + 9] = 34661 >> 8;
+    assert_int_equal(load_copy(data, n, 1 << 20, &err), ST_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "JBIG"));
+    free(data);
+}
+
 static void truncated_files_are_refused(void **state)
 {
     (void)state;
@@ -251,6 +270,7 @@ int main(int argc, char **argv)
     if (argc > 1 && !strcmp(argv[1], DECODER_WORKER_ARG))
         return decoder_worker_main(argc, argv);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tiff_with_jbig_is_refused),
         cmocka_unit_test(truncated_files_are_refused),
         cmocka_unit_test(damaged_files_give_an_answer),
         cmocka_unit_test(pictures_above_the_limit_are_refused_before_memory_is_asked_for),
