@@ -1,6 +1,7 @@
 /* search --interactive: the answers change while one types. The picture of the screen goes to
  * stderr, the chosen path to stdout, so that $(eidetic search -i) works. */
 #include "app/search_app.h"
+#include "clip/unicode.h"
 #include "core/file.h"
 #include "core/progress.h"
 #include <errno.h>
@@ -92,20 +93,27 @@ static int ask(struct live *l)
     return failed;
 }
 
-/* At most `columns` characters, nothing that could move the cursor. */
-static void put_cut(const char *text, int columns)
+/* At most `columns` columns, nothing that could move the cursor; how many they were. */
+static int put_cut(const char *text, int columns)
 {
+    int used = 0;
     struct buf b;
     buf_init(&b, 1 << 16);
     buf_text_safe(&b, text);
     const char *s = b.data ? b.data : "?";
     size_t all = strlen(s), at = 0;
-    for (int n = 0; at < all && n < columns; n++) {
+    while (at < all) {
         uint32_t cp;
-        at += utf8_decode(s + at, all - at, &cp);
+        size_t n = utf8_decode(s + at, all - at, &cp);
+        int wide = unicode_columns(cp);
+        if (used + wide > columns)
+            break;
+        used += wide;
+        at += n;
     }
     fwrite(s, 1, at, stderr);
     buf_release(&b);
+    return used;
 }
 
 /* Asked each time: windows are made larger and smaller. */
@@ -122,8 +130,7 @@ static void draw(struct live *l)
     read_size(l);
     int most = l->rows - 3;
     fputs("\r\033[J> ", stderr);
-    put_cut(l->typed, l->columns - 4);
-    int lines = 0;
+    int typed = put_cut(l->typed, l->columns - 4), lines = 0;
     for (size_t i = 0; i < l->n && lines < most; i++, lines++) {
         fprintf(stderr, "\r\n%s%.3f ", i == l->chosen ? "\033[7m" : "", (double)l->score[i]);
         put_cut(l->path[i], l->columns - 8);
@@ -137,12 +144,8 @@ static void draw(struct live *l)
     fputs("\r\n", stderr);
     put_cut(note, l->columns - 1);
     fprintf(stderr, "\033[%dA\r\033[2C", lines + 1);
-    uint32_t cp;
-    int typed = 0;
-    for (size_t at = 0; at < l->len; typed++)
-        at += utf8_decode(l->typed + at, l->len - at, &cp);
     if (typed)
-        fprintf(stderr, "\033[%dC", typed < l->columns - 4 ? typed : l->columns - 4);
+        fprintf(stderr, "\033[%dC", typed);
     fflush(stderr);
 }
 

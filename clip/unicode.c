@@ -146,6 +146,11 @@ bool unicode_is_digit(uint32_t c)
            !(c >= 0x11F50 && c <= 0x11F59) && !(c >= 0x1E4F0 && c <= 0x1E4F9);
 }
 
+int unicode_columns(uint32_t c)
+{
+    return utf8proc_charwidth((utf8proc_int32_t)c);
+}
+
 static bool is_cased(uint32_t c)
 {
     int32_t k = unicode_lookup(unicode_cased, unicode_cased_n, c, -1);

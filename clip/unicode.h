@@ -1,4 +1,4 @@
-/* Text as an array of code points, and the questions that tokenizers ask of one.
+/* Text as an array of code points, and the questions that tokenizers (and terminals) ask of one.
  *
  *     struct utext t = {0};
  *     if (!utext_decode(&t, s, n) || !unicode_nfc(&t, UNICODE_PYTHON))
@@ -47,6 +47,9 @@ bool unicode_nfc(struct utext *t, enum unicode_rules rules);
 bool unicode_nfd(struct utext *t, enum unicode_rules rules);
 /* str.lower() with its final sigma, or Rust's char::to_lowercase of each code point. */
 bool unicode_lower(struct utext *t, enum unicode_rules rules);
+
+/* How many columns of a terminal: 0 to 2. */
+int unicode_columns(uint32_t c);
 
 /* What BertNormalizer and BertPreTokenizer ask. */
 bool unicode_bert_is_mark(uint32_t c);    /* Mn */

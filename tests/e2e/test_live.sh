@@ -50,6 +50,27 @@ assert_exit 0
 assert_true grep -q "^$photos/" "$TMP/out"
 assert_lacks out otters
 
+t "no line is wider than the terminal, wide characters and combining marks among them"
+folder=$TMP/wide
+mkdir "$folder"
+cp "$photos/oakland-zoo-otters.jpg" "$folder/$(printf '川獺%.0s' {1..30}).jpg"
+cp "$photos/ocean-waves.jpg" "$folder/$(printf 'e\xcc\x81%.0s' {1..60}).jpg"
+eidetic index "$folder"
+export folder
+{
+    sleep 1
+    printf '水辺の%.0s' {1..20}
+    sleep 1
+    printf '\025otters by the water'
+    sleep 1
+    printf '\r'
+    sleep 1
+} | timeout 60 script -qec 'stty cols 60 rows 10; cd "$folder"; "$EIDETIC" search -i --folder . >"$TMP/chosen"' /dev/null >"$TMP/screen" 2>"$TMP/err"
+assert_eq "$(cat "$TMP/chosen")" "$(echo "$folder"/川*)"
+sed 's/\x1b\[[0-9]*[A-Za-z]//g' "$TMP/screen" | tr '\r' '\n' >"$TMP/lines"
+assert_contains "$TMP/lines" "川獺"
+assert_true test "$(wc -L <"$TMP/lines")" -le 60
+
 t "Escape and Ctrl-C leave without an answer"
 types "otters" '\033'
 assert_exit 130
