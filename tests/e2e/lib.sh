@@ -119,6 +119,18 @@ tree_hash() {
     ) | sha256sum | cut -d' ' -f1
 }
 
+# assert_whole N DIR...: the next run indexes what of DIR is not in the library; N pictures are then, and it is sound.
+assert_whole() {
+    local n=$1
+    shift
+    eidetic index --json "$@"
+    assert_exit 0
+    eidetic stats --json
+    assert_json ".images == $n and .vectors == $n"
+    eidetic check --read-data
+    assert_exit 0
+}
+
 # wait_until SECONDS COMMAND...: true as soon as the command is.
 wait_until() {
     local end=$((SECONDS + $1))
@@ -161,12 +173,13 @@ leave_labels() {
     done
 }
 
-# kill_rounds QUICK FULL: sets kills to one of them, and the seed of what is random.
+# kill_rounds QUICK FULL: sets kills to one of them (or to $KILLS), and the seed of what is random.
 # shellcheck disable=SC2034
 kill_rounds() {
     command -v sqlite3 >/dev/null || skip_all "sqlite3 is not installed"
     kills=$1
     [ "$FULL" = 0 ] || kills=$2
+    kills=${KILLS:-$kills}
     RANDOM=${SEED:-$$}
     printf 'seed %s\n' "${SEED:-$$}"
 }

@@ -59,12 +59,7 @@ for kb in $(sizes 60 1500); do
     [ "$RC" -eq 0 ] || [ "$RC" -eq 2 ] || [ "$RC" -eq 6 ] || fail "a disk of $kb kB: the library is not sound"
     no_rest
     grow
-    eidetic index --json "$photos"
-    assert_exit 0
-    eidetic stats --json
-    assert_json ".images == $n and .vectors == $n"
-    eidetic check --read-data
-    assert_exit 0
+    assert_whole "$n" "$photos"
 done
 printf '  (%s disks were too small)\n' "$full"
 assert_true test "$full" -ge 3

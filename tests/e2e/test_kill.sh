@@ -63,12 +63,7 @@ done
 printf '%s kills met a running index (of %s tried), %s of them left a part\n' "$landed" "$((k - 1))" "$partial"
 
 t "the next run completes it"
-eidetic index --json "$photos"
-assert_exit 0
-eidetic stats --json
-assert_json ".images == $n and .vectors == $n"
-eidetic check --read-data
-assert_exit 0
+assert_whole "$n" "$photos"
 
 t "no worker process stays behind"
 sleep 1

@@ -41,12 +41,7 @@ for ((round = 1; round <= rounds; round++)); do
     5,0) assert_contains "$TMP/err1" "pid" ;;
     *) fail "the indexers end with $first and $second" ;;
     esac
-    eidetic index --json "$TMP/one" "$TMP/two"
-    assert_exit 0
-    eidetic stats --json
-    assert_json '.images == 140 and .vectors == 140'
-    eidetic check --read-data
-    assert_exit 0
+    assert_whole 140 "$TMP/one" "$TMP/two"
 done
 printf '  (%s searches while others wrote)\n' "$searches"
 
