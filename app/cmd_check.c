@@ -23,6 +23,7 @@ struct check {
     const struct check_args *args;
     json_t *problems;
     int64_t n, cache_n, words_n;
+    struct clip_half_check half;
     int64_t models[64];
     int n_models;
 };
@@ -62,7 +63,7 @@ static enum status check_all(struct check *c)
         st = search_check(a->db, c->models[i], c->args->read_data, found, c, &n, &a->err);
         c->cache_n += n;
     }
-    return st;
+    return st ? st : clip_check_half(&c->half, &a->err);
 }
 
 static enum status repair(struct check *c)
@@ -78,6 +79,8 @@ static enum status repair(struct check *c)
         st = db_words_repair(a->db, &a->err);
     if (!st && c->words_n)
         log_info("the full-text table was made again");
+    if (!st && c->half.damaged)
+        log_info("copies of text towers that were damaged are removed; index makes them again");
     return st;
 }
 
@@ -88,17 +91,19 @@ static int run_check(struct app *a, int argc, char **argv)
         app_open_library(a, args.repair ? DB_WRITE : DB_READ))
         return a->exit;
     struct check c = {.app = a, .args = &args, .problems = json_array()};
+    c.half = (struct clip_half_check){.remove = args.repair, .found = found, .ctx = &c};
     enum status st = check_all(&c);
     if (!st && args.repair)
         st = repair(&c);
-    bool bad = c.n || ((c.cache_n || c.words_n) && !args.repair);
+    bool spare = c.cache_n || c.words_n || c.half.damaged; /* what can be made again */
+    bool bad = c.n || (spare && !args.repair);
     if (st)
         app_fail(a, APP_LIBRARY);
     else if (bad)
         a->exit = EXIT_BAD_FILE;
     if (!st && a->json)
         app_print_json(a, json_pack("{s:b s:O s:b}", "ok", !bad, "problems", c.problems, "repaired",
-                                    args.repair && (c.cache_n || c.words_n)));
+                                    args.repair && spare));
     else if (!st && !bad)
         log_info("the library is sound%s",
                  args.read_data ? "" : " (--read-data reads every vector too)");
@@ -106,8 +111,11 @@ static int run_check(struct app *a, int argc, char **argv)
         log_error("the database is damaged; the pictures are not affected: index them into a new "
                   "library");
     else if (!st)
-        log_error("%s is damaged; eidetic check --repair makes it again",
-                  c.cache_n ? "a cache" : "the full-text table");
+        log_error("%s is damaged; eidetic check --repair %s",
+                  c.cache_n   ? "a cache"
+                  : c.words_n ? "the full-text table"
+                              : "a copy of a text tower",
+                  c.cache_n || c.words_n ? "makes it again" : "removes it");
     json_decref(c.problems);
     return a->exit;
 }

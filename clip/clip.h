@@ -35,6 +35,15 @@ void clip_close(struct clip *c);
  * where there is nothing to do: the copy is there, the weights are not f32, their id is in no note,
  * or there is no cache folder. Matrices that do not fit f16 are left out of it. */
 enum status clip_write_half(const char *path, struct error *err);
+/* Reads all such copies, of whatever models, and compares their checksums, which nobody does who
+ * only uses them. A damaged one is told, and removed where that is asked for. */
+struct clip_half_check {
+    bool remove;
+    void (*found)(void *ctx, const char *what);
+    void *ctx;
+    int damaged; /* out */
+};
+enum status clip_check_half(struct clip_half_check *k, struct error *err);
 
 struct clip_info {
     const char *arch;      /* "hf clip vit", "open_clip vit", "eidetic starter" */

@@ -7,9 +7,21 @@
 #include "core/file_note.h"
 #include "core/mem.h"
 #include "core/path.h"
+#include <dirent.h>
+#include <errno.h>
 #include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #define HALF_OF "eidetic.half_of"
+#define HALF_SUM "eidetic.half_sum" /* weights_out_id of the tensors */
+
+/* One without a sum is of an earlier version. */
+static bool is_of(const struct weights *w, const char *id)
+{
+    const char *of = weights_meta(w, HALF_OF);
+    return of && !strcmp(of, id) && weights_meta(w, HALF_SUM);
+}
 
 static char *path_of(const char id[33])
 {
@@ -21,12 +33,9 @@ static char *path_of(const char id[33])
 void clip_half_open(struct clip_source *s)
 {
     char id[33], *path = clip_weights_known(s, id) ? path_of(id) : NULL;
-    if (path && file_exists(path) && !weights_open(&s->half, path, NULL)) {
-        const char *of = weights_meta(s->half, HALF_OF);
-        if (!of || strcmp(of, id) != 0) {
-            weights_close(s->half);
-            s->half = NULL;
-        }
+    if (path && file_exists(path) && !weights_open(&s->half, path, NULL) && !is_of(s->half, id)) {
+        weights_close(s->half);
+        s->half = NULL;
     }
     mem_free(path);
 }
@@ -83,6 +92,12 @@ static enum status turn_part(struct half *h, const struct clip_model *m, const s
     return ST_OK;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const struct weights_out_tensor *x = a, *y = b;
+    return strcmp(x->name, y->name);
+}
+
 static enum status turn(struct half *h, const struct clip_model *m, struct error *err)
 {
     size_t most = 0;
@@ -94,6 +109,7 @@ static enum status turn(struct half *h, const struct clip_model *m, struct error
         return error_set(err, ST_NOMEM, "out of memory");
     for (const struct clip_taken *k = m->parts; k && !st; k = k->next)
         st = turn_part(h, m, k, err);
+    qsort(h->t, (size_t)h->n, sizeof *h->t, by_name);
     return st;
 }
 
@@ -101,14 +117,17 @@ static enum status write_to(const char *file, const struct clip *c, const char i
                             struct error *err)
 {
     struct half h = {0};
-    const char *meta[] = {HALF_OF, id, NULL};
+    char sum[33];
+    const char *meta[] = {HALF_OF, id, HALF_SUM, sum, NULL};
     char *dir = path_dir(file);
     enum status st =
         dir ? file_make_dirs(dir, err) : error_set(err, ST_NOMEM, "%s: out of memory", file);
     if (!st)
         st = turn(&h, &c->model, err);
-    if (!st && h.halves)
+    if (!st && h.halves) {
+        weights_out_id(h.t, h.n, sum);
         st = weights_write(file, h.t, h.n, meta, err);
+    }
     for (int i = 0; i < h.n; i++)
         if (h.t[i].t.dtype == DT_F16)
             mem_free(h.t[i].t.data);
@@ -129,4 +148,54 @@ enum status clip_write_half(const char *path, struct error *err)
     mem_free(file);
     clip_close(c);
     return st;
+}
+
+/* Every byte is read. One of an earlier version has no sum, is not used, and will be replaced. */
+static enum status look_at(const char *path, bool *sound, struct error *err)
+{
+    struct weights *w = NULL;
+    char sum[33];
+    enum status st = weights_open(&w, path, err);
+    const char *wanted = st ? NULL : weights_meta(w, HALF_SUM);
+    *sound = !st;
+    if (wanted) {
+        weights_id(w, sum);
+        *sound = !strcmp(sum, wanted);
+    }
+    if (!st)
+        weights_close(w);
+    return st == ST_NOMEM ? st : ST_OK;
+}
+
+static enum status check_one(const char *folder, const char *name, struct clip_half_check *k,
+                             struct error *err)
+{
+    bool sound = true;
+    char *path = path_join(folder, name), *what = NULL;
+    enum status st = path ? look_at(path, &sound, err) : ST_NOMEM;
+    if (!st && !sound) {
+        k->damaged++;
+        what = mem_printf("%s: this copy of a text tower is damaged", path);
+        if (what)
+            k->found(k->ctx, what);
+        if (k->remove && unlink(path))
+            st = error_errno(err, errno, "%s", path);
+    }
+    mem_free(what);
+    mem_free(path);
+    return st;
+}
+
+enum status clip_check_half(struct clip_half_check *k, struct error *err)
+{
+    char *folder = file_note_path("sentences", "");
+    DIR *d = folder ? opendir(folder) : NULL;
+    enum status st = ST_OK;
+    for (const struct dirent *e; d && !st && (e = readdir(d));)
+        if (path_has_ext(e->d_name, "safetensors"))
+            st = check_one(folder, e->d_name, k, err);
+    if (d)
+        closedir(d);
+    mem_free(folder);
+    return st == ST_NOMEM ? error_set(err, st, "out of memory") : st;
 }

@@ -1,5 +1,6 @@
 /* Notes on files, one file each, named by a short hash of what tells the file's state, which is its
- * first line: where two states have one hash, the later note stands. */
+ * first line: where two states have one hash, the later note stands. The last line is a hash of all
+ * before it, since a damaged model id would look like another model. */
 #include "core/file_note.h"
 #include "core/file.h"
 #include "core/mem.h"
@@ -10,13 +11,20 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum { SUM = 17 }; /* a line feed and 16 digits */
+
 /* FNV-1a. */
-static uint64_t hash_of(const char *key)
+static uint64_t hash_of(const char *s, size_t n)
 {
     uint64_t h = UINT64_C(0xCBF29CE484222325);
-    for (const char *s = key; *s; s++)
-        h = (h ^ (unsigned char)*s) * UINT64_C(0x100000001B3);
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ (unsigned char)s[i]) * UINT64_C(0x100000001B3);
     return h;
+}
+
+static void sum_of(char sum[SUM + 1], const char *s, size_t n)
+{
+    snprintf(sum, SUM + 1, "\n%016" PRIx64, hash_of(s, n));
 }
 
 char *file_note_path(const char *kind, const char *name)
@@ -50,7 +58,7 @@ static char *note_path(const char *file, const char *kind, char **key)
                        (long long)st.st_mtim.tv_sec, (long)st.st_mtim.tv_nsec,
                        (unsigned long long)st.st_ino, (unsigned long long)st.st_dev);
     if (*key) {
-        snprintf(name, sizeof name, "%016" PRIx64, hash_of(*key));
+        snprintf(name, sizeof name, "%016" PRIx64, hash_of(*key, strlen(*key)));
         path = file_note_path(kind, name);
     }
     mem_free(absolute);
@@ -59,11 +67,16 @@ static char *note_path(const char *file, const char *kind, char **key)
 
 bool file_note_get(const char *file, const char *kind, char *text, size_t size)
 {
-    char *key = NULL, *path = note_path(file, kind, &key), *data = NULL;
+    char *key = NULL, *path = note_path(file, kind, &key), *data = NULL, sum[SUM + 1];
     size_t n = 0, state = key ? strlen(key) : 0;
     bool got = path && file_exists(path) &&
-               !file_read_all(&data, &n, path, state + size - 1, NULL) && n >= state &&
+               !file_read_all(&data, &n, path, state + size - 1 + SUM, NULL) && n >= state + SUM &&
                memcmp(data, key, state) == 0;
+    if (got) {
+        n -= SUM;
+        sum_of(sum, data, n);
+        got = memcmp(data + n, sum, SUM) == 0;
+    }
     if (got) {
         memcpy(text, data + state, n - state);
         text[n - state] = 0;
@@ -77,10 +90,15 @@ bool file_note_get(const char *file, const char *kind, char *text, size_t size)
 void file_note_put(const char *file, const char *kind, const char *text)
 {
     char *key = NULL, *path = note_path(file, kind, &key), *dir = path ? path_dir(path) : NULL;
-    char *whole = dir ? mem_printf("%s%s", key, text) : NULL;
+    char sum[SUM + 1], *said = dir ? mem_printf("%s%s", key, text) : NULL, *whole = NULL;
+    if (said) {
+        sum_of(sum, said, strlen(said));
+        whole = mem_printf("%s%s", said, sum);
+    }
     if (whole && file_make_dirs(dir, NULL) == ST_OK)
         file_write_atomic(path, whole, strlen(whole), NULL);
     mem_free(whole);
+    mem_free(said);
     mem_free(dir);
     mem_free(path);
     mem_free(key);

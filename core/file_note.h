@@ -8,7 +8,8 @@
  *     }
  *
  * The folder is $XDG_CACHE_HOME/eidetic/<kind>, else ~/.cache/eidetic/<kind>. Without one, or where
- * it cannot be written, nothing is kept. What is read is a file's text: check it. Any thread. */
+ * it cannot be written, nothing is kept. A note whose checksum is wrong is as none; what is read is
+ * still a file's text: check it. Any thread. */
 #ifndef EIDETIC_CORE_FILE_NOTE_H
 #define EIDETIC_CORE_FILE_NOTE_H
 

@@ -473,6 +473,28 @@ void weights_give_back(const struct weights *w)
         tensor_give_back(&w->e[i].t);
 }
 
+static void id_add(XXH3_state_t *h, const char *name, const struct tensor *t)
+{
+    const char *type = dtype_name(t->dtype);
+    int64_t shape[1 + TENSOR_MAX_DIMS] = {t->ndim};
+    size_t bytes = 0;
+    for (int d = 0; d < TENSOR_MAX_DIMS; d++)
+        shape[1 + d] = t->dim[d];
+    dtype_bytes(t->dtype, (size_t)tensor_count(t), &bytes);
+    XXH3_128bits_update(h, name, strlen(name) + 1);
+    XXH3_128bits_update(h, type, strlen(type) + 1);
+    XXH3_128bits_update(h, shape, sizeof shape);
+    XXH3_128bits_update(h, t->data, bytes);
+    if (t->scale)
+        XXH3_128bits_update(h, t->scale, (size_t)t->dim[0] * sizeof(float));
+}
+
+static void id_end(const XXH3_state_t *h, char out[33])
+{
+    XXH128_hash_t d = XXH3_128bits_digest(h);
+    snprintf(out, 33, "%016llx%016llx", (unsigned long long)d.high64, (unsigned long long)d.low64);
+}
+
 void weights_id(const struct weights *w, char out[33])
 {
     const char *source = weights_meta(w, WEIGHTS_ID_KEY);
@@ -484,21 +506,18 @@ void weights_id(const struct weights *w, char out[33])
     XXH3_INITSTATE(&h);
     XXH3_128bits_reset(&h);
     for (size_t i = 0; i < w->n; i++) {
-        const struct weights_entry *e = &w->e[i];
-        const char *type = dtype_name(e->t.dtype);
-        int64_t shape[1 + TENSOR_MAX_DIMS] = {e->t.ndim};
-        size_t bytes = 0;
-        for (int d = 0; d < TENSOR_MAX_DIMS; d++)
-            shape[1 + d] = e->t.dim[d];
-        dtype_bytes(e->t.dtype, (size_t)tensor_count(&e->t), &bytes);
-        XXH3_128bits_update(&h, e->name, strlen(e->name) + 1);
-        XXH3_128bits_update(&h, type, strlen(type) + 1);
-        XXH3_128bits_update(&h, shape, sizeof shape);
-        XXH3_128bits_update(&h, e->t.data, bytes);
-        if (e->t.scale)
-            XXH3_128bits_update(&h, e->t.scale, (size_t)e->t.dim[0] * sizeof(float));
-        tensor_give_back(&e->t);
+        id_add(&h, w->e[i].name, &w->e[i].t);
+        tensor_give_back(&w->e[i].t);
     }
-    XXH128_hash_t d = XXH3_128bits_digest(&h);
-    snprintf(out, 33, "%016llx%016llx", (unsigned long long)d.high64, (unsigned long long)d.low64);
+    id_end(&h, out);
+}
+
+void weights_out_id(const struct weights_out_tensor *t, int n, char out[33])
+{
+    XXH3_state_t h;
+    XXH3_INITSTATE(&h);
+    XXH3_128bits_reset(&h);
+    for (int i = 0; i < n; i++)
+        id_add(&h, t[i].name, &t[i].t);
+    id_end(&h, out);
 }

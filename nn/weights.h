@@ -62,6 +62,8 @@ struct weights_out_tensor {
 };
 enum status weights_write(const char *path, const struct weights_out_tensor *t, int n,
                           const char *const *meta, struct error *err);
+/* weights_id of a file of these tensors without a source's id; names sorted. */
+void weights_out_id(const struct weights_out_tensor *t, int n, char out[33]);
 
 /* Converts one tensor's values (any float or quantised dtype) to f32, n = tensor_count values. */
 void tensor_to_f32(const struct tensor *t, float *out);

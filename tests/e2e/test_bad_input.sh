@@ -130,6 +130,18 @@ head -c $((size / 3)) /dev/urandom | dd of="$TMP/copy/library.db" bs=4096 seek=$
 eidetic check --read-data --library "$TMP/copy"
 assert_exit 4
 
+t "a damaged copy of a text tower is told by check, and removed by its repair"
+mkdir -p "$XDG_CACHE_HOME/eidetic/sentences"
+printf 'no weights' >"$XDG_CACHE_HOME/eidetic/sentences/0123456789abcdef0123456789abcdef.safetensors"
+eidetic check
+assert_exit 4
+assert_out "0123456789abcdef0123456789abcdef.safetensors: this copy of a text tower is damaged"
+eidetic check --repair
+assert_exit 0
+eidetic check
+assert_exit 0
+assert_lacks out damaged
+
 t "damaged caches are noticed, and made again from the database"
 vectors=$(find "$EIDETIC_LIBRARY" -name 'vectors-*.bin')
 assert_true test -f "$vectors"

@@ -96,6 +96,44 @@ static void sentences_in_f16_are_near_f32(void **state)
     toy_remove(dir);
 }
 
+static void count_found(void *ctx, const char *what)
+{
+    assert_non_null(strstr(what, "damaged"));
+    ++*(int *)ctx;
+}
+
+static void a_turned_bit_is_found_by_check(void **state)
+{
+    (void)state;
+    char *dir = toy_make("open_clip_quick", "-turned", NULL, NULL), *copy = copy_of(dir);
+    int told = 0;
+    struct clip_half_check k = {.found = count_found, .ctx = &told};
+    struct clip *c = NULL;
+    assert_int_equal(clip_open(&c, dir, NULL, NULL), ST_OK); /* notes the id */
+    clip_close(c);
+    assert_int_equal(clip_write_half(dir, NULL), ST_OK);
+    assert_int_equal(clip_check_half(&k, NULL), ST_OK);
+    assert_int_equal(k.damaged, 0);
+    FILE *f = fopen(copy, "r+e");
+    assert_non_null(f);
+    fseek(f, -100, SEEK_END);
+    int byte = fgetc(f);
+    fseek(f, -100, SEEK_END);
+    fputc(byte ^ 4, f);
+    fclose(f);
+    assert_int_equal(clip_check_half(&k, NULL), ST_OK);
+    assert_int_equal(k.damaged, 1);
+    assert_true(file_exists(copy));
+    k.remove = true;
+    assert_int_equal(clip_check_half(&k, NULL), ST_OK);
+    assert_int_equal(told, 2);
+    assert_false(file_exists(copy));
+    assert_int_equal(clip_write_half(dir, NULL), ST_OK);
+    assert_true(file_exists(copy));
+    mem_free(copy);
+    toy_remove(dir);
+}
+
 /* A matrix that f16 cannot hold is left out; the others are in the copy. */
 static void what_f16_cannot_hold_stays_f32(void **state)
 {
@@ -143,6 +181,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sentences_in_f16_are_near_f32),
+        cmocka_unit_test(a_turned_bit_is_found_by_check),
         cmocka_unit_test(what_f16_cannot_hold_stays_f32),
     };
     return cmocka_run_group_tests(tests, set_cache, remove_cache);

@@ -3,7 +3,9 @@
 #include "core/file.h"
 #include "core/file_note.h"
 #include "core/mem.h"
+#include "core/path.h"
 #include "test.h"
+#include <dirent.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,6 +29,48 @@ static void examples_of_the_standard(void **state)
         file_hash_hex(&h, hex);
         assert_string_equal(hex, examples[i][1]);
     }
+}
+
+/* The only file of a folder, with one bit of its byte `at` from the end turned. */
+static void turn_bit(const char *folder, long at)
+{
+    DIR *d = opendir(folder);
+    assert_non_null(d);
+    char *path = NULL;
+    for (const struct dirent *e; (e = readdir(d));)
+        if (e->d_name[0] != '.')
+            path = path ? path : path_join(folder, e->d_name);
+    closedir(d);
+    FILE *f = fopen(path, "r+e");
+    assert_non_null(f);
+    fseek(f, -at, SEEK_END);
+    int c = fgetc(f);
+    fseek(f, -at, SEEK_END);
+    fputc(c ^ 1, f);
+    fclose(f);
+    mem_free(path);
+}
+
+static void a_damaged_note_is_none(void **state)
+{
+    (void)state;
+    char text[80], *here = getcwd(NULL, 0), *cache = mem_printf("%s/toy-damaged-notes", here);
+    char *folder = path_join(cache, "eidetic/ids");
+    const char *file = "toy-damaged.bin", *id = "0123456789abcdef0123456789abcdef";
+    setenv("XDG_CACHE_HOME", cache, 1);
+    assert_int_equal(file_write_atomic(file, "abc", 3, NULL), ST_OK);
+    for (long at = 1; at < 60; at++) { /* of its sum, its id and its first line */
+        file_note_put(file, "ids", id);
+        assert_true(file_note_get(file, "ids", text, sizeof text));
+        assert_string_equal(text, id);
+        turn_bit(folder, at);
+        assert_false(file_note_get(file, "ids", text, sizeof text));
+    }
+    unlink(file);
+    mem_free(folder);
+    mem_free(cache);
+    free(here);
+    unsetenv("XDG_CACHE_HOME");
 }
 
 static void a_note_holds_as_long_as_the_file(void **state)
@@ -64,6 +108,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(examples_of_the_standard),
         cmocka_unit_test(a_note_holds_as_long_as_the_file),
+        cmocka_unit_test(a_damaged_note_is_none),
     };
     return cmocka_run_group_tests_name("file hash", tests, NULL, NULL);
 }
