@@ -182,6 +182,34 @@ kill_rounds() {
     kills=${KILLS:-$kills}
     RANDOM=${SEED:-$$}
     printf 'seed %s\n' "${SEED:-$$}"
+    landed=0 delay=0 whole=0
+}
+
+# Runs a command and sets whole to the milliseconds that it took: the range of the random moments.
+kill_measure() {
+    local start
+    start=$(date +%s%N)
+    run "$@"
+    assert_exit 0
+    whole=$((($(date +%s%N) - start) / 1000000))
+    printf 'a whole run takes %s ms\n' "$whole"
+}
+
+# kill_within MS COMMAND...: SIGKILL to it, not to its workers, after a random delay of less than MS; counts in landed
+# those that met it running. One that ended sooner shows that whole was measured in a slower minute.
+kill_within() {
+    local range=$1 start took rc
+    shift
+    delay=$(((RANDOM * 32768 + RANDOM) % range + 1))
+    start=$(date +%s%N)
+    { timeout --foreground -s KILL "$(printf '%d.%03d' $((delay / 1000)) $((delay % 1000)))" "$@"; } >/dev/null 2>&1 </dev/null
+    rc=$?
+    if [ $rc -eq 137 ]; then
+        landed=$((landed + 1))
+    else
+        took=$((($(date +%s%N) - start) / 1000000))
+        [ $took -ge "$range" ] || whole=$((whole * (took + range) / (2 * range)))
+    fi
 }
 
 done_testing() {

@@ -18,26 +18,16 @@ before=$(tree_hash "$photos")
 
 rows() { sqlite3 -readonly "$EIDETIC_LIBRARY/library.db" "$1" 2>"$TMP/sqlite-err"; }
 
-# How long a whole run takes sets the range of the random moments.
-start=$(date +%s%N)
-eidetic index --batch-size 4 "$photos"
-assert_exit 0
-whole=$((($(date +%s%N) - start) / 1000000))
-printf 'a whole run takes %s ms\n' "$whole"
+kill_measure "$EIDETIC" index --batch-size 4 "$photos"
 
-landed=0 partial=0 have=0
+partial=0 have=0
 rm -rf "$EIDETIC_LIBRARY"
 : >"$TMP/known"
 t "after each of $kills kills the library is sound and keeps what it had"
 for ((k = 1; landed < kills; k++)); do
     [ $k -le $((kills * 5)) ] || fail "only $landed of $k kills met a running index"
-    "$EIDETIC" index --quiet --batch-size 4 "$photos" >/dev/null 2>&1 &
-    pid=$!
-    delay=$((RANDOM * 32768 + RANDOM))
-    delay=$((delay % (whole * (n - have) / n + whole / 20))) # what is left, and a little more
-    sleep "$(printf '%d.%03d' $((delay / 1000)) $((delay % 1000)))"
-    if kill -KILL $pid 2>/dev/null; then landed=$((landed + 1)); fi
-    wait $pid 2>/dev/null
+    # what is left, and a little more
+    kill_within $((whole * (n - have) / n + whole / 20 + 1)) "$EIDETIC" index --quiet --batch-size 4 "$photos"
     if [ -e "$EIDETIC_LIBRARY/library.db" ]; then
         eidetic check --read-data
         # a kill before the first commit leaves no library yet

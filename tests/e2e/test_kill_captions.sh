@@ -43,11 +43,7 @@ check_sidecars() {
     done
 }
 
-start=$(date +%s%N)
-run "$EIDETIC" "${say[@]}" "$photos"
-assert_exit 0
-whole=$((($(date +%s%N) - start) / 1000000))
-printf 'a whole run takes %s ms\n' "$whole"
+kill_measure "$EIDETIC" "${say[@]}" "$photos"
 captions >"$TMP/all"
 assert_eq "$(wc -l <"$TMP/all")" "$n"
 
@@ -59,16 +55,11 @@ forget() { # begin anew
     : >"$TMP/known"
 }
 forget
-landed=0 partial=0
+partial=0
 t "after each of $kills kills nothing that was kept is lost, and no sidecar is damaged"
 for ((k = 1; landed < kills; k++)); do
     [ $k -le $((kills * 5)) ] || fail "only $landed of $k kills met a running caption"
-    "$EIDETIC" "${say[@]}" "$photos" >/dev/null 2>&1 &
-    pid=$!
-    delay=$(((RANDOM * 32768 + RANDOM) % (whole + 1)))
-    sleep "$(printf '%d.%03d' $((delay / 1000)) $((delay % 1000)))"
-    if kill -KILL $pid 2>/dev/null; then landed=$((landed + 1)); fi
-    wait $pid 2>/dev/null
+    kill_within $((whole + 1)) "$EIDETIC" "${say[@]}" "$photos"
     eidetic check --read-data
     [ "$RC" -eq 0 ] || fail "kill $k after $delay ms"
     captions >"$TMP/now" || fail "kill $k: $(cat "$TMP/sqlite-err")"

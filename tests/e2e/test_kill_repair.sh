@@ -38,31 +38,21 @@ damage() {
 
 eidetic check --repair
 assert_exit 0
-whole=0
+takes=()
 for ((i = 0; i < 6; i++)); do
     damage $i
-    start=$(date +%s%N)
-    eidetic check --read-data --repair
-    assert_exit 0
-    took=$((($(date +%s%N) - start) / 1000000))
-    whole=$((took > whole ? took : whole))
+    kill_measure "$EIDETIC" check --read-data --repair
+    takes+=("$whole")
 done
-printf 'a whole run takes up to %s ms\n' "$whole"
 [ "$FULL" = 0 ] || assert_true test -n "$(find "$EIDETIC_LIBRARY" -name 'faiss-*.idx')"
 before=$(contents)
 answer=$(best)
 
 t "after each of $kills kills the database is as it was and searches are answered"
-landed=0
 for ((k = 1; landed < kills; k++)); do
     [ $k -le $((kills * 5)) ] || fail "only $landed of $k kills met a running repair"
     damage $k
-    "$EIDETIC" check --read-data --repair --quiet >/dev/null 2>&1 &
-    pid=$!
-    delay=$(((RANDOM * 32768 + RANDOM) % (whole + whole / 20)))
-    sleep "$(printf '%d.%03d' $((delay / 1000)) $((delay % 1000)))"
-    if kill -KILL $pid 2>/dev/null; then landed=$((landed + 1)); fi
-    wait $pid 2>/dev/null
+    kill_within $((takes[k % 6] + takes[k % 6] / 20 + 1)) "$EIDETIC" check --read-data --repair --quiet
     [ "$(contents)" = "$before" ] || fail "kill $k after $delay ms: the database changed"
     [ "$(best)" = "$answer" ] || fail "kill $k after $delay ms: another answer"
     if ((k % 6 == 0)); then
