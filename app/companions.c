@@ -2,6 +2,8 @@
 #include "app/companions.h"
 #include "core/file.h"
 #include "db/images.h"
+#include "image/live.h"
+#include <dirent.h>
 #include <string.h>
 
 static enum status add(json_t *list, const char *kind, const char *path, struct error *err)
@@ -10,6 +12,37 @@ static enum status add(json_t *list, const char *kind, const char *path, struct 
     if (!o || json_set_path(o, path) || json_array_append_new(list, o))
         return error_set(err, ST_NOMEM, "out of memory");
     return ST_OK;
+}
+
+/* A video of another name with the identifier that Apple's cameras give both; the first by name. */
+static enum status add_live_video(json_t *list, const char *path, struct error *err)
+{
+    char id[IMAGE_LIVE_ID] = "", other[IMAGE_LIVE_ID], *folder = path_dir(path), *best = NULL;
+    DIR *d = folder ? opendir(folder) : NULL;
+    enum status st = folder ? ST_OK : ST_NOMEM;
+    for (const struct dirent *e; d && !st && (e = readdir(d));) {
+        if (!path_has_ext(e->d_name, "mov") && !path_has_ext(e->d_name, "mp4"))
+            continue;
+        if (!id[0] && !image_live_id(id, path)) /* not before there is a video to compare with */
+            break;
+        char *video = path_join(folder, e->d_name);
+        if (!video) {
+            st = ST_NOMEM;
+        } else if ((!best || strcmp(video, best) < 0) && image_live_video_id(other, video) &&
+                   !strcmp(id, other)) {
+            mem_free(best);
+            best = video;
+            video = NULL;
+        }
+        mem_free(video);
+    }
+    if (d)
+        closedir(d);
+    if (!st && best)
+        st = add(list, "video", best, err);
+    mem_free(best);
+    mem_free(folder);
+    return st == ST_NOMEM ? error_set(err, st, "out of memory") : st;
 }
 
 static enum status add_video(json_t *list, const char *path, struct error *err)
@@ -26,7 +59,7 @@ static enum status add_video(json_t *list, const char *path, struct error *err)
         if (st || there)
             return st;
     }
-    return ST_OK;
+    return add_live_video(list, path, err);
 }
 
 struct burst {

@@ -3,7 +3,8 @@
  *     json_t *list = app_companions(a, image, "/photos/IMG_0042.HEIC");
  *     // [{"kind": "video", "path": "/photos/IMG_0042.MOV"}, {"kind": "burst", "path": ...}]
  *
- * A video is a file of the same name but .mov or .mp4; a burst is what db_burst_each says. */
+ * A video is a file of the same name but .mov or .mp4, else one in the folder with the picture's
+ * identifier (image/live.h); a burst is what db_burst_each says. */
 #ifndef EIDETIC_APP_COMPANIONS_H
 #define EIDETIC_APP_COMPANIONS_H
 

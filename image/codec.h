@@ -69,6 +69,10 @@ void image_take_words(struct image_meta *meta, const struct image_words *w, bool
 /* exif.c: fills orientation, date, camera, lens and place; a block that cannot be read changes
  * nothing. */
 void exif_read(struct image_meta *meta, const uint8_t *p, size_t n);
+/* A text in Apple's maker note, which begins with APPLE_NOTE; its bytes, 0 = none. */
+#define APPLE_NOTE "Apple iOS\0\0\1MM"
+enum apple_tag { APPLE_BURST = 11, APPLE_LIVE = 17 };
+size_t apple_note_text(const uint8_t **text, const uint8_t *note, size_t size, enum apple_tag tag);
 
 /* orient.c: turns img by EXIF's 1..8 (anything else: unchanged). Needs a second picture of memory.
  */

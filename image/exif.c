@@ -217,26 +217,33 @@ static void read_words(struct image_words *w, const ExifData *d, ExifByteOrder o
     image_words_merge(w, &own);
 }
 
-/* Apple's maker note is a TIFF folder of its own, big-endian, with offsets from its beginning; tag
- * 11 is the id of a burst. */
-static void read_apple_burst(struct image_words *w, const ExifEntry *note)
+/* A TIFF folder of its own, big-endian, with offsets from its beginning. */
+size_t apple_note_text(const uint8_t **text, const uint8_t *note, size_t size, enum apple_tag tag)
 {
-    static const char name[] = "Apple iOS\0\0\1MM";
-    enum { HEAD = sizeof name - 1, TAG_BURST = 11, TYPE_TEXT = 2 };
-    const uint8_t *p = note->data;
-    size_t size = note->size, count;
-    if (size < HEAD + 2 || memcmp(p, name, HEAD) != 0)
-        return;
-    count = (size_t)p[HEAD] << 8 | p[HEAD + 1];
+    static const char name[] = APPLE_NOTE;
+    enum { HEAD = sizeof name - 1, TYPE_TEXT = 2 };
+    if (size < HEAD + 2 || memcmp(note, name, HEAD) != 0)
+        return 0;
+    size_t count = (size_t)note[HEAD] << 8 | note[HEAD + 1];
     for (size_t i = 0; i < count && HEAD + 2 + 12 * (i + 1) <= size; i++) {
-        const uint8_t *e = p + HEAD + 2 + 12 * i;
+        const uint8_t *e = note + HEAD + 2 + 12 * i;
         size_t n = bytes_be32(e + 4), at = bytes_be32(e + 8);
-        if ((e[0] << 8 | e[1]) != TAG_BURST || (e[2] << 8 | e[3]) != TYPE_TEXT)
+        if ((unsigned)(e[0] << 8 | e[1]) != tag || (e[2] << 8 | e[3]) != TYPE_TEXT)
             continue;
-        if (n > 4 && at < size && n <= size - at)
-            image_words_text(w->burst, sizeof w->burst, (const char *)p + at, n, false);
-        return;
+        if (n <= 4 || at >= size || n > size - at)
+            return 0;
+        *text = note + at;
+        return n;
     }
+    return 0;
+}
+
+static void read_apple_burst(struct image_words *w, const ExifEntry *e)
+{
+    const uint8_t *text = NULL;
+    size_t n = apple_note_text(&text, e->data, e->size, APPLE_BURST);
+    if (n)
+        image_words_text(w->burst, sizeof w->burst, (const char *)text, n, false);
 }
 
 static void read_all(struct image_meta *m, const ExifData *d)

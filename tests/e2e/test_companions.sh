@@ -29,6 +29,17 @@ for i in 1 2 3; do
 <rdf:Description rdf:about="" xmlns:GCamera="http://ns.google.com/photos/1.0/camera/" GCamera:BurstID="1f0c"/></rdf:RDF></x:xmpmeta>
 XMP
 done
+# a picture with Apple's maker note, and videos of other names: of the second the identifier is the picture's
+live=$EIDETIC_SOURCE/tests/fuzz/corpus/fuzz_live
+mkdir "$photos/live"
+{
+    printf '\xff\xd8\xff\xe1\x00\x85'
+    cat "$live/note.bin"
+    tail -c +3 "$samples/canyon-wren.jpg"
+} >"$photos/live/beach.jpg"
+sed 's/2F5A1C9E/2F5A1C9F/' "$live/quicktime.mov" >"$photos/live/a clip.mov"
+cp "$live/quicktime.mov" "$photos/live/b clip.MOV"
+cp "$samples/tea-gardens.jpg" "$photos/live/other.jpg"
 eidetic index "$photos"
 assert_exit 0
 
@@ -41,6 +52,12 @@ eidetic info --json --library "$TMP/none" "$photos/IMG_0042.jpg"
 assert_json '.companions | length == 1'
 eidetic search --json -t 1 "otters by the water"
 assert_json '.results[0].companions[0].path | endswith("IMG_0042.MOV")'
+
+t "the video of another name that has the picture's identifier is told"
+eidetic info --json "$photos/live/beach.jpg"
+assert_json ".companions == [{kind: \"video\", path: \"$photos/live/b clip.MOV\"}]"
+eidetic info --json "$photos/live/other.jpg"
+assert_json '.companions == []'
 
 t "a burst is told by its id"
 eidetic info --json "$photos/burst2.jpg"
