@@ -91,7 +91,8 @@ void app_close(struct app *a);
 enum app_what { APP_USAGE, APP_FILE, APP_MODEL, APP_LIBRARY };
 /* Prints a->err's sentence and sets a->exit from its code and what failed; returns 1. */
 int app_fail(struct app *a, enum app_what what);
-int app_no_memory(struct app *a); /* app_fail for memory that ran out */
+int app_fail_config(struct app *a); /* of its file: what cannot be read is no wrong word in it */
+int app_no_memory(struct app *a);   /* app_fail for memory that ran out */
 int app_usage(struct app *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* As a sub-command or option set demands. */
 int app_want_args(struct app *a, size_t least, size_t most);

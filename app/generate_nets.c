@@ -54,9 +54,9 @@ static int hash_loras(struct app *a, struct generate_nets *g)
         const struct lora_use *u = &g->loras.item[i];
         const char *name = strchr(u->text, ':') + 1;
         char hex[65], *only = mem_strndup(name, strcspn(name, ":"));
-        st = hash_lora(hex, a, u->path);
+        st = only ? hash_lora(hex, a, u->path) : error_set(&a->err, ST_NOMEM, "out of memory");
         if (!st)
-            put_hash(&b, only ? only : "", hex);
+            put_hash(&b, only, hex);
         mem_free(only);
     }
     buf_puts(&b, "");

@@ -39,7 +39,7 @@ int search_maker_open(struct app *a, struct search_run *run)
     enum status st = options_read_file(&t, path, &m->config_text, &size, &a->err);
     mem_free(path);
     if (st)
-        return app_fail(a, APP_USAGE);
+        return app_fail_config(a);
     m->args.count = (int)n;
     m->args.output = NULL;
     m->args.no_file = false;

@@ -65,6 +65,11 @@ int app_fail(struct app *a, enum app_what what)
     return 1;
 }
 
+int app_fail_config(struct app *a)
+{
+    return app_fail(a, a->err.code == ST_IO ? APP_FILE : APP_USAGE);
+}
+
 int app_no_memory(struct app *a)
 {
     error_set(&a->err, ST_NOMEM, "out of memory");
@@ -136,8 +141,8 @@ int app_begin(struct app *a, const struct command *c, const struct option_def *o
         return 1;
     }
     a->err = why;
-    if (bad) /* what cannot be read is no wrong word in it */
-        return app_fail(a, bad == ST_IO ? APP_FILE : APP_USAGE);
+    if (bad)
+        return app_fail_config(a);
     if (a->precision && strcmp(a->precision, "auto") != 0 && precision_parse(a->precision) < 0)
         return app_usage(a, "--precision is f32, bf16, int8, f16 or auto, not \"%.40s\"",
                          a->precision);
@@ -169,7 +174,7 @@ int app_read_again(struct app *a, const struct option_def *own, void *own_args, 
                           : error_set(&a->err, ST_NOMEM, "out of memory");
     mem_free(path);
     if (st)
-        return app_fail(a, APP_USAGE);
+        return app_fail_config(a);
     if (between(a, own_args, ctx))
         return 1;
     st = options_parse(&t, argc, argv, &aside.rest, &help, &a->err);

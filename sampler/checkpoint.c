@@ -47,7 +47,9 @@ static enum status check_parts(const struct checkpoint *c, const char *path, str
 static char *name_of(const char *path)
 {
     char *whole = path_absolute(path);
-    const char *base = whole ? path_base(whole) : "", *ext = path_ext(base);
+    if (!whole)
+        return NULL;
+    const char *base = path_base(whole), *ext = path_ext(base);
     bool file = !file_is_dir(path) && *ext;
     char *name = mem_strndup(base, file ? (size_t)(ext - base) - 1 : strlen(base));
     mem_free(whole);

@@ -234,6 +234,8 @@ static bool is_said(int code)
 static bool fail_one(const struct scenario *s, enum fault kind, uint64_t n, bool persistent)
 {
     struct db_stats stats;
+    snprintf(at.now, sizeof at.now, "%s, %s, call %llu%s", s->name, fault_names[kind],
+             (unsigned long long)n, persistent ? " and later" : "");
     s->prepare();
     int before = open_files();
     faults_arm(kind, n, persistent);
@@ -251,8 +253,6 @@ static bool fail_one(const struct scenario *s, enum fault kind, uint64_t n, bool
                  (unsigned long long)n);
     check_library(&stats);
     count_generated();
-    snprintf(at.now, sizeof at.now, "%s, %s, call %llu%s", s->name, fault_names[kind],
-             (unsigned long long)n, persistent ? " and later" : "");
     if (s->finish)
         s->finish();
     return fired;
@@ -366,10 +366,16 @@ static int begin(void **state)
     return 0;
 }
 
-static int end(void **state)
+static int say_last(void **state)
 {
     (void)state;
     printf("the last: %s\n", at.now);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
     printf("%llu runs, in %llu of them something failed\n", (unsigned long long)at.runs,
            (unsigned long long)at.fired);
     remove_all(at.base);
@@ -382,9 +388,11 @@ static int end(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(index_survives),       cmocka_unit_test(search_survives),
-        cmocka_unit_test(check_survives),       cmocka_unit_test(generate_survives),
-        cmocka_unit_test(or_generate_survives),
+        cmocka_unit_test_teardown(index_survives, say_last),
+        cmocka_unit_test_teardown(search_survives, say_last),
+        cmocka_unit_test_teardown(check_survives, say_last),
+        cmocka_unit_test_teardown(generate_survives, say_last),
+        cmocka_unit_test_teardown(or_generate_survives, say_last),
     };
     if (argc > 1 && !strcmp(argv[1], DECODER_WORKER_ARG))
         return decoder_worker_main(argc, argv);

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-
 #define SEEDS SOURCE_DIR "/tests/fuzz/corpus/fuzz_live/"
 #define ID "2F5A1C9E-7B3D-4C11-9A42-0D6E8F1B2C3D"
 
