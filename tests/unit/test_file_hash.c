@@ -41,7 +41,7 @@ static void turn_bit(const char *folder, long at)
         if (e->d_name[0] != '.')
             path = path ? path : path_join(folder, e->d_name);
     closedir(d);
-    FILE *f = fopen(path, "r+e");
+    FILE *f = path ? fopen(path, "r+e") : NULL;
     assert_non_null(f);
     fseek(f, -at, SEEK_END);
     int c = fgetc(f);
