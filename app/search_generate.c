@@ -27,12 +27,13 @@ int search_maker_open(struct app *a, struct search_run *run)
     }
     struct search_maker *m = run->maker = mem_zalloc(sizeof *m);
     char *path = app_config_path();
+    if (m)
+        m->run.filing.lock = -1;
     if (!m || !path) {
         mem_free(path);
         return app_no_memory(a);
     }
     m->args = generate_defaults;
-    m->run.filing.lock = -1;
     /* as `generate` would, by the same lines of the config file */
     struct option_tables t = {generate_defs, generate_defs, &m->args, &m->args};
     size_t size;
