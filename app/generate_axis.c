@@ -179,10 +179,10 @@ int generate_axis_read(struct app *a, struct generate_axis *x, const char *optio
     if (!text)
         return 0;
     const char *equals = strchr(text, '=');
-    char *name = equals ? mem_strndup(text, (size_t)(equals - text)) : NULL;
     if (!equals || !equals[1])
         return app_usage(a, "--%s is an option and its values, as in --%s steps=10,20,30", option,
                          option);
+    char *name = mem_strndup(text, (size_t)(equals - text));
     x->n = 0;
     x->text = equals + 1;
     int failed = name ? read_name(a, x, option, name) : app_no_memory(a);
