@@ -16,15 +16,23 @@ enum {
     PLAN_DEVICEPROP = 407
 };
 
-static const char h100[] =
-    "{\"deviceVer\":900,\"cudaDeviceId\":0,\"driverVer\":13000,\"totalGlobalMem\":85000000000,"
+static const char description[] =
+    "{\"deviceVer\":%d,\"cudaDeviceId\":0,\"driverVer\":13000,\"totalGlobalMem\":24000000000,"
     "\"maxGridSize\":[2147483647,65535,65535],\"maxBlockSize\":[1024,1024,64],"
-    "\"regsPerBlock\":65536,\"multiProcessorCount\":132,\"warpSize\":32,"
-    "\"maxSharedMemoryPerBlock\":49152,\"maxSharedMemoryPerBlockOptin\":232448,"
-    "\"reservedSharedMemoryPerBlock\":1024,\"maxRegistersPerSM\":65536,\"maxCtasPerSM\":32,"
-    "\"maxThreadsPerBlock\":1024,\"maxThreadsPerSM\":2048,\"pciDeviceId\":0,\"isTccDriver\":0,"
-    "\"supportCoopLaunch\":1,\"smClockRateKHz\":1980000,\"memClockRateKHz\":2619000,"
-    "\"l2CacheSize\":52428800,\"deviceName\":\"NVIDIA H100 80GB HBM3\"}";
+    "\"regsPerBlock\":65536,\"multiProcessorCount\":%d,\"warpSize\":32,"
+    "\"maxSharedMemoryPerBlock\":49152,\"maxSharedMemoryPerBlockOptin\":%d,"
+    "\"reservedSharedMemoryPerBlock\":1024,\"maxRegistersPerSM\":65536,\"maxCtasPerSM\":16,"
+    "\"maxThreadsPerBlock\":1024,\"maxThreadsPerSM\":1024,\"pciDeviceId\":0,\"isTccDriver\":0,"
+    "\"supportCoopLaunch\":1,\"smClockRateKHz\":1700000,\"memClockRateKHz\":2000000,"
+    "\"l2CacheSize\":%d,\"deviceName\":\"a card\"}";
+
+static const struct {
+    const char *name;
+    int version, processors, shared, cache;
+} cards[] = {{"T4", 750, 40, 65536, 4 << 20},
+             {"A100", 800, 108, 166912, 40 << 20},
+             {"RTX 4090", 890, 128, 101376, 72 << 20},
+             {"H100", 900, 132, 232448, 50 << 20}};
 
 /* Never called here: nothing runs. */
 void cuda_refuse(struct cuda_op *o)
@@ -86,6 +94,23 @@ static int engines(cudnnBackendDescriptor_t card, const struct cuda_conv *a)
     return status ? -1 : plans;
 }
 
+/* NULL: the library is not here, or takes another description. */
+static cudnnBackendDescriptor_t describe(int i)
+{
+    char text[1024];
+    cudnnBackendDescriptor_t d = NULL;
+    int n = snprintf(text, sizeof text, description, cards[i].version, cards[i].processors,
+                     cards[i].shared, cards[i].cache);
+    if (cudnnBackendCreateDescriptor((cudnnBackendDescriptorType_t)DEVICEPROP_DESCRIPTOR, &d))
+        return NULL;
+    if (!cudnnBackendSetAttribute(d, (cudnnBackendAttributeName_t)DEVICEPROP_JSON,
+                                  (cudnnBackendAttributeType_t)TYPE_CHAR, n + 1, text) &&
+        !cudnnBackendFinalize(d))
+        return d;
+    cudnnBackendDestroyDescriptor(d);
+    return NULL;
+}
+
 int main(void)
 {
     static const int shapes[][6] = {
@@ -93,29 +118,28 @@ int main(void)
         {2, 64, 320, 320, 3, 1},   {2, 64, 320, 320, 3, 2},  {2, 32, 640, 640, 3, 1},
         {2, 16, 1280, 1280, 3, 1}, {2, 8, 2560, 1280, 3, 1}, {1, 64, 512, 512, 3, 1},
         {1, 512, 128, 128, 3, 1},  {1, 512, 256, 128, 3, 1}, {1, 224, 8, 768, 16, 16}};
-    cudnnBackendDescriptor_t card = NULL;
+    const int count = 2 * (int)(sizeof shapes / sizeof *shapes);
     int bad = 0;
-    if (cudnnBackendCreateDescriptor((cudnnBackendDescriptorType_t)DEVICEPROP_DESCRIPTOR, &card) ||
-        cudnnBackendSetAttribute(card, (cudnnBackendAttributeName_t)DEVICEPROP_JSON,
-                                 (cudnnBackendAttributeType_t)TYPE_CHAR, sizeof h100, h100) ||
-        cudnnBackendFinalize(card)) {
-        puts("NOT CHECKED: cuDNN's plans. It is not here, or describes cards in other words.");
-        return 77;
+    for (int k = 0; k < (int)(sizeof cards / sizeof *cards); k++) {
+        cudnnBackendDescriptor_t card = describe(k);
+        if (!card) {
+            puts("NOT CHECKED: cuDNN's plans. It is not here, or describes cards in other words.");
+            return 77;
+        }
+        for (int i = 0; i < count; i++) {
+            const int *s = shapes[i / 2], pad = s[5] == 16 ? 0 : 1;
+            struct cuda_conv a = {.b = s[0], .h = s[1], .width = s[1], .c = s[2], .n = s[3]};
+            a.kh = a.kw = s[4];
+            a.ho = a.wo = (s[1] + 2 * pad - s[4]) / s[5] + 1;
+            a.stride = s[5];
+            a.top = a.left = pad;
+            a.f16 = i % 2;
+            int n = engines(card, &a);
+            printf("%s, %s, %d x %d x %d x %d to %d, %d x %d by %d: %d engines\n", cards[k].name,
+                   a.f16 ? "f16" : "bf16", a.b, a.h, a.width, a.c, a.n, a.kh, a.kw, a.stride, n);
+            bad += n < 0 || (n == 0 && (a.f16 || cards[k].version >= 800)); /* bf16 begins there */
+        }
+        cudnnBackendDestroyDescriptor(card);
     }
-    for (size_t i = 0; i < 2 * sizeof shapes / sizeof *shapes; i++) {
-        const int *s = shapes[i / 2], pad = s[5] == 16 ? 0 : 1;
-        int out = (s[1] + 2 * pad - s[4]) / s[5] + 1;
-        struct cuda_conv a = {.b = s[0], .h = s[1], .width = s[1], .c = s[2], .n = s[3]};
-        a.kh = a.kw = s[4];
-        a.ho = a.wo = out;
-        a.stride = s[5];
-        a.top = a.left = pad;
-        a.f16 = (int)(i % 2);
-        int n = engines(card, &a);
-        printf("%s, %d x %d x %d x %d to %d, %d x %d by %d: %d engines\n", a.f16 ? "f16" : "bf16",
-               a.b, a.h, a.width, a.c, a.n, a.kh, a.kw, a.stride, n);
-        bad += n < 1;
-    }
-    cudnnBackendDestroyDescriptor(card);
     return bad ? 1 : 0;
 }
