@@ -70,7 +70,7 @@ struct pack *packs_get(const struct tensor *w, int kind, int64_t n, int64_t k,
         s->k = k;
         s->next = atomic_load(&p->first);
         atomic_store_explicit(&p->first, s, memory_order_release);
-        if (w->mapped && dtype_bytes(w->dtype, (size_t)(n * k), &bytes))
+        if (w->mapped && dtype_bytes(w->dtype, (size_t)tensor_count(w), &bytes))
             file_map_give_back(w->data, bytes);
     }
     pthread_mutex_unlock(&p->making);

@@ -5,6 +5,7 @@
 #include "core/cpu.h"
 #include "harness.h"
 #include "nn/packs.h"
+#include <sys/mman.h>
 
 static const char *const fast[] = {"cpu:avx512vnni/bf16", "cpu:avx512vnni/int8"};
 static const char *const slow[] = {"cpu:ref/bf16", "cpu:ref/int8"};
@@ -310,6 +311,42 @@ static void packs_do_not_outlive_their_weights(void **state)
     guarded_free(&gw, "w");
 }
 
+/* Once packed, the pages of mapped weights are given back: theirs alone, also where the pack of a
+ * convolution has more values than they. */
+static void pages_of_others_are_not_given_back(void **state)
+{
+    struct harness *h = *state;
+    enum { SIDE = 16, C = 64, BYTES = C * 9 * C * 4, OTHERS = BYTES };
+    if (skip_low_precision())
+        return;
+    unsigned char *map =
+        mmap(NULL, BYTES + OTHERS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(map, MAP_FAILED);
+    memset(map, 0x3f, BYTES + OTHERS);
+    struct guarded gx;
+    struct tensor x =
+        f32_view(random_floats(h, &gx, SIDE * SIDE * C, 1), 4, (int64_t[]){1, SIDE, SIDE, C});
+    float *y = mem_array((size_t)SIDE * SIDE * C, sizeof *y);
+    struct tensor ty = f32_view(y, 4, (int64_t[]){1, SIDE, SIDE, C});
+    struct tensor w = f32_view((float *)map, 4, (int64_t[]){C, 3, 3, C});
+    w.use = TENSOR_WEIGHT;
+    w.mapped = true;
+    w.packs = packs_new();
+    struct backend *be;
+    assert_int_equal(backend_open(&be, fast[0], 2, NULL), ST_OK);
+    op_conv2d(be, &ty, &x, &w, NULL, &(struct conv_opts){1, 1, 1, 1, 1, ACT_NONE, false});
+    assert_int_equal(backend_sync(be, NULL), ST_OK);
+    assert_int_equal(packs_count(w.packs), 1);
+    assert_int_equal(map[0], 0); /* given back: memory without a file comes again as zeros */
+    for (int i = 0; i < OTHERS; i++)
+        assert_int_equal(map[BYTES + i], 0x3f);
+    packs_free(w.packs);
+    backend_close(be);
+    mem_free(y);
+    munmap(map, BYTES + OTHERS);
+    guarded_free(&gx, "x");
+}
+
 /* What is no weight is computed in f32, and a matrix that is too fine for 8 bits in bf16. */
 static void precision_follows_the_use_of_a_tensor(void **state)
 {
@@ -367,6 +404,7 @@ int main(void)
         cmocka_unit_test(low_attention_matches_its_definition),
         cmocka_unit_test(low_products_are_near_f32),
         cmocka_unit_test(packs_do_not_outlive_their_weights),
+        cmocka_unit_test(pages_of_others_are_not_given_back),
         cmocka_unit_test(precision_follows_the_use_of_a_tensor),
         cmocka_unit_test(names_carry_the_precision),
     };
