@@ -63,6 +63,7 @@ struct mb_row_args {
 struct cpu;
 struct mbconv_args;
 struct wino_args;
+struct wino_part;
 struct low_pack;
 struct low_rows;
 
@@ -105,8 +106,8 @@ struct cpu_kernels {
     void (*attn_bf16)(const struct attn_args *a); /* for backends of low precision */
     /* conv; wino_low is in bf16, and the definition where there is no other. */
     void (*dw_row)(const struct dw_args *a);
-    void (*wino)(const struct wino_args *a, int64_t t0, int64_t t1, float *scratch);
-    void (*wino_low)(const struct wino_args *a, int64_t t0, int64_t t1, float *scratch);
+    void (*wino)(const struct wino_args *a, const struct wino_part *p, float *scratch);
+    void (*wino_low)(const struct wino_args *a, const struct wino_part *p, float *scratch);
     /* mbconv: the whole block in int8, NULL where there is none; and the piece of mbconv_low. */
     void (*mbconv)(struct cpu *c, const struct mbconv_args *a);
     void (*mb_row)(const struct mb_row_args *a);

@@ -7,6 +7,9 @@
 
 /* Of a block's transformed patches: what stays in a core's own cache. */
 enum { BLOCK_BYTES = 3 << 18, BLOCK_TILES = 96, STRIP = 12 };
+/* Below so many blocks outputs are split as well, though each group transforms the patches again:
+ * 3 % of its work. */
+enum { FEW_BLOCKS = 32, GROUP = 256 };
 /* From how many tiles a picture the filters are worth transforming. */
 enum { LEAST_KEPT = 64, LEAST = 256, LEAST_CHANNELS = 16 };
 
@@ -144,18 +147,22 @@ static const void *panels_low(struct filters *s)
 
 struct blocks {
     const struct wino_args *a;
-    void (*run)(const struct wino_args *a, int64_t t0, int64_t t1, float *scratch);
+    void (*run)(const struct wino_args *a, const struct wino_part *p, float *scratch);
     float *scratch;
-    size_t each; /* floats of scratch a thread */
-    int64_t tiles, all;
+    size_t each;           /* floats of scratch a thread */
+    int64_t tiles, all;    /* of a task; of the batch */
+    int64_t groups, width; /* of outputs that are tasks apart; outputs in one */
 };
 
 static void run_blocks(void *ctx, int64_t i0, int64_t i1, int thread)
 {
     const struct blocks *s = ctx;
-    for (int64_t i = i0; i < i1; i++)
-        s->run(s->a, i * s->tiles, min_i64((i + 1) * s->tiles, s->all),
-               s->scratch + (size_t)thread * s->each);
+    for (int64_t i = i0; i < i1; i++) {
+        int64_t t0 = i / s->groups * s->tiles, n0 = i % s->groups * s->width;
+        const struct wino_part p = {t0, min_i64(t0 + s->tiles, s->all), n0,
+                                    min_i64(n0 + s->width, s->a->n)};
+        s->run(s->a, &p, s->scratch + (size_t)thread * s->each);
+    }
 }
 
 void wino_run(struct cpu *c, const struct linear_args *a, const struct tensor *y,
@@ -192,5 +199,8 @@ void wino_run(struct cpu *c, const struct linear_args *a, const struct tensor *y
     memset(s.scratch, 0, zeros * sizeof *s.scratch);
     w.zero = s.scratch;
     s.scratch += zeros;
-    cpu_split(c, (s.all + s.tiles - 1) / s.tiles, 1, run_blocks, &s);
+    int64_t blocks = (s.all + s.tiles - 1) / s.tiles;
+    s.width = blocks < FEW_BLOCKS ? GROUP : w.n;
+    s.groups = (w.n + s.width - 1) / s.width;
+    cpu_split(c, blocks * s.groups, 1, run_blocks, &s);
 }

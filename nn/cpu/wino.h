@@ -36,12 +36,16 @@ bool wino_takes(const struct cpu *c, const struct linear_args *a, const struct t
 void wino_run(struct cpu *c, const struct linear_args *a, const struct tensor *y,
               const struct tensor *x, const struct conv_opts *o);
 
-/* Tiles [t0, t1), counted over the batch. scratch: wino_scratch(c, t1 - t0, low) floats. */
-void wino_avx2(const struct wino_args *a, int64_t t0, int64_t t1, float *scratch);
-void wino_avx512(const struct wino_args *a, int64_t t0, int64_t t1, float *scratch);
-void wino_vnni(const struct wino_args *a, int64_t t0, int64_t t1, float *scratch); /* bf16 */
+/* What a task computes: tiles [t0, t1), counted over the batch, of outputs [n0, n1), where n0 is a
+ * panel's first. scratch: wino_scratch(c, t1 - t0, low) floats. */
+struct wino_part {
+    int64_t t0, t1, n0, n1;
+};
+void wino_avx2(const struct wino_args *a, const struct wino_part *p, float *scratch);
+void wino_avx512(const struct wino_args *a, const struct wino_part *p, float *scratch);
+void wino_vnni(const struct wino_args *a, const struct wino_part *p, float *scratch); /* bf16 */
 /* The definition in bf16; panels: [n][16][c] floats that have been rounded. */
-void wino_low_ref(const struct wino_args *a, int64_t t0, int64_t t1, float *scratch);
+void wino_low_ref(const struct wino_args *a, const struct wino_part *p, float *scratch);
 
 /* Bytes from one tile's c values to the next's: rows a page apart would share cache sets. */
 static inline int64_t wino_stride(int64_t c, bool low)

@@ -18,10 +18,11 @@ static double out4(const double *m, int step, int which)
     return which ? m[step] - m[2 * step] - m[3 * step] : m[0] + m[step] + m[2 * step];
 }
 
-void wino_low_ref(const struct wino_args *a, int64_t t0, int64_t t1, float *scratch)
+void wino_low_ref(const struct wino_args *a, const struct wino_part *part, float *scratch)
 {
-    for (int64_t t = t0; t < t1; t++) {
-        const float *p[WINO_PLACES], *u = a->panels;
+    for (int64_t t = part->t0; t < part->t1; t++) {
+        const float *p[WINO_PLACES];
+        const float *u = (const float *)a->panels + part->n0 * WINO_PLACES * a->c;
         wino_patch(a, t, p);
         for (int64_t ch = 0; ch < a->c; ch++) {
             float d[WINO_PLACES];
@@ -34,7 +35,7 @@ void wino_low_ref(const struct wino_args *a, int64_t t0, int64_t t1, float *scra
             for (int i = 0; i < WINO_PLACES; i++)
                 scratch[i * a->c + ch] = bf16_to_f32(f32_to_bf16(d[i]));
         }
-        for (int64_t n = 0; n < a->n; n++, u += WINO_PLACES * a->c) {
+        for (int64_t n = part->n0; n < part->n1; n++, u += WINO_PLACES * a->c) {
             double m[WINO_PLACES] = {0}, half[8];
             for (int64_t i = 0; i < WINO_PLACES * a->c; i++)
                 m[i / a->c] += (double)scratch[i] * u[i];

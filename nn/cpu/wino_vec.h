@@ -86,12 +86,12 @@ __attribute__((always_inline)) static inline void wino_out(const struct wino_arg
     }
 }
 
-static inline void wino_block(const struct wino_args *a, int64_t t0, int64_t tiles, float *scratch)
+static inline void wino_block(const struct wino_args *a, const struct wino_part *p, float *scratch)
 {
-    const int64_t stride = wino_stride(a->c, false) / 4;
+    const int64_t tiles = p->t1 - p->t0, stride = wino_stride(a->c, false) / 4;
     float *v = scratch, *m = v + WINO_PLACES * tiles * stride;
-    wino_in(false, a, t0, tiles, (char *)v);
-    for (int64_t n0 = 0; n0 < a->n; n0 += NR) {
+    wino_in(false, a, p->t0, tiles, (char *)v);
+    for (int64_t n0 = p->n0; n0 < p->n1; n0 += NR) {
         const float *panel = (const float *)a->panels + n0 * WINO_PLACES * a->c;
         for (int64_t row = 0; row < WINO_PLACES * tiles;) {
             int rows = tile_rows(tiles - row % tiles);
@@ -99,7 +99,7 @@ static inline void wino_block(const struct wino_args *a, int64_t t0, int64_t til
                  m + row * NR, NR);
             row += rows;
         }
-        wino_out(a, t0, tiles, m, n0);
+        wino_out(a, p->t0, tiles, m, n0);
     }
 }
 #endif

@@ -7,13 +7,13 @@
 
 TILE_UNITS_FUNCTION(tile_bf16, true)
 
-void wino_vnni(const struct wino_args *a, int64_t t0, int64_t t1, float *scratch)
+void wino_vnni(const struct wino_args *a, const struct wino_part *p, float *scratch)
 {
-    const int64_t tiles = t1 - t0, stride = wino_stride(a->c, true), units = a->c / 2;
+    const int64_t tiles = p->t1 - p->t0, stride = wino_stride(a->c, true), units = a->c / 2;
     char *v = (char *)scratch;
     float *m = scratch + WINO_PLACES * tiles * stride / 4;
-    wino_in(true, a, t0, tiles, v);
-    for (int64_t n0 = 0; n0 < a->n; n0 += NR) {
+    wino_in(true, a, p->t0, tiles, v);
+    for (int64_t n0 = p->n0; n0 < p->n1; n0 += NR) {
         const unsigned char *panel =
             (const unsigned char *)a->panels + n0 * WINO_PLACES * units * UNIT;
         for (int64_t row = 0; row < WINO_PLACES * tiles;) {
@@ -23,7 +23,7 @@ void wino_vnni(const struct wino_args *a, int64_t t0, int64_t t1, float *scratch
                       NR);
             row += rows;
         }
-        wino_out(a, t0, tiles, m, n0);
+        wino_out(a, p->t0, tiles, m, n0);
     }
 }
 #endif
