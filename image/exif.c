@@ -221,11 +221,11 @@ static void read_words(struct image_words *w, const ExifData *d, ExifByteOrder o
 size_t apple_note_text(const uint8_t **text, const uint8_t *note, size_t size, enum apple_tag tag)
 {
     static const char name[] = APPLE_NOTE;
-    enum { HEAD = sizeof name - 1, TYPE_TEXT = 2 };
+    enum { HEAD = sizeof name - 1, TYPE_TEXT = 2, ENTRIES_MOST = 256 };
     if (size < HEAD + 2 || memcmp(note, name, HEAD) != 0)
         return 0;
     size_t count = (size_t)note[HEAD] << 8 | note[HEAD + 1];
-    for (size_t i = 0; i < count && HEAD + 2 + 12 * (i + 1) <= size; i++) {
+    for (size_t i = 0; i < count && i < ENTRIES_MOST && HEAD + 2 + 12 * (i + 1) <= size; i++) {
         const uint8_t *e = note + HEAD + 2 + 12 * i;
         size_t n = bytes_be32(e + 4), at = bytes_be32(e + 8);
         if ((unsigned)(e[0] << 8 | e[1]) != tag || (e[2] << 8 | e[3]) != TYPE_TEXT)

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PICTURE_MOST = 1 << 20, META_MOST = 1 << 20, ATOMS_MOST = 1000, LEAST = 8 };
+enum { PICTURE_MOST = 1 << 20, META_MOST = 1 << 20, ATOMS_MOST = 1000, NOTES_MOST = 8, LEAST = 8 };
 
 static bool is_id(char id[IMAGE_LIVE_ID], const uint8_t *p, size_t n)
 {
@@ -30,11 +30,13 @@ static bool id_in_picture(char id[IMAGE_LIVE_ID], const uint8_t *p, size_t n)
 {
     static const char head[] = APPLE_NOTE;
     const uint8_t *end = p + n, *note = p, *text;
-    while ((note = memmem(note, (size_t)(end - note), head, sizeof head - 1))) {
+    for (int i = 0; i < NOTES_MOST; i++, note++) {
+        note = memmem(note, (size_t)(end - note), head, sizeof head - 1);
+        if (!note)
+            return false;
         size_t size = apple_note_text(&text, note, (size_t)(end - note), APPLE_LIVE);
         if (size && is_id(id, text, size))
             return true;
-        note++;
     }
     return false;
 }

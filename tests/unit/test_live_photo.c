@@ -37,6 +37,8 @@ static void pictures_tell_it(void **state)
     assert_false(image_live_id(id, SEEDS "note_cut.bin"));
     assert_false(image_live_id(id, SEEDS "quicktime.mov"));
     assert_false(image_live_id(id, SEEDS "none"));
+    /* 250 notes without it, and then one that is not looked at */
+    assert_false(image_live_id(id, SEEDS "notes_many.bin"));
 }
 
 /* An identifier is never made up: of what a file says without one byte it is that, or none. */
