@@ -334,7 +334,7 @@ static int show(struct app *a, const char *arg)
     if (!path || !f.vectors || !f.paths) {
         app_no_memory(a);
     } else if (!(a->db && load_known(a, path, &f)) && (f.known || !probe(a, path, &f))) {
-        if (!(f.companions = app_companions(a, f.known ? f.image.id : 0, path)))
+        if (!(f.companions = app_companions(a, f.known ? f.image.id : 0, path, true)))
             app_fail(a, APP_LIBRARY);
         else if (a->json)
             app_print_json(a, to_json(path, &f));
@@ -365,9 +365,13 @@ static int run(struct app *a, int argc, char **argv)
     return a->exit;
 }
 
-const struct command cmd_info = {"info", "everything known of a picture",
-                                 "usage: eidetic info FILE\n\n"
-                                 "What the library and the file itself say of a picture.\n\n"
-                                 "  eidetic info ~/Pictures/IMG_0042.jpg\n"
-                                 "  eidetic info --json photo.jpg",
-                                 run};
+const struct command cmd_info = {
+    "info", "everything known of a picture",
+    "usage: eidetic info FILE\n\n"
+    "What the library and the file itself say of a picture. A live photo's "
+    "video is found beside it\n"
+    "by its name, or by the identifier in both; search --json tells "
+    "the one of its name alone.\n\n"
+    "  eidetic info ~/Pictures/IMG_0042.jpg\n"
+    "  eidetic info --json photo.jpg",
+    run};

@@ -133,7 +133,8 @@ const struct command cmd_search = {
     "line\n"
     "that cannot be answered has an \"error\" (--json) or nothing, and the rest goes on; the exit "
     "code\n"
-    "is the highest of any line's.",
+    "is the highest of any line's.\n\n"
+    "--json has a hit's companions: the video of its name, and the others of its burst.",
     run_search};
 
 const struct command cmd_similar = {

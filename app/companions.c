@@ -45,7 +45,7 @@ static enum status add_live_video(json_t *list, const char *path, struct error *
     return st == ST_NOMEM ? error_set(err, st, "out of memory") : st;
 }
 
-static enum status add_video(json_t *list, const char *path, struct error *err)
+static enum status add_video(json_t *list, const char *path, bool any_name, struct error *err)
 {
     static const char *const kinds[] = {"mov", "MOV", "mp4", "MP4"};
     const char *ext = path_ext(path);
@@ -59,7 +59,7 @@ static enum status add_video(json_t *list, const char *path, struct error *err)
         if (st || there)
             return st;
     }
-    return add_live_video(list, path, err);
+    return any_name ? add_live_video(list, path, err) : ST_OK;
 }
 
 struct burst {
@@ -73,11 +73,11 @@ static enum status add_burst(void *ctx, const char *path)
     return add(b->list, "burst", path, b->err);
 }
 
-json_t *app_companions(struct app *a, int64_t image, const char *path)
+json_t *app_companions(struct app *a, int64_t image, const char *path, bool any_name)
 {
     struct burst b = {json_array(), &a->err};
-    enum status st =
-        b.list ? add_video(b.list, path, &a->err) : error_set(&a->err, ST_NOMEM, "out of memory");
+    enum status st = b.list ? add_video(b.list, path, any_name, &a->err)
+                            : error_set(&a->err, ST_NOMEM, "out of memory");
     if (!st && image)
         st = db_burst_each(a->db, image, path, add_burst, &b, &a->err);
     if (!st)

@@ -38,7 +38,7 @@ static json_t *json_of_hit(struct app *a, const struct search_view *v, size_t i,
         db_image_release(&im);
         return NULL;
     }
-    json_t *companions = app_companions(a, h->image, path);
+    json_t *companions = app_companions(a, h->image, path, false);
     json_t *o = companions ? json_pack("{s:i s:o s:o}", "rank", (int)i + 1, "score",
                                        json_real6(h->score), "companions", companions)
                            : NULL;

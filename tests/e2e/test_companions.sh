@@ -56,6 +56,8 @@ assert_json '.results[0].companions[0].path | endswith("IMG_0042.MOV")'
 t "the video of another name that has the picture's identifier is told"
 eidetic info --json "$photos/live/beach.jpg"
 assert_json ".companions == [{kind: \"video\", path: \"$photos/live/b clip.MOV\"}]"
+eidetic search --json -t 1 --folder "$photos/live" "a bird" # which looks at no other name
+assert_json '.results[0] | .companions == [] and (.path | endswith("beach.jpg"))'
 eidetic info --json "$photos/live/other.jpg"
 assert_json '.companions == []'
 
