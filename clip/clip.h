@@ -36,10 +36,12 @@ void clip_close(struct clip *c);
  * or there is no cache folder. Matrices that do not fit f16 are left out of it. */
 enum status clip_write_half(const char *path, struct error *err);
 /* Reads all such copies, of whatever models, and compares their checksums, which nobody does who
- * only uses them. A damaged one is told, and removed where that is asked for. */
+ * only uses them. A damaged one is told, and removed where that is asked for; one that cannot be
+ * read (no right to, too many open files) is passed over. */
 struct clip_half_check {
     bool remove;
     void (*found)(void *ctx, const char *what);
+    void (*passed)(void *ctx, const char *why);
     void *ctx;
     int damaged; /* out */
 };

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define HALF_OF "eidetic.half_of"
@@ -150,35 +151,44 @@ enum status clip_write_half(const char *path, struct error *err)
     return st;
 }
 
-/* Every byte is read. One of an earlier version has no sum, is not used, and will be replaced. */
+/* Every byte is read. One of an earlier version has no sum, is not used, and will be replaced. What
+ * the system does not let us read is an error, and no damage. */
 static enum status look_at(const char *path, bool *sound, struct error *err)
 {
     struct weights *w = NULL;
     char sum[33];
     enum status st = weights_open(&w, path, err);
     const char *wanted = st ? NULL : weights_meta(w, HALF_SUM);
-    *sound = !st;
+    *sound = st != ST_FORMAT && st != ST_LIMIT && st != ST_UNSUPPORTED;
     if (wanted) {
         weights_id(w, sum);
         *sound = !strcmp(sum, wanted);
     }
     if (!st)
         weights_close(w);
-    return st == ST_NOMEM ? st : ST_OK;
+    return *sound ? st : ST_OK;
 }
 
 static enum status check_one(const char *folder, const char *name, struct clip_half_check *k,
                              struct error *err)
 {
     bool sound = true;
+    struct error why;
+    struct stat sb;
     char *path = path_join(folder, name), *what = NULL;
-    enum status st = path ? look_at(path, &sound, err) : ST_NOMEM;
+    bool file = path && !stat(path, &sb) && S_ISREG(sb.st_mode); /* we write nothing else */
+    enum status st = !path ? ST_NOMEM : file ? look_at(path, &sound, &why) : ST_OK;
+    if (st && st != ST_NOMEM) {
+        if (st != ST_NOT_FOUND) /* else removed meanwhile */
+            k->passed(k->ctx, why.text);
+        st = ST_OK;
+    }
     if (!st && !sound) {
         k->damaged++;
         what = mem_printf("%s: this copy of a text tower is damaged", path);
         if (what)
             k->found(k->ctx, what);
-        if (k->remove && unlink(path))
+        if (k->remove && unlink(path) && errno != ENOENT)
             st = error_errno(err, errno, "%s", path);
     }
     mem_free(what);

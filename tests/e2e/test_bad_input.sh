@@ -136,11 +136,13 @@ printf 'no weights' >"$XDG_CACHE_HOME/eidetic/sentences/0123456789abcdef01234567
 eidetic check
 assert_exit 4
 assert_out "0123456789abcdef0123456789abcdef.safetensors: this copy of a text tower is damaged"
+mkdir "$XDG_CACHE_HOME/eidetic/sentences/folder.safetensors" # which is not ours
 eidetic check --repair
 assert_exit 0
 eidetic check
 assert_exit 0
 assert_lacks out damaged
+rmdir "$XDG_CACHE_HOME/eidetic/sentences/folder.safetensors"
 
 t "damaged caches are noticed, and made again from the database"
 vectors=$(find "$EIDETIC_LIBRARY" -name 'vectors-*.bin')

@@ -2,6 +2,7 @@
 #undef TEST_DATA
 #define TEST_DATA SOURCE_DIR "/tests/golden"
 #include "golden/clip_toy.h"
+#include <errno.h>
 #include <sys/stat.h>
 
 static char cache[64];
@@ -102,12 +103,59 @@ static void count_found(void *ctx, const char *what)
     ++*(int *)ctx;
 }
 
+static void count_passed(void *ctx, const char *why)
+{
+    assert_non_null(strstr(why, ".safetensors: "));
+    ++*(int *)ctx;
+}
+
+/* No damage: what the system does not let us read, and what is no file. */
+static void what_cannot_be_read_is_kept(void **state)
+{
+    (void)state;
+    static const int errors[] = {EACCES, EMFILE, EIO};
+    char *dir = toy_make("open_clip_quick", "-kept", NULL, NULL), *copy = copy_of(dir);
+    char *folder = mem_printf("%s/eidetic/sentences/x.safetensors", cache);
+    int passed = 0, files = 0;
+    struct clip_half_check k = {
+        .remove = true, .found = count_found, .passed = count_passed, .ctx = &passed};
+    struct clip *c = NULL;
+    assert_int_equal(clip_open(&c, dir, NULL, NULL), ST_OK); /* notes the id */
+    clip_close(c);
+    assert_int_equal(clip_write_half(dir, NULL), ST_OK);
+    assert_int_equal(mkdir(folder, 0755), 0);
+    assert_int_equal(clip_check_half(&k, NULL), ST_OK);
+    assert_int_equal(passed, 0);
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+        int before = passed;
+        file_fail_at(1, FILE_OP_READ, errors[i], true);
+        enum status st = clip_check_half(&k, NULL);
+        file_fail_at(0, 0, 0, false);
+        assert_int_equal(st, ST_OK);
+        assert_true(passed > before);
+        files = passed - before;
+    }
+    if (geteuid() != 0) {
+        assert_int_equal(chmod(copy, 0), 0);
+        assert_int_equal(clip_check_half(&k, NULL), ST_OK);
+        assert_int_equal(chmod(copy, 0644), 0);
+        assert_int_equal(passed, 3 * files + 1);
+    }
+    assert_int_equal(k.damaged, 0);
+    assert_true(file_exists(copy));
+    assert_true(file_is_dir(folder));
+    assert_int_equal(rmdir(folder), 0);
+    mem_free(folder);
+    mem_free(copy);
+    toy_remove(dir);
+}
+
 static void a_turned_bit_is_found_by_check(void **state)
 {
     (void)state;
     char *dir = toy_make("open_clip_quick", "-turned", NULL, NULL), *copy = copy_of(dir);
     int told = 0;
-    struct clip_half_check k = {.found = count_found, .ctx = &told};
+    struct clip_half_check k = {.found = count_found, .passed = count_passed, .ctx = &told};
     struct clip *c = NULL;
     assert_int_equal(clip_open(&c, dir, NULL, NULL), ST_OK); /* notes the id */
     clip_close(c);
@@ -182,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sentences_in_f16_are_near_f32),
         cmocka_unit_test(a_turned_bit_is_found_by_check),
+        cmocka_unit_test(what_cannot_be_read_is_kept),
         cmocka_unit_test(what_f16_cannot_hold_stays_f32),
     };
     return cmocka_run_group_tests(tests, set_cache, remove_cache);
