@@ -28,6 +28,8 @@ enum status clip_session_new(struct clip_session **out, const struct clip *c, co
     }
     if (!st)
         s->arena.memory = backend_memory(s->be);
+    if (!st && s->arena.memory && precision != PREC_F32 && !c->opts.no_image) /* is it there? */
+        st = backend_open(&s->image_be, s->pictures, backend_threads(s->be), err);
     if (!st && !(s->lane = mem_zarray((size_t)backend_threads(s->be), sizeof *s->lane)))
         st = error_set(err, ST_NOMEM, "out of memory for a session");
     if (st)

@@ -28,7 +28,7 @@ struct clip_session {
     char pictures[48]; /* the device for pictures, precision included */
     enum precision precision;
     struct backend *be;       /* all threads for one batch at a time */
-    struct backend *image_be; /* the same for pictures, where that is another; NULL until used */
+    struct backend *image_be; /* of pictures, where that is another; on the CPU NULL until used */
     struct arena arena;       /* of texts */
     struct slot slot[CLIP_SLOTS]; /* of pictures, on image_be or be */
     size_t picture_bytes;         /* of a slot's arena, on a device; 0: not known yet */

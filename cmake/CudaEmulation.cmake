@@ -49,6 +49,7 @@ foreach(name clip families mobileclip naflex sampler vae caption)
   eidetic_emulated_test(golden test_golden_${name})
 endforeach()
 eidetic_emulated_test(unit test_search_ahead)
+eidetic_emulated_test(unit test_index_precision EMULATED_SM=75)
 
 add_executable(test_cuda_emulation cuda_emulation/test_checks.cu $<TARGET_OBJECTS:cuda_emulated>)
 target_include_directories(test_cuda_emulation PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}

@@ -1,9 +1,10 @@
 /* What --precision auto comes to where the model's family does not say: the choice follows the
- * cosines, is remembered with the library, and is not made from too little. */
+ * cosines, is remembered with the library, and is not made from too little; and on a card. */
 #undef TEST_DATA
 #define TEST_DATA SOURCE_DIR "/tests/golden"
 #include "app/index_precision.h"
 #include "golden/clip_toy.h"
+#include "test.h"
 #include "unit/library_fixture.h"
 
 enum { PICTURES = 10 };
@@ -109,11 +110,30 @@ static void what_is_known_is_not_measured(void **state)
     close_scene(&s);
 }
 
+static void a_card_without_bf16_computes_in_f16(void **state)
+{
+    (void)state;
+    const char *sm = getenv("EIDETIC_EMULATED_SM");
+    if (strcmp(test_device(), "cuda:emulated") != 0)
+        skip();
+    struct scene s;
+    float v[CLIP_MAX_DIM];
+    open_scene(&s, "hf_gelu");
+    clip_session_free(s.a.session);
+    s.a.device = test_device();
+    s.a.precision = "auto";
+    assert_int_equal(app_open_session(&s.a), 0);
+    assert_int_equal(clip_session_precision(s.a.session), sm ? PREC_F16 : PREC_BF16);
+    OK(clip_encode_images(s.a.session, s.pixels, 1, v, &e));
+    close_scene(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_choice_follows_the_cosines, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_known_is_not_measured, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_card_without_bf16_computes_in_f16, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
