@@ -6,22 +6,25 @@
 #include "core/mem.h"
 #include "nn/cuda/cuda_int.h"
 #include "nn/cuda/dnn.h"
+#include <assert.h>
+#include <cuda_runtime_api.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLANS = 128, CONFIGS = 16, PARTS = 8, WORKSPACE = 256 << 20 };
+enum { PLANS = 512, CONFIGS = 16, PARTS = 8, WORKSPACE = 256 << 20 };
 enum { UID_X = 1, UID_W, UID_Y };
 
 struct plan {
     struct cuda_conv shape;        /* without pointers */
     cudnnBackendDescriptor_t plan; /* NULL: there is none for it */
     size_t workspace;
+    bool failed; /* not to be used again */
 };
 
 struct cuda_dnn {
     cudnnHandle_t handle;
     struct plan plan[PLANS];
-    int plans; /* made so far; the newest takes the oldest's place */
+    int plans; /* made so far; all are kept, since records hold their kernels */
 };
 
 /* Descriptors that live while a plan is made; the first failure stays. */
@@ -200,18 +203,17 @@ static struct plan *plan_of(struct cuda_op *o, const struct cuda_conv *a)
 {
     struct cuda_dnn *n = o->c->dnn;
     struct cuda_conv shape = shape_of(a);
-    int kept = n->plans < PLANS ? n->plans : PLANS;
-    for (int i = 0; i < kept; i++)
+    for (int i = 0; i < n->plans; i++)
         if (!memcmp(&n->plan[i].shape, &shape, sizeof shape))
-            return n->plan[i].plan ? &n->plan[i] : NULL;
+            return n->plan[i].plan && !n->plan[i].failed ? &n->plan[i] : NULL;
+    if (n->plans == PLANS)
+        return NULL;
     if (o->c->recording) { /* making one may need what no record holds */
         cuda_refuse(o);
         return NULL;
     }
-    struct plan *p = &n->plan[n->plans++ % PLANS];
-    if (p->plan)
-        cudnnBackendDestroyDescriptor(p->plan);
-    *p = (struct plan){.shape = shape};
+    struct plan *p = &n->plan[n->plans++];
+    p->shape = shape;
     plan_make(p, n->handle);
     return p->plan ? p : NULL;
 }
@@ -239,7 +241,7 @@ void cuda_dnn_close(struct cuda *c)
 {
     if (!c->dnn)
         return;
-    for (int i = 0; i < PLANS; i++)
+    for (int i = 0; i < c->dnn->plans; i++)
         if (c->dnn->plan[i].plan)
             cudnnBackendDestroyDescriptor(c->dnn->plan[i].plan);
     cudnnDestroy(c->dnn->handle);
@@ -268,21 +270,32 @@ static cudnnStatus_t execute(struct cuda_dnn *n, const struct plan *p, const voi
     return m.status;
 }
 
+/* As cuda_temp, but without it the op goes on. */
+static void *scratch(struct cuda_op *o, size_t bytes)
+{
+    void *p = NULL;
+    assert(o->temps < CUDA_TEMPS);
+    if (!cudaMallocAsync(&p, bytes, o->c->stream))
+        return o->temp[o->temps++] = p;
+    cudaGetLastError();
+    if (o->c->recording) /* which the failure may have ended */
+        cuda_refuse(o);
+    return NULL;
+}
+
 bool cuda_dnn_conv(struct cuda_op *o, const struct cuda_conv *a, const void *x, const void *w)
 {
     int64_t count = (int64_t)a->b * a->ho * a->wo * a->n;
     if (!o->ok || a->circular || count == 0 || !aligned16(x) || !aligned16(w) || !is_here(o->c))
         return false;
     struct plan *p = plan_of(o, a);
-    void *y = p ? cuda_temp(o, (size_t)count * 2) : NULL;
-    void *workspace = p && p->workspace ? cuda_temp(o, p->workspace) : NULL;
-    if (!p || !o->ok)
+    void *y = p ? scratch(o, (size_t)count * 2) : NULL;
+    void *workspace = y && p->workspace ? scratch(o, p->workspace) : NULL;
+    if (!y || (p->workspace && !workspace))
         return false;
-    if (execute(o->c->dnn, p, (const void *[]){x, w, y}, workspace)) { /* not again */
-        cudnnBackendDestroyDescriptor(p->plan);
-        p->plan = NULL;
+    p->failed = execute(o->c->dnn, p, (const void *[]){x, w, y}, workspace) != 0;
+    if (p->failed)
         return false;
-    }
     int e = cuda_run_conv_end(o->c->stream, a, y);
     if (e)
         cuda_fail(o, e, 0);

@@ -45,11 +45,16 @@ void cuda_fail(struct cuda_op *o, int error, size_t bytes)
     (void)bytes;
     o->ok = false;
 }
-void *cuda_temp(struct cuda_op *o, size_t bytes)
+cudaError_t cudaMallocAsync(void **p, size_t bytes, cudaStream_t s)
 {
     (void)bytes;
-    o->ok = false;
-    return NULL;
+    (void)s;
+    *p = NULL;
+    return cudaErrorMemoryAllocation;
+}
+cudaError_t cudaGetLastError(void)
+{
+    return cudaSuccess;
 }
 int cuda_run_conv_end(struct CUstream_st *s, const struct cuda_conv *a, const void *sum)
 {
