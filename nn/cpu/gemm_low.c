@@ -18,11 +18,12 @@ static void pack_free(struct pack *pack)
 
 struct pack_ctx {
     struct cpu *c;
-    const struct tensor *w;
+    const struct low_source *from;
+    const struct tensor *w; /* NULL: no tensor's values */
     enum precision kind;
     int64_t n, k;
     struct low_pack *p;
-    float *row;           /* k floats a thread */
+    float *row;           /* k and the source's room a thread */
     unsigned char *units; /* a row's units, a thread each */
 };
 
@@ -30,13 +31,12 @@ struct pack_ctx {
 static void pack_row(const struct pack_ctx *s, int64_t n, float *row, unsigned char *units)
 {
     struct low_pack *p = s->p;
-    const void *from = weight_row(s->w, n, s->k);
-    if (s->kind == PREC_INT8 && s->w->dtype == DT_I8) {
-        memcpy(units, from, (size_t)s->k);
+    if (s->kind == PREC_INT8 && s->w && s->w->dtype == DT_I8) {
+        memcpy(units, weight_row(s->w, n, s->k), (size_t)s->k);
         memset(units + s->k, 0, (size_t)(p->units * LOW_UNIT - s->k));
         p->scale[n] = s->w->scale[n];
     } else {
-        s->c->k.widen(row, s->w->dtype, from, 0, s->k, weight_scale(s->w, n));
+        s->from->fill(s->from->ctx, n, row);
         float scale = s->c->k.low_row(units, s->kind, row, s->k, 0);
         if (s->kind == PREC_INT8)
             p->scale[n] = scale;
@@ -57,7 +57,7 @@ static void pack_row(const struct pack_ctx *s, int64_t n, float *row, unsigned c
 static void pack_rows(void *ctx, int64_t n0, int64_t n1, int thread)
 {
     const struct pack_ctx *s = ctx;
-    float *row = s->row + (size_t)thread * pad16((size_t)s->k);
+    float *row = s->row + (size_t)thread * pad16((size_t)(s->k + s->from->room));
     unsigned char *units = s->units + (size_t)thread * pad16((size_t)s->p->units) * LOW_UNIT;
     for (int64_t n = n0; n < n1; n++)
         pack_row(s, n, row, units);
@@ -87,11 +87,11 @@ static struct low_pack *pack_new(int64_t n, int64_t k, enum precision kind)
     return p;
 }
 
-struct pack *low_pack_make(struct cpu *c, const struct tensor *w, int64_t n, int64_t k,
-                           enum precision kind)
+static struct pack *make_from(struct cpu *c, const struct low_source *from, const struct tensor *w,
+                              int64_t n, int64_t k, enum precision kind)
 {
-    struct pack_ctx s = {.c = c, .w = w, .kind = kind, .n = n, .k = k};
-    size_t threads = (size_t)pool_threads(c->base.pool), floats = pad16((size_t)k);
+    struct pack_ctx s = {.c = c, .from = from, .w = w, .kind = kind, .n = n, .k = k};
+    size_t threads = (size_t)pool_threads(c->base.pool), floats = pad16((size_t)(k + from->room));
     size_t units = pad16((size_t)low_units(kind, k));
     s.row = cpu_scratch(c, SCRATCH_OP, threads * (floats + units));
     if (!s.row)
@@ -112,10 +112,24 @@ struct get_ctx {
     enum precision kind;
 };
 
+static void widen_row(void *ctx, int64_t n, float *row)
+{
+    const struct get_ctx *s = ctx;
+    const struct tensor *w = s->a->w;
+    s->c->k.widen(row, w->dtype, weight_row(w, n, s->a->k), 0, s->a->k, weight_scale(w, n));
+}
+
 static struct pack *make(void *ctx)
 {
     const struct get_ctx *s = ctx;
-    return low_pack_make(s->c, s->a->w, s->a->n, s->a->k, s->kind);
+    const struct low_source from = {widen_row, ctx, 0};
+    return make_from(s->c, &from, s->a->w, s->a->n, s->a->k, s->kind);
+}
+
+struct pack *low_pack_make(struct cpu *c, const struct low_source *from, int64_t n, int64_t k,
+                           enum precision kind)
+{
+    return make_from(c, from, NULL, n, k, kind);
 }
 
 const struct low_pack *low_pack_get(struct cpu *c, const struct linear_args *a, enum precision kind)

@@ -93,7 +93,8 @@ static void transform_panels(void *ctx, int64_t i0, int64_t i1, int thread)
     }
 }
 
-/* All filters transformed, [n][16][channels]. NULL: the backend has failed. */
+/* For the definition: all filters transformed, [n][16][channels], rounded. NULL: the backend has
+ * failed. */
 static float *transform_all(struct filters *s)
 {
     size_t row = pad16((size_t)(9 * s->channels)) * (size_t)pool_threads(s->c->base.pool);
@@ -103,17 +104,22 @@ static float *transform_all(struct filters *s)
         return NULL;
     s->u = s->row + row;
     cpu_split(s->c, s->a->n, 1 + (1 << 16) / (9 * s->channels), transform_rows, s);
+    for (int64_t i = 0; i < s->a->n * WINO_PLACES * s->channels; i++)
+        s->u[i] = bf16_to_f32(f32_to_bf16(s->u[i]));
     return s->u;
+}
+
+static void transform_row(void *ctx, int64_t n, float *row)
+{
+    const struct filters *s = ctx;
+    transform(s, n, row, row + WINO_PLACES * s->channels);
 }
 
 static struct pack *make_pack(void *ctx)
 {
-    struct filters *s = ctx;
-    if (!transform_all(s))
-        return NULL;
-    const int64_t k = WINO_PLACES * s->channels;
-    struct tensor u = tensor_view(s->u, DT_F32, 2, (int64_t[]){s->a->n, k});
-    return low_pack_make(s->c, &u, s->a->n, k, PREC_BF16);
+    const struct filters *s = ctx;
+    const struct low_source from = {transform_row, ctx, 9 * s->channels};
+    return low_pack_make(s->c, &from, s->a->n, WINO_PLACES * s->channels, PREC_BF16);
 }
 
 /* Panels in f32, in scratch that lasts until the next product. */
@@ -134,12 +140,8 @@ static const void *panels_f32(struct filters *s)
 /* What the kernel reads; NULL: the backend has failed. */
 static const void *panels_low(struct filters *s)
 {
-    if (s->c->k.wino_low == wino_low_ref) {
-        float *u = transform_all(s);
-        for (int64_t i = 0; u && i < s->a->n * WINO_PLACES * s->channels; i++)
-            u[i] = bf16_to_f32(f32_to_bf16(u[i]));
-        return u;
-    }
+    if (s->c->k.wino_low == wino_low_ref)
+        return transform_all(s);
     const struct low_pack *p = (const struct low_pack *)packs_get(
         s->a->w, PREC_BF16, s->a->n, WINO_PLACES * s->channels, make_pack, s);
     return p ? p->panels : NULL;

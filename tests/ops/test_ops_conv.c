@@ -1,5 +1,6 @@
 /* Convolutions on every backend against the reference: kernel sizes, strides, asymmetric padding,
  * pictures smaller than the kernel. Tolerance as for matrix products of depth kh * kw * C. */
+#include "core/mem.h"
 #include "harness.h"
 
 struct conv_case {
@@ -154,6 +155,38 @@ static void circular_padding_is_the_opposite_edge(void **state)
     }
 }
 
+/* The same where Winograd's filtering takes it; its tiles lie otherwise in the larger picture. */
+static void circular_winograd_is_the_opposite_edge(void **state)
+{
+    struct harness *h = *state;
+    enum { ROWS = 33, COLS = 36, C = 18, N = 20, COUNT = ROWS * COLS * N };
+    struct guarded gx, gb;
+    float *x = random_floats(h, &gx, (size_t)ROWS * COLS * C, 1);
+    float *big = random_floats(h, &gb, (size_t)(ROWS + 2) * (COLS + 2) * C, 1);
+    for (int r = 0; r < ROWS + 2; r++)
+        for (int s = 0; s < COLS + 2; s++)
+            memcpy(big + (r * (COLS + 2) + s) * C,
+                   x + ((r + ROWS - 1) % ROWS * COLS + (s + COLS - 1) % COLS) * C, C * sizeof *x);
+    struct weight w = random_weight(h, DT_F32, 4, (int64_t[]){N, 3, 3, C});
+    int64_t dims[4] = {1, ROWS, COLS, N};
+    float *y = mem_array((size_t)COUNT * 2, sizeof *y);
+    struct tensor tx = f32_view(x, 4, (int64_t[]){1, ROWS, COLS, C});
+    struct tensor tb = f32_view(big, 4, (int64_t[]){1, ROWS + 2, COLS + 2, C});
+    struct tensor a = f32_view(y, 4, dims), b = f32_view(y + COUNT, 4, dims);
+    struct backend *be = NULL;
+    assert_int_equal(backend_open(&be, "cpu", 2, NULL), ST_OK);
+    op_conv2d(be, &a, &tx, &w.t, NULL, &(struct conv_opts){1, 1, 1, 1, 1, ACT_NONE, true});
+    op_conv2d(be, &b, &tb, &w.t, NULL, &(struct conv_opts){.stride = 1});
+    assert_int_equal(backend_sync(be, NULL), ST_OK);
+    backend_close(be);
+    for (int i = 0; i < COUNT; i++)
+        assert_float_equal(y[i], y[COUNT + i], 1e-4f);
+    mem_free(y);
+    guarded_free(&gx, "x");
+    guarded_free(&gb, "big");
+    weight_free(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +194,7 @@ int main(void)
         cmocka_unit_test(winograd_matches_reference),
         cmocka_unit_test(pointwise_convolution_matches_reference),
         cmocka_unit_test(circular_padding_is_the_opposite_edge),
+        cmocka_unit_test(circular_winograd_is_the_opposite_edge),
         cmocka_unit_test(depthwise_matches_reference),
     };
     return cmocka_run_group_tests(tests, harness_setup, harness_teardown);
