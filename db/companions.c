@@ -38,10 +38,13 @@ enum status db_burst_each(struct db *db, int64_t id, const char *path,
 {
     static const char by_id[] = "SELECT " A_PATH " FROM images i WHERE " OTHERS
                                 "AND i.burst = (SELECT burst FROM images WHERE id = ?1) " IN_ORDER;
+    /* More than a camera takes in three seconds are dates without a time of day. */
     static const char by_time[] =
         "SELECT " A_PATH " FROM images me JOIN images i ON i.taken_at BETWEEN me.taken_at - 1 AND "
         "me.taken_at + 1 AND i.camera = me.camera WHERE me.id = ?1 AND " OTHERS
-        "AND me.camera <> '' AND i.burst IS NULL AND i.generated = 0 " IN_ORDER;
+        "AND me.camera <> '' AND i.burst IS NULL AND i.generated = 0 AND (SELECT count(*) FROM "
+        "(SELECT 1 FROM images c WHERE c.taken_at BETWEEN me.taken_at - 1 AND me.taken_at + 1 "
+        "LIMIT 102)) < 102 " IN_ORDER;
     char burst[64];
     sqlite3_stmt *st = NULL;
     bool row;

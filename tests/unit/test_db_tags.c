@@ -1,4 +1,5 @@
 /* Tags, and the full-text table that follows tags and files. */
+#include "db/images.h"
 #include "db/tags.h"
 #include "library_fixture.h"
 #include <math.h>
@@ -44,6 +45,34 @@ static void tags_are_kept_in_order_and_replaced(void **state)
     db_tags_release(&t);
     assert_int_not_equal(db_tags_put(db, id + 5, "k", tags, 2, &e), ST_OK); /* no such picture */
     assert_int_equal(problems(db), 0);
+    db_close(db);
+}
+
+static enum status count_one(void *ctx, const char *path)
+{
+    (void)path;
+    ++*(int *)ctx;
+    return ST_OK;
+}
+
+/* Dates without a time of day put all pictures of a day into one second: no burst, and not to be
+ * looked at one by one for each hit. */
+static void a_day_in_one_second_is_no_burst(void **state)
+{
+    (void)state;
+    struct db *db = open_mode(DB_CREATE);
+    for (int i = 1; i <= 120; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "/p/%03d.jpg", i);
+        add_file(db, path, add_image(db, i));
+    }
+    count("UPDATE images SET taken_at = 1000, camera = 'c', present = 1");
+    int found = 0;
+    OK(db_burst_each(db, 1, "/p/001.jpg", count_one, &found, &e));
+    assert_int_equal(found, 0);
+    count("UPDATE images SET taken_at = 5000 WHERE id > 50");
+    OK(db_burst_each(db, 1, "/p/001.jpg", count_one, &found, &e));
+    assert_int_equal(found, 49);
     db_close(db);
 }
 
@@ -170,9 +199,8 @@ static void the_mean_is_that_of_the_vectors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(tags_are_kept_in_order_and_replaced),
-        T(words_follow_tags_and_files),
-        T(an_older_library_gets_its_words),
+        T(tags_are_kept_in_order_and_replaced), T(a_day_in_one_second_is_no_burst),
+        T(words_follow_tags_and_files),         T(an_older_library_gets_its_words),
         T(the_mean_is_that_of_the_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
