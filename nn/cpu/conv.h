@@ -14,6 +14,12 @@ static inline int64_t conv_wrap(int64_t i, int64_t n)
     return (i % n + n) % n;
 }
 
+/* Whether the product with these weights is in bf16. */
+static inline bool conv_in_bf16(const struct cpu *c, const struct tensor *w)
+{
+    return c->base.precision == PREC_BF16 && w->use != TENSOR_VALUES && w->packs;
+}
+
 /* conv_low.c: the whole convolution in bf16, where it takes it; a: as for the product over patches,
  * but x and m. */
 bool conv_low_takes(const struct cpu *c, const struct linear_args *a, const struct tensor *y,

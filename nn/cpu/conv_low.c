@@ -24,8 +24,8 @@ struct band {
 bool conv_low_takes(const struct cpu *c, const struct linear_args *a, const struct tensor *y,
                     int64_t channels)
 {
-    return c->base.precision == PREC_BF16 && c->k.low_panel && a->w->use != TENSOR_VALUES &&
-           a->w->packs && channels % 2 == 0 && tensor_rows(y) >= LOW_ROWS;
+    return conv_in_bf16(c, a->w) && c->k.low_panel && channels % 2 == 0 &&
+           tensor_rows(y) >= LOW_ROWS;
 }
 
 static void turn(const struct band *s, unsigned char *to, const float *from, int64_t pixels)

@@ -19,7 +19,6 @@ static void pack_free(struct pack *pack)
 struct pack_ctx {
     struct cpu *c;
     const struct low_source *from;
-    const struct tensor *w; /* NULL: no tensor's values */
     enum precision kind;
     int64_t n, k;
     struct low_pack *p;
@@ -31,10 +30,11 @@ struct pack_ctx {
 static void pack_row(const struct pack_ctx *s, int64_t n, float *row, unsigned char *units)
 {
     struct low_pack *p = s->p;
-    if (s->kind == PREC_INT8 && s->w && s->w->dtype == DT_I8) {
-        memcpy(units, weight_row(s->w, n, s->k), (size_t)s->k);
+    const struct tensor *w = s->from->stored;
+    if (s->kind == PREC_INT8 && w && w->dtype == DT_I8) {
+        memcpy(units, weight_row(w, n, s->k), (size_t)s->k);
         memset(units + s->k, 0, (size_t)(p->units * LOW_UNIT - s->k));
-        p->scale[n] = s->w->scale[n];
+        p->scale[n] = w->scale[n];
     } else {
         s->from->fill(s->from->ctx, n, row);
         float scale = s->c->k.low_row(units, s->kind, row, s->k, 0);
@@ -87,10 +87,10 @@ static struct low_pack *pack_new(int64_t n, int64_t k, enum precision kind)
     return p;
 }
 
-static struct pack *make_from(struct cpu *c, const struct low_source *from, const struct tensor *w,
-                              int64_t n, int64_t k, enum precision kind)
+struct pack *low_pack_make(struct cpu *c, const struct low_source *from, int64_t n, int64_t k,
+                           enum precision kind)
 {
-    struct pack_ctx s = {.c = c, .from = from, .w = w, .kind = kind, .n = n, .k = k};
+    struct pack_ctx s = {.c = c, .from = from, .kind = kind, .n = n, .k = k};
     size_t threads = (size_t)pool_threads(c->base.pool), floats = pad16((size_t)(k + from->room));
     size_t units = pad16((size_t)low_units(kind, k));
     s.row = cpu_scratch(c, SCRATCH_OP, threads * (floats + units));
@@ -122,14 +122,8 @@ static void widen_row(void *ctx, int64_t n, float *row)
 static struct pack *make(void *ctx)
 {
     const struct get_ctx *s = ctx;
-    const struct low_source from = {widen_row, ctx, 0};
-    return make_from(s->c, &from, s->a->w, s->a->n, s->a->k, s->kind);
-}
-
-struct pack *low_pack_make(struct cpu *c, const struct low_source *from, int64_t n, int64_t k,
-                           enum precision kind)
-{
-    return make_from(c, from, NULL, n, k, kind);
+    const struct low_source from = {widen_row, ctx, 0, s->a->w};
+    return low_pack_make(s->c, &from, s->a->n, s->a->k, s->kind);
 }
 
 const struct low_pack *low_pack_get(struct cpu *c, const struct linear_args *a, enum precision kind)

@@ -42,12 +42,14 @@ void linear_low(struct cpu *c, const struct linear_args *a, enum precision kind)
 /* The weights' pack, made where there is none; NULL: the backend has failed. */
 const struct low_pack *low_pack_get(struct cpu *c, const struct linear_args *a,
                                     enum precision kind);
-/* For a `make` of packs_get, of values that are no tensor: fill writes row n's k floats, and may
- * use `room` floats behind them; on any thread. NULL: the backend has failed. */
+/* For a `make` of packs_get: fill writes row n's k floats, and may use `room` floats behind them;
+ * on any thread. stored: a tensor of these values, whose I8 is taken as it lies, or NULL. NULL: the
+ * backend has failed. */
 struct low_source {
     void (*fill)(void *ctx, int64_t n, float *row);
     void *ctx;
     int64_t room;
+    const struct tensor *stored;
 };
 struct pack *low_pack_make(struct cpu *c, const struct low_source *from, int64_t n, int64_t k,
                            enum precision kind);

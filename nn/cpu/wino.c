@@ -13,11 +13,6 @@ enum { FEW_BLOCKS = 32, GROUP = 256 };
 /* From how many tiles a picture the filters are worth transforming. */
 enum { LEAST_KEPT = 64, LEAST = 256, LEAST_CHANNELS = 16 };
 
-static bool is_low(const struct cpu *c, const struct linear_args *a)
-{
-    return c->base.precision == PREC_BF16 && a->w->use != TENSOR_VALUES && a->w->packs;
-}
-
 static int64_t tiles_of(const struct tensor *y)
 {
     return (y->dim[1] + 1) / 2 * ((y->dim[2] + 1) / 2);
@@ -29,7 +24,7 @@ bool wino_takes(const struct cpu *c, const struct linear_args *a, const struct t
     if (a->w->dim[1] != 3 || a->w->dim[2] != 3 || o->stride != 1 || a->n < LEAST_CHANNELS ||
         x->dim[3] < LEAST_CHANNELS || !x->dim[1] || !x->dim[2])
         return false;
-    if (is_low(c, a))
+    if (conv_in_bf16(c, a->w))
         return tiles_of(y) >= LEAST_KEPT && x->dim[3] % 2 == 0;
     return c->k.wino && tiles_of(y) >= LEAST && c->base.precision != PREC_INT8;
 }
@@ -118,7 +113,7 @@ static void transform_row(void *ctx, int64_t n, float *row)
 static struct pack *make_pack(void *ctx)
 {
     const struct filters *s = ctx;
-    const struct low_source from = {transform_row, ctx, 9 * s->channels};
+    const struct low_source from = {transform_row, ctx, 9 * s->channels, NULL};
     return low_pack_make(s->c, &from, s->a->n, WINO_PLACES * s->channels, PREC_BF16);
 }
 
@@ -170,7 +165,7 @@ static void run_blocks(void *ctx, int64_t i0, int64_t i1, int thread)
 void wino_run(struct cpu *c, const struct linear_args *a, const struct tensor *y,
               const struct tensor *x, const struct conv_opts *o)
 {
-    const bool low = is_low(c, a);
+    const bool low = conv_in_bf16(c, a->w);
     struct filters f = {.c = c, .a = a, .channels = x->dim[3]};
     struct wino_args w = {.x = x->data,
                           .b = a->b,

@@ -12,7 +12,7 @@
 #ifndef EIDETIC_NN_CPU_WINO_H
 #define EIDETIC_NN_CPU_WINO_H
 
-#include "nn/cpu/cpu_int.h"
+#include "nn/cpu/conv.h"
 
 enum { WINO_PLACES = 16, WINO_SIDE = 4 };
 
@@ -67,8 +67,8 @@ static inline void wino_patch(const struct wino_args *a, int64_t t, const float 
     for (int i = 0; i < WINO_PLACES; i++) {
         int64_t row = top + i / WINO_SIDE, col = left + i % WINO_SIDE;
         if (a->circular) {
-            row = (row % a->h + a->h) % a->h;
-            col = (col % a->w + a->w) % a->w;
+            row = conv_wrap(row, a->h);
+            col = conv_wrap(col, a->w);
         }
         bool inside = row >= 0 && row < a->h && col >= 0 && col < a->w;
         p[i] = inside ? x + (row * a->w + col) * a->c : a->zero;

@@ -3,5 +3,5 @@
 
 void wino_avx512(const struct wino_args *a, const struct wino_part *p, float *scratch)
 {
-    wino_block(a, p, scratch);
+    wino_block(false, wino_product_f32, a, p, scratch);
 }

@@ -86,21 +86,36 @@ __attribute__((always_inline)) static inline void wino_out(const struct wino_arg
     }
 }
 
-static inline void wino_block(const struct wino_args *a, const struct wino_part *p, float *scratch)
+/* Up to MR rows of x, `stride` bytes apart, by one panel of depth k; out: NR floats a row. */
+typedef void wino_product(int rows, const char *x, int64_t stride, const char *panel, int64_t k,
+                          float *out);
+
+__attribute__((always_inline)) static inline void wino_block(const bool low, wino_product *product,
+                                                             const struct wino_args *a,
+                                                             const struct wino_part *p,
+                                                             float *scratch)
 {
-    const int64_t tiles = p->t1 - p->t0, stride = wino_stride(a->c, false) / 4;
-    float *v = scratch, *m = v + WINO_PLACES * tiles * stride;
-    wino_in(false, a, p->t0, tiles, (char *)v);
+    const int64_t tiles = p->t1 - p->t0, stride = wino_stride(a->c, low);
+    const int64_t depth = a->c * (low ? 2 : 4); /* bytes of a column */
+    char *v = (char *)scratch;
+    float *m = scratch + WINO_PLACES * tiles * stride / 4;
+    wino_in(low, a, p->t0, tiles, v);
     for (int64_t n0 = p->n0; n0 < p->n1; n0 += NR) {
-        const float *panel = (const float *)a->panels + n0 * WINO_PLACES * a->c;
+        const char *panel = (const char *)a->panels + n0 * WINO_PLACES * depth;
         for (int64_t row = 0; row < WINO_PLACES * tiles;) {
             int rows = tile_rows(tiles - row % tiles);
-            tile(rows, 2, v + row * stride, stride, panel + row / tiles * a->c * NR, a->c, false,
-                 m + row * NR, NR);
+            product(rows, v + row * stride, stride, panel + row / tiles * depth * NR, a->c,
+                    m + row * NR);
             row += rows;
         }
         wino_out(a, p->t0, tiles, m, n0);
     }
+}
+
+static inline void wino_product_f32(int rows, const char *x, int64_t stride, const char *panel,
+                                    int64_t k, float *out)
+{
+    tile(rows, 2, (const float *)x, stride / 4, (const float *)panel, k, false, out, NR);
 }
 #endif
 

@@ -7,23 +7,15 @@
 
 TILE_UNITS_FUNCTION(tile_bf16, true)
 
+static inline void product_bf16(int rows, const char *x, int64_t stride, const char *panel,
+                                int64_t k, float *out)
+{
+    tile_bf16(rows, (const unsigned char *)x, stride, (const unsigned char *)panel, k / 2, false,
+              out, NR);
+}
+
 void wino_vnni(const struct wino_args *a, const struct wino_part *p, float *scratch)
 {
-    const int64_t tiles = p->t1 - p->t0, stride = wino_stride(a->c, true), units = a->c / 2;
-    char *v = (char *)scratch;
-    float *m = scratch + WINO_PLACES * tiles * stride / 4;
-    wino_in(true, a, p->t0, tiles, v);
-    for (int64_t n0 = p->n0; n0 < p->n1; n0 += NR) {
-        const unsigned char *panel =
-            (const unsigned char *)a->panels + n0 * WINO_PLACES * units * UNIT;
-        for (int64_t row = 0; row < WINO_PLACES * tiles;) {
-            int rows = tile_rows(tiles - row % tiles);
-            tile_bf16(rows, (const unsigned char *)v + row * stride, stride,
-                      panel + row / tiles * units * UNIT_COLS * UNIT, units, false, m + row * NR,
-                      NR);
-            row += rows;
-        }
-        wino_out(a, p->t0, tiles, m, n0);
-    }
+    wino_block(true, product_bf16, a, p, scratch);
 }
 #endif
