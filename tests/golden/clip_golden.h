@@ -71,6 +71,7 @@ struct toy_run {
     struct clip *clip;
     struct clip_session *session;
     struct check check;
+    char *file, *dir;
 };
 
 static inline void check_images(struct toy_run *r)
@@ -177,15 +178,35 @@ static inline void check_logits(struct toy_run *r)
     assert_float_equal(info->logit_scale * dot + info->logit_bias, ((float *)want->data)[0], 1e-4);
 }
 
+/* The toy made again, `suffix` as toy_make has it, opened as a file or as a folder. */
+static inline void toy_run_open(struct toy_run *r, const char *toy, const char *suffix,
+                                bool by_file, const char *device)
+{
+    struct error err = {0};
+    char path[512];
+    *r = (struct toy_run){.toy = toy, .m = toy_manifest(toy)};
+    r->dir = toy_make(toy, suffix, NULL, &r->file);
+    snprintf(path, sizeof path, "%s/clip/%s.safetensors", TEST_DATA, toy);
+    if (weights_open(&r->want, path, &err) ||
+        clip_open(&r->clip, by_file ? r->file : r->dir, NULL, &err) ||
+        clip_session_new(&r->session, r->clip, device, 1, &err))
+        fail_msg("%s: %s", toy, err.text);
+}
+
+static inline void toy_run_close(struct toy_run *r)
+{
+    clip_session_free(r->session);
+    clip_close(r->clip);
+    weights_close(r->want);
+    json_decref(r->m);
+    mem_free(r->file);
+    toy_remove(r->dir);
+}
+
 static inline void run_toy(const char *toy, bool by_file, const char *layout)
 {
-    struct toy_run r = {.toy = toy, .m = toy_manifest(toy)};
-    struct error err = {0};
-    char path[512], *file = NULL, *dir = toy_make(toy, by_file ? "-file" : "", NULL, &file);
-    snprintf(path, sizeof path, "%s/clip/%s.safetensors", TEST_DATA, toy);
-    if (weights_open(&r.want, path, &err) || clip_open(&r.clip, by_file ? file : dir, NULL, &err) ||
-        clip_session_new(&r.session, r.clip, test_device(), 1, &err))
-        fail_msg("%s: %s", toy, err.text);
+    struct toy_run r;
+    toy_run_open(&r, toy, by_file ? "-file" : "", by_file, test_device());
     r.check = (struct check){.want = r.want, .toy = toy};
     assert_string_equal(clip_info(r.clip)->arch, json_string_value(json_object_get(r.m, "arch")));
     assert_string_equal(clip_info(r.clip)->layout, layout);
@@ -198,12 +219,7 @@ static inline void run_toy(const char *toy, bool by_file, const char *layout)
     check_text_blocks(&r);
     check_states(&r);
     check_logits(&r);
-    clip_session_free(r.session);
-    clip_close(r.clip);
-    weights_close(r.want);
-    json_decref(r.m);
-    mem_free(file);
-    toy_remove(dir);
+    toy_run_close(&r);
 }
 
 #endif

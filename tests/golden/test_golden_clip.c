@@ -62,13 +62,9 @@ static void starter_with_attention_and_without(void **state)
  * of them. */
 static void check_near(const char *toy, bool by_file, const char *device, double least)
 {
-    struct toy_run r = {.toy = toy, .m = toy_manifest(toy)};
+    struct toy_run r;
     struct error err = {0};
-    char path[512], *file = NULL, *dir = toy_make(toy, by_file ? "-file" : "", NULL, &file);
-    snprintf(path, sizeof path, "%s/clip/%s.safetensors", TEST_DATA, toy);
-    if (weights_open(&r.want, path, &err) || clip_open(&r.clip, by_file ? file : dir, NULL, &err) ||
-        clip_session_new(&r.session, r.clip, device, 1, &err))
-        fail_msg("%s: %s", toy, err.text);
+    toy_run_open(&r, toy, by_file ? "-file" : "", by_file, device);
     int n = (int)json_integer_value(json_object_get(r.m, "images")), d = clip_dim(r.clip);
     int size = clip_info(r.clip)->image_size;
     const float *want = wanted(r.want, "image.vector", n, d);
@@ -89,12 +85,7 @@ static void check_near(const char *toy, bool by_file, const char *device, double
     assert_true(worst >= least && worst < 1 - 1e-9); /* it is in 16 bits */
     mem_free(v);
     mem_free(px);
-    clip_session_free(r.session);
-    clip_close(r.clip);
-    weights_close(r.want);
-    json_decref(r.m);
-    mem_free(file);
-    toy_remove(dir);
+    toy_run_close(&r);
 }
 
 static void in_16_bits_vectors_are_near(void **state)

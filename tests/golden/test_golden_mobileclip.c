@@ -80,23 +80,13 @@ static void files_without_config(void **state)
 
 static void expect_vectors(const char *toy)
 {
-    struct toy_run r = {.toy = toy, .m = toy_manifest(toy)};
-    struct error err = {0};
-    char path[512], *file = NULL, *dir = toy_make(toy, "", NULL, &file);
-    snprintf(path, sizeof path, "%s/clip/%s.safetensors", TEST_DATA, toy);
-    if (weights_open(&r.want, path, &err) || clip_open(&r.clip, file, NULL, &err) ||
-        clip_session_new(&r.session, r.clip, test_device(), 1, &err))
-        fail_msg("%s: %s", toy, err.text);
+    struct toy_run r;
+    toy_run_open(&r, toy, "", true, test_device());
     r.check = (struct check){.want = r.want, .toy = toy};
     assert_string_equal(clip_info(r.clip)->arch, "mobileclip");
     check_images(&r);
     check_texts(&r);
-    clip_session_free(r.session);
-    clip_close(r.clip);
-    weights_close(r.want);
-    json_decref(r.m);
-    mem_free(file);
-    toy_remove(dir);
+    toy_run_close(&r);
 }
 
 static void apple_s_own_layout(void **state)
