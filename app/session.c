@@ -55,12 +55,7 @@ static int exit_of(enum status st, enum app_what what)
 
 int app_fail(struct app *a, enum app_what what)
 {
-    struct buf b;
-    buf_init(&b, 1 << 16);
-    buf_text_safe(&b, a->err.text);
-    log_error("%s%s%s", a->about ? a->about : "", a->about ? ": " : "",
-              b.data ? b.data : a->err.text);
-    buf_release(&b);
+    log_error("%s%s%s", a->about ? a->about : "", a->about ? ": " : "", a->err.text);
     a->exit = exit_of(a->err.code, what);
     return 1;
 }

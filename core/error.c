@@ -1,8 +1,33 @@
 /* Errors: a code and one sentence. The text is cut, never overflowed, at 255 bytes. */
 #include "core/error.h"
+#include "core/buf.h"
+#include "core/path.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+/* Texts from hostile files are in it too: it becomes one printable line, its end a whole
+ * character. */
+static void make_printable(struct error *err)
+{
+    size_t n = 0, limit = sizeof err->text - 1;
+    while (err->text[n] >= 0x20 && err->text[n] < 0x7F)
+        n++;
+    if (!err->text[n])
+        return;
+    n += strlen(err->text + n);
+    err->text[n < limit ? n : utf8_whole(err->text, n)] = 0;
+    struct buf b;
+    buf_init(&b, 8 * limit);
+    buf_text_safe(&b, err->text);
+    if (b.failed) /* no memory */
+        for (char *s = err->text; *s; s++)
+            *s = *s >= 0x20 && *s < 0x7F ? *s : '?';
+    else
+        snprintf(err->text, sizeof err->text, "%.*s",
+                 (int)(b.len <= limit ? b.len : utf8_whole(b.data, limit)), b.data);
+    buf_release(&b);
+}
 
 enum status error_set(struct error *err, enum status code, const char *fmt, ...)
 {
@@ -12,6 +37,7 @@ enum status error_set(struct error *err, enum status code, const char *fmt, ...)
         err->code = code;
         vsnprintf(err->text, sizeof err->text, fmt, ap);
         va_end(ap);
+        make_printable(err);
     }
     return code;
 }
@@ -53,6 +79,7 @@ enum status error_errno(struct error *err, int errnum, const char *fmt, ...)
         snprintf(err->text + used, sizeof err->text - used, ": %s", why);
         if (err->text[used + 2] >= 'A' && err->text[used + 2] <= 'Z')
             err->text[used + 2] += 'a' - 'A';
+        make_printable(err);
     }
     return code;
 }
@@ -70,6 +97,7 @@ enum status error_prefix(struct error *err, enum status code, const char *fmt, .
     size_t used = n < 0 ? 0 : (size_t)n;
     if (used < sizeof err->text)
         snprintf(err->text + used, sizeof err->text - used, ": %.200s", old);
+    make_printable(err);
     return err->code;
 }
 

@@ -7,7 +7,8 @@
  *     return error_set(err, ST_FORMAT, "%s: header is %zu bytes, at most %zu", path, n, max);
  *
  * `err` is always the last parameter and may be NULL. The text is one lower-case sentence without
- * a full stop that names the file or value. Functions that return enum status leave their outputs
+ * a full stop that names the file or value, one printable line of UTF-8 whatever a file or a value
+ * is called (as buf_text_safe shows it). Functions that return enum status leave their outputs
  * untouched or zeroed on failure. Programming mistakes assert instead. Thread rule: a struct error
  * belongs to one thread. */
 #ifndef EIDETIC_CORE_ERROR_H

@@ -119,6 +119,18 @@ size_t utf16_decode(const uint8_t *p, size_t n, bool big, uint32_t *cp)
     return 4;
 }
 
+size_t utf8_whole(const char *s, size_t n)
+{
+    size_t first = n;
+    while (first && n - first < 3 && ((unsigned char)s[first - 1] & 0xC0) == 0x80)
+        first--;
+    if (!first)
+        return n;
+    unsigned char c = (unsigned char)s[first - 1];
+    size_t due = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC0 ? 2 : 1;
+    return n - (first - 1) < due ? first - 1 : n;
+}
+
 size_t utf8_encode(uint32_t cp, char out[4])
 {
     if (cp < 0x80) {

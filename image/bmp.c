@@ -79,7 +79,7 @@ static enum status bmp_open(struct bmp *b, const struct codec_in *in, struct err
     size_t at = 14 + (size_t)head;
     bool fields = b->packing == FIELDS || b->packing == ALPHA_FIELDS;
     size_t masks = fields && head == 40 ? (b->packing == FIELDS ? 12 : 16) : 0;
-    if (masks > in->size - at)
+    if (masks > in->size - at || (fields && in->size < 54 + 12))
         return truncated(b, err);
     choose_masks(b, fields ? d + 54 : NULL); /* behind the 40 bytes, or part of a longer header */
     at += masks;

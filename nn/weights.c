@@ -24,9 +24,7 @@ const char *weights_quote(char out[WEIGHTS_QUOTE], const char *s, size_t n)
         snprintf(out, WEIGHTS_QUOTE, "%s", cut && !*cut ? "" : "?");
     } else {
         bool whole = n <= 80 && b.len < WEIGHTS_QUOTE;
-        size_t keep = b.len < WEIGHTS_QUOTE - 4 ? b.len : WEIGHTS_QUOTE - 4;
-        while (!whole && keep && (b.data[keep] & 0xc0) == 0x80)
-            keep--; /* never half a character */
+        size_t keep = utf8_whole(b.data, b.len < WEIGHTS_QUOTE - 4 ? b.len : WEIGHTS_QUOTE - 4);
         snprintf(out, WEIGHTS_QUOTE, "%.*s%s", whole ? WEIGHTS_QUOTE - 1 : (int)keep, b.data,
                  whole ? "" : "...");
     }

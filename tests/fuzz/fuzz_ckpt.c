@@ -3,7 +3,9 @@
  * machine. */
 #include "core/mem.h"
 #include "nn/weights_int.h"
+#include "tests/fuzz/structure.h"
 #include "tests/unit/zip_make.h"
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -53,3 +55,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_release(&b);
     return 0;
 }
+
+FUZZ_STRUCTURE(grammar_pickle)

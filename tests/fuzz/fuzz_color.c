@@ -1,5 +1,7 @@
 /* Any bytes as a colour profile, for pixels and for inks. */
 #include "image/color.h"
+#include "tests/fuzz/structure.h"
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -21,3 +23,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     image_release(&img);
     return 0;
 }
+
+FUZZ_STRUCTURE(grammar_icc)

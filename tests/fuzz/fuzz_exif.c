@@ -2,6 +2,7 @@
  * are in range. */
 #include "core/path.h"
 #include "image/codec.h"
+#include "tests/fuzz/structure.h"
 #include <math.h>
 #include <string.h>
 
@@ -23,3 +24,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(!m.has_gps || (fabs(m.lat) <= 90 && fabs(m.lon) <= 180 && isfinite(m.alt)));
     return 0;
 }
+
+FUZZ_STRUCTURE(grammar_exif)

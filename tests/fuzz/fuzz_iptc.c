@@ -1,5 +1,7 @@
 /* Any bytes as IPTC records, and as Photoshop's resources. */
 #include "image/words.h"
+#include "tests/fuzz/structure.h"
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -17,3 +19,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         __builtin_trap();
     return 0;
 }
+
+FUZZ_STRUCTURE(grammar_iptc)

@@ -1,6 +1,8 @@
 /* Any bytes as a JPEG file: an answer, no crash, no leak, bounded memory. Decoded in full and
  * reduced. */
 #include "image/image.h"
+#include "tests/fuzz/structure.h"
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -15,3 +17,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     return 0;
 }
+
+FUZZ_STRUCTURE(grammar_markers)

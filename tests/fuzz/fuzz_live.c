@@ -1,8 +1,10 @@
 /* Any bytes as the picture and as the video of a live photo. */
 #include "core/file.h"
 #include "image/live.h"
+#include "tests/fuzz/structure.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -22,3 +24,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     close(fd);
     return 0;
 }
+
+FUZZ_STRUCTURE(grammar_bmff)

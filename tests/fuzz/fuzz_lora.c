@@ -5,6 +5,8 @@
 #include "sampler/lora/lora_int.h"
 #include "sampler/prompt.h"
 #include "sampler/shelf.h"
+#include "tests/fuzz/structure.h"
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -82,3 +84,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     lora_file_close(&f);
     return 0;
 }
+
+FUZZ_STRUCTURE(grammar_lora)

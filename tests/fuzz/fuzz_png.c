@@ -1,6 +1,7 @@
 /* Any bytes as a PNG file. The checksums of its chunks are put right first, or nothing would get
  * past them. */
 #include "image/image.h"
+#include "tests/fuzz/structure.h"
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -43,3 +44,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     mem_free(copy);
     return 0;
 }
+
+FUZZ_STRUCTURE(grammar_png)

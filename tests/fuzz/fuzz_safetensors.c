@@ -2,6 +2,8 @@
  * its last byte, every message must be one printable line. */
 #include "core/mem.h"
 #include "nn/weights_int.h"
+#include "tests/fuzz/structure.h"
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -43,3 +45,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
     return 0;
 }
+
+FUZZ_STRUCTURE(grammar_safetensors)

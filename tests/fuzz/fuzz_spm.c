@@ -2,6 +2,8 @@
  * libraries' ways, into ids that it has. Every message must be one printable line. */
 #include "clip/spm.h"
 #include "core/mem.h"
+#include "tests/fuzz/structure.h"
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -43,3 +45,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     vocab_release(&v);
     return 0;
 }
+
+FUZZ_STRUCTURE(grammar_protobuf)

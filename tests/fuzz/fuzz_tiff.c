@@ -1,5 +1,7 @@
 /* Any bytes as a TIFF file. */
 #include "image/image.h"
+#include "tests/fuzz/structure.h"
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -12,3 +14,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     image_release(&img);
     return 0;
 }
+
+FUZZ_STRUCTURE(grammar_tiff)

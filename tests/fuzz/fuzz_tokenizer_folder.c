@@ -4,6 +4,7 @@
 #include "clip/tokenizer.h"
 #include "core/file.h"
 #include "core/path.h"
+#include "tests/fuzz/structure.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,3 +87,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     tokenizer_close(t);
     return 0;
 }
+
+FUZZ_STRUCTURE(grammar_json_files)

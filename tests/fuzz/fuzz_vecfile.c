@@ -2,6 +2,7 @@
  * otherwise hardly any input would get past them. */
 #include "core/mem.h"
 #include "search/vecfile.h"
+#include "tests/fuzz/structure.h"
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -80,3 +81,5 @@ out:
     mem_free(copy);
     return 0;
 }
+
+FUZZ_STRUCTURE(grammar_vecfile)

@@ -3,6 +3,7 @@
 #include "core/mem.h"
 #include "image/words.h"
 #include "image/xmp_merge.h"
+#include "tests/fuzz/structure.h"
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -23,3 +24,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     mem_free(old);
     return 0;
 }
+
+FUZZ_STRUCTURE(grammar_xml)

@@ -1,11 +1,53 @@
 /* Runs a fuzz target over files and folders instead of libFuzzer: the seed corpus as a test under
- * any compiler. Each input is also tried cut at every eighth of its length. */
+ * any compiler. Each input is also tried cut at every eighth of its length, and changed as the
+ * target's grammar would (structure.h). */
 #include "core/file.h"
 #include "core/mem.h"
 #include "core/path.h"
+#include "tests/fuzz/structure.h"
 #include <dirent.h>
 
+#define MUTATIONS 64
+#define GROWTH 256
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#pragma weak LLVMFuzzerCustomMutator
+#pragma weak LLVMFuzzerCustomCrossOver
+
+/* Stands in for libFuzzer's: a byte is changed, put in or taken out. */
+size_t LLVMFuzzerMutate(uint8_t *d, size_t n, size_t cap)
+{
+    static uint32_t x = 1;
+    x = x * 1664525 + 1013904223; /* Numerical Recipes */
+    size_t at = n ? (x >> 8) % n : 0;
+    if (x >> 30 == 0 && n && n < cap)
+        memmove(d + at + 1, d + at, n++ - at);
+    else if (x >> 30 == 1 && n)
+        memmove(d + at, d + at + 1, --n - at);
+    if (at < n)
+        d[at] = (uint8_t)(x >> 4);
+    return n;
+}
+
+static void run_changed(const uint8_t *data, size_t size)
+{
+    size_t cap = size + GROWTH;
+    uint8_t *changed = LLVMFuzzerCustomMutator ? mem_alloc(cap) : NULL;
+    for (unsigned seed = 0; changed && seed < MUTATIONS; seed++) {
+        size_t n;
+        memcpy(changed, data, size);
+        if (seed % 4)
+            n = LLVMFuzzerCustomMutator(changed, size, cap, seed);
+        else
+            n = LLVMFuzzerCustomCrossOver(data, size, data, size, changed, cap, seed);
+        uint8_t *copy = n <= cap ? mem_dup(changed, n ? n : 1) : NULL;
+        if (copy)
+            LLVMFuzzerTestOneInput(copy, n);
+        mem_free(copy);
+    }
+    mem_free(changed);
+}
 
 static int run_file(const char *path)
 {
@@ -23,6 +65,7 @@ static int run_file(const char *path)
             LLVMFuzzerTestOneInput(copy, n);
         mem_free(copy);
     }
+    run_changed((uint8_t *)data, size);
     mem_free(data);
     return 1;
 }

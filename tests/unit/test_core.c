@@ -273,10 +273,32 @@ static void rng_is_reproducible(void **state)
     assert_int_equal(cpu_level_parse(cpu_level_name(cpu_level_max())), cpu_level_max());
 }
 
+/* Whatever a file calls its things, and however long, an error is one line to print. */
+static void error_texts_are_one_printable_line(void **state)
+{
+    struct error err;
+    char longname[512] = "";
+    (void)state;
+    error_set(&err, ST_FORMAT, "the token %s is not read", "a\nb\x1b[31m\xff");
+    assert_string_equal(err.text, "the token a\\nb\\x1b[31m\\xff is not read");
+    error_prefix(&err, ST_FORMAT, "%s", "in\ta/\xe2\x80\xae");
+    assert_string_equal(err.text, "in\\ta/\\u{202e}: the token a\\nb\\x1b[31m\\xff is not read");
+    error_errno(&err, ENOENT, "%s", "caf\xc3\xa9\r");
+    assert_string_equal(err.text, "caf\xc3\xa9\\r: no such file or directory");
+    for (size_t i = 0; i + 3 < sizeof longname; i += 3)
+        memcpy(longname + i, "\xe6\xb5\xb7", 4);
+    for (int i = 0; i < 3; i++) { /* cut between characters, wherever the end falls */
+        error_set(&err, ST_FORMAT, "%.*s%s", i, "xx", longname);
+        assert_in_range(strlen(err.text), 252, 255);
+        assert_true(utf8_valid(err.text, strlen(err.text)));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(error_text_is_cut_but_keeps_the_reason),
+        cmocka_unit_test(error_texts_are_one_printable_line),
         cmocka_unit_test(sizes_that_overflow_are_refused),
         cmocka_unit_test(an_allocation_fails_when_told),
         cmocka_unit_test(arena_keeps_its_largest_freed_block),
