@@ -20,7 +20,7 @@ endif()
 # The tests of one file, on cuda:emulated alone.
 function(eidetic_emulated_test kind name)
   set(target ${name}_emulated)
-  set(environment "EIDETIC_TEST_BACKENDS=cuda;EIDETIC_TEST_DEVICE=cuda:emulated")
+  set(environment "EIDETIC_TEST_BACKENDS=cuda;EIDETIC_TEST_DEVICE=cuda:emulated;${own_cache}")
   add_executable(${target} ${kind}/${name}.c $<TARGET_OBJECTS:cuda_emulated>)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR})
   target_link_libraries(${target} PRIVATE ${all_modules} PkgConfig::CMOCKA PkgConfig::JANSSON PkgConfig::XXHASH)
