@@ -12,10 +12,6 @@ target_compile_definitions(cuda_emulated PRIVATE EIDETIC_CUDA=1)
 
 # Those against golden data, which scripts/test --full also builds and runs with AddressSanitizer, ten times as slow.
 add_custom_target(emulated_golden)
-set(timeout 600)
-if(EIDETIC_SANITIZE)
-  set(timeout 3600)
-endif()
 
 # The tests of one file, on cuda:emulated alone.
 function(eidetic_emulated_test kind name)

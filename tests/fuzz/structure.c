@@ -112,12 +112,6 @@ static size_t change_body(const struct grammar *outer, uint8_t *d, size_t n, siz
     return n;
 }
 
-static size_t change_head(uint8_t *d, size_t n, const struct record *r)
-{
-    mutate(d, r->head, r->head); /* may call it shorter: the bytes stay */
-    return n;
-}
-
 static size_t change_record(const struct grammar *g, uint8_t *d, size_t n, size_t cap,
                             const struct level *l, size_t i, struct job *j, int depth)
 {
@@ -137,8 +131,10 @@ static size_t change_record(const struct grammar *g, uint8_t *d, size_t n, size_
         return take_out(g, d, more, cap, &moved, i);
     }
     case 3:
-        if (l->r[i].head)
-            return change_head(d + l->at[i], n, &l->r[i]);
+        if (!l->r[i].head)
+            break;
+        mutate(d + l->at[i], l->r[i].head, l->r[i].head); /* may call it shorter: the bytes stay */
+        return n;
     }
     return change_body(g, d, n, cap, l, i, NULL, 0, j, depth);
 }
