@@ -2,56 +2,15 @@
  * tokenizer.json, tokenizer_config.json and special_tokens_map.json, a zero byte between them. What
  * opens must read any text into ids that it has, and every message must be one printable line. */
 #include "clip/tokenizer.h"
-#include "core/file.h"
-#include "core/path.h"
+#include "tests/fuzz/folder.h"
 #include "tests/fuzz/structure.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static char dir[64];
 static const char *const files[] = {"tokenizer.json", "tokenizer_config.json",
                                     "special_tokens_map.json"};
-
-static void remove_folder(void)
-{
-    char path[128];
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, files[i]);
-        unlink(path);
-    }
-    rmdir(dir);
-}
-
-static void make_folder(void)
-{
-    if (dir[0])
-        return;
-    snprintf(dir, sizeof dir, "%s/eidetic-fuzz-%ld",
-             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (long)getpid());
-    if (file_make_dirs(dir, NULL))
-        abort();
-    atexit(remove_folder);
-}
-
-static void write_files(const char *s, size_t n)
-{
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        char path[128];
-        const char *end = memchr(s, 0, n);
-        size_t part = end ? (size_t)(end - s) : n;
-        snprintf(path, sizeof path, "%s/%s", dir, files[i]);
-        unlink(path);
-        FILE *f = part || !i ? fopen(path, "wb") : NULL;
-        if (f && (fwrite(s, 1, part, f) != part || fclose(f)))
-            abort();
-        s += end ? part + 1 : part;
-        n -= end ? part + 1 : part;
-    }
-}
 
 static void use(struct tokenizer *t)
 {
@@ -75,9 +34,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error err = {ST_OK, ""};
     if (!size)
         return 0;
-    make_folder();
-    write_files((const char *)data + 1, size - 1);
-    if (!tokenizer_open(&t, (enum tokenizer_kind)(data[0] % (TOKENIZER_GPT2 + 1)), dir, &err))
+    fuzz_folder_put_all(files, sizeof files / sizeof *files, (const char *)data + 1, size - 1);
+    if (!tokenizer_open(&t, (enum tokenizer_kind)(data[0] % (TOKENIZER_GPT2 + 1)), fuzz_folder(),
+                        &err))
         use(t);
     else if (!err.text[0] || err.code == ST_OK)
         abort();
