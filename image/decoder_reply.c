@@ -20,10 +20,16 @@ static void clean(char *text, size_t cap)
     buf_release(&b);
 }
 
+static void clean_flag(bool *b)
+{
+    unsigned char *byte = (unsigned char *)b; /* any may be in it */
+    *byte = *byte == 1;
+}
+
 static void clean_meta(struct image_meta *m)
 {
-    unsigned char *flag = (unsigned char *)&m->has_gps; /* any byte may be in it */
-    *flag = *flag == 1;
+    clean_flag(&m->has_gps);
+    clean_flag(&m->animated);
     clean(m->format, sizeof m->format);
     clean(m->taken, sizeof m->taken);
     clean(m->make, sizeof m->make);
