@@ -19,6 +19,8 @@ static void stop_gently(void)
 {
     signal(SIGINT, ask_to_stop);
     signal(SIGTERM, ask_to_stop);
+    if (signal(SIGHUP, ask_to_stop) == SIG_IGN) /* nohup */
+        signal(SIGHUP, SIG_IGN);
 }
 
 /* For commands that have nothing to bring to an end, and may be waiting for standard input. */

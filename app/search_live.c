@@ -1,33 +1,31 @@
-/* search --interactive: the answers change while one types. The picture of the screen goes to
- * stderr, the chosen path to stdout, so that $(eidetic search -i) works. */
+/* search --interactive: the answers change while one types. The picture of the screen goes to the
+ * terminal, the chosen path to stdout, so that $(eidetic search -i) works. */
+#include "app/live_screen.h"
 #include "app/search_app.h"
-#include "clip/unicode.h"
-#include "core/file.h"
 #include "core/progress.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
-enum { TYPED = 1024, WAIT_MS = 60, ESCAPE_MS = 50, LEAST_ROWS = 4 };
+/* A sentence is answered when so long no key came, or so long after its first change. */
+enum { WAIT_MS = 60, LATEST_MS = 300, ESCAPE_MS = 50, LOOK_MS = 250 };
 
 struct live {
     struct app *app;
     struct search_run *run;
-    int tty;
-    struct termios before;
-    char typed[TYPED];
-    size_t len;
-    int rows, columns;
+    struct live_screen screen;
+    struct live_line line;
+    struct termios before, raw;
     size_t chosen;
     char **path; /* of the answer */
     float *score;
     size_t n;
-    bool fits, changed, done, cancelled;
+    double changed; /* when the sentence became another than the answered one; 0: it is not */
+    bool fits, done, cancelled;
     char note[256]; /* what is wrong with the query */
 };
 
@@ -60,186 +58,166 @@ static int take(struct app *a, struct search_run *run, const struct search_view 
     return 0;
 }
 
-static bool is_there(const char *typed)
-{
-    char *path = app_user_path(typed);
-    bool there = path && file_exists(path) && !file_is_dir(path);
-    mem_free(path);
-    return there;
-}
-
-/* A sentence that is not finished may be wrong; that is shown, and the last answer stays. */
+/* A sentence that is not finished may be wrong, a path not be a picture yet; that is shown, and the
+ * last answer stays. */
 static int ask(struct live *l)
 {
     struct app *a = l->app;
     struct query q = {0};
     struct error e = {ST_OK, ""};
-    const char *words = l->typed;
+    const char *words = l->line.text;
     int failed = 0;
     l->note[0] = 0;
     l->chosen = 0;
-    if (!l->typed[strspn(l->typed, " ")]) {
+    l->changed = 0;
+    if (!words[strspn(words, " ")]) {
         clear_answer(l);
         return 0;
     }
     if (query_add_words(&q, &words, 1, &e) || query_conditions(&q, &e)) {
         snprintf(l->note, sizeof l->note, "%s", e.text);
-    } else if (q.terms[0].kind == QUERY_IMAGE && !is_there(q.terms[0].text)) {
-        snprintf(l->note, sizeof l->note, "%.200s: no such file", q.terms[0].text);
-    } else {
-        failed = search_answer(a, l->run, &q, l->typed, time_now());
+    } else if (search_answer(a, l->run, &q, l->line.text, time_now())) {
+        failed = a->exit != EXIT_UNREADABLE && a->exit != EXIT_WRONG_USAGE;
+        if (!failed)
+            snprintf(l->note, sizeof l->note, "%s", a->err.text);
     }
     query_release(&q);
     return failed;
 }
 
-/* At most `columns` columns, nothing that could move the cursor; how many they were. */
-static int put_cut(const char *text, int columns)
-{
-    int used = 0;
-    struct buf b;
-    buf_init(&b, 1 << 16);
-    buf_text_safe(&b, text);
-    const char *s = b.data ? b.data : "?";
-    size_t all = strlen(s), at = 0;
-    while (at < all) {
-        uint32_t cp;
-        size_t n = utf8_decode(s + at, all - at, &cp);
-        int wide = unicode_columns(cp);
-        if (used + wide > columns)
-            break;
-        used += wide;
-        at += n;
-    }
-    fwrite(s, 1, at, stderr);
-    buf_release(&b);
-    return used;
-}
-
-/* Asked each time: windows are made larger and smaller. */
-static void read_size(struct live *l)
-{
-    struct winsize size = {0};
-    ioctl(l->tty, TIOCGWINSZ, &size);
-    l->rows = size.ws_row >= LEAST_ROWS ? size.ws_row : 24;
-    l->columns = size.ws_col >= 20 ? size.ws_col : 80;
-}
-
 static void draw(struct live *l)
 {
-    read_size(l);
-    int most = l->rows - 3;
-    fputs("\r\033[J> ", stderr);
-    int typed = put_cut(l->typed, l->columns - 4), lines = 0;
-    for (size_t i = 0; i < l->n && lines < most; i++, lines++) {
-        fprintf(stderr, "\r\n%s%.3f ", i == l->chosen ? "\033[7m" : "", (double)l->score[i]);
-        put_cut(l->path[i], l->columns - 8);
-        if (i == l->chosen)
-            fputs("\033[0m", stderr);
-    }
-    const char *note = l->note[0]         ? l->note
-                       : l->n && !l->fits ? "nothing fits this well; these are the nearest"
-                       : l->n             ? ""
-                                          : "type what to look for; Enter chooses, Esc leaves";
-    fputs("\r\n", stderr);
-    put_cut(note, l->columns - 1);
-    fprintf(stderr, "\033[%dA\r\033[2C", lines + 1);
-    if (typed)
-        fprintf(stderr, "\033[%dC", typed);
-    fflush(stderr);
-}
-
-static void drop_last(struct live *l)
-{
-    while (l->len && ((unsigned char)l->typed[l->len - 1] & 0xC0) == 0x80)
-        l->len--;
-    l->len -= l->len > 0;
-}
-
-static void on_key(struct live *l, unsigned char c)
-{
-    if (c != '\r' && c != '\n')
-        l->changed = true;
-    if (c == '\r' || c == '\n') {
-        l->done = true;
-    } else if (c == 3 || c == 4) {
-        l->done = l->cancelled = true;
-    } else if (c == 127 || c == 8) {
-        drop_last(l);
-    } else if (c == 21) {
-        l->len = 0;
-    } else if (c == 23) {
-        while (l->len && l->typed[l->len - 1] == ' ')
-            l->len--;
-        while (l->len && l->typed[l->len - 1] != ' ')
-            l->len--;
-    } else if (c >= 32 && l->len + 1 < TYPED) {
-        l->typed[l->len++] = (char)c;
-    }
-    l->typed[l->len] = 0;
-}
-
-/* What one read gave: keys, or an escape sequence; Escape alone leaves. */
-static void on_input(struct live *l, const unsigned char *s, ssize_t n)
-{
-    for (ssize_t i = 0; i < n && !l->done; i++) {
-        if (s[i] != 27) {
-            on_key(l, s[i]);
-        } else if (i + 1 == n || s[i + 1] == 27) {
-            l->done = l->cancelled = true;
-        } else {
-            bool arrow = i + 2 < n && (s[i + 1] == '[' || s[i + 1] == 'O');
-            if (arrow && s[i + 2] == 'A')
-                l->chosen -= l->chosen > 0;
-            if (arrow && s[i + 2] == 'B')
-                l->chosen += l->chosen + 1 < l->n;
-            for (i += 1; i + 1 < n && (s[i] < 64 || s[i] == '[' || s[i] == 'O'); i++)
-                continue; /* to the letter that ends it */
-        }
-    }
+    char status[64];
+    snprintf(status, sizeof status, "%zu of %zu; Enter chooses, Esc leaves", l->chosen + 1, l->n);
+    const struct live_view v = {
+        .line = &l->line,
+        .path = l->path,
+        .score = l->score,
+        .n = l->n,
+        .chosen = l->chosen,
+        .note = l->note[0] ? l->note
+                : l->n     ? l->fits ? status : "nothing fits this well; these are the nearest"
+                : l->line.text[strspn(l->line.text, " ")]
+                    ? "there is no picture, or none that passes the filters"
+                    : "type what to look for; Enter chooses, Esc leaves",
+    };
+    live_screen_draw(&l->screen, &v);
 }
 
 static bool wait_for_input(const struct live *l, int ms)
 {
-    struct pollfd p = {.fd = l->tty, .events = POLLIN};
+    struct pollfd p = {.fd = l->screen.tty, .events = POLLIN};
     return poll(&p, 1, ms) > 0;
 }
 
-/* Keys that are there. An Escape at the end may begin an arrow key whose rest a slow line brings
- * later. */
-static ssize_t read_keys(const struct live *l, unsigned char *in, size_t cap)
+static bool make_raw(struct live *l)
 {
-    ssize_t n = read(l->tty, in, cap);
-    while (n > 0 && (size_t)n < cap && in[n - 1] == 27 && wait_for_input(l, ESCAPE_MS)) {
-        ssize_t more = read(l->tty, in + n, cap - (size_t)n);
-        if (more <= 0)
-            break;
-        n += more;
+    return !tcsetattr(l->screen.tty, TCSADRAIN, &l->raw);
+}
+
+/* As the shell had it; keys that nobody read are not left to it. */
+static void make_usual(struct live *l)
+{
+    live_screen_leave(&l->screen);
+    tcsetattr(l->screen.tty, TCSAFLUSH, &l->before);
+}
+
+static void come_back(struct live *l)
+{
+    make_raw(l);
+    live_screen_enter(&l->screen);
+    live_screen_resize(&l->screen);
+    draw(l);
+}
+
+/* Windows change their size; who was stopped and goes on finds the terminal as the shell had it. */
+static void look_round(struct live *l)
+{
+    struct termios now;
+    if (tcgetpgrp(l->screen.tty) == getpgrp() && !tcgetattr(l->screen.tty, &now) &&
+        now.c_lflag & ICANON)
+        come_back(l);
+    else if (live_screen_resize(&l->screen))
+        draw(l);
+}
+
+static void choose(struct live *l, bool down, size_t rows)
+{
+    size_t left = l->n ? l->n - 1 - l->chosen : 0;
+    if (down)
+        l->chosen += rows < left ? rows : left;
+    else
+        l->chosen -= rows < l->chosen ? rows : l->chosen;
+}
+
+static int on_key(struct live *l, enum live_key key)
+{
+    size_t page = live_screen_room(&l->screen);
+    if (key == LIVE_EDITED && !l->changed)
+        l->changed = time_now();
+    if (key == LIVE_LEAVE)
+        l->done = l->cancelled = true;
+    if (key < LIVE_UP || key > LIVE_ENTER)
+        return 0;
+    if (l->changed && ask(l)) /* the key is about the answer to what stands there */
+        return 1;
+    if (key == LIVE_ENTER)
+        l->done = l->n && !l->note[0];
+    else
+        choose(l, key == LIVE_DOWN || key == LIVE_PAGE_DOWN,
+               key == LIVE_UP || key == LIVE_DOWN ? 1
+               : page                             ? page
+                                                  : 1);
+    return 0;
+}
+
+static void suspend(struct live *l)
+{
+    make_usual(l);
+    kill(0, SIGTSTP); /* the pipeline too */
+    come_back(l);
+}
+
+/* What one read gave. False: the terminal is gone. */
+static bool read_keys(struct live *l, int *failed)
+{
+    unsigned char in[256];
+    ssize_t n = read(l->screen.tty, in, sizeof in);
+    bool edited = false, chose = false;
+    for (ssize_t i = 0; i < n && !l->done && !*failed; i++) {
+        enum live_key key = live_line_byte(&l->line, in[i]);
+        if (key == LIVE_SUSPEND)
+            suspend(l);
+        edited |= key == LIVE_EDITED || key == LIVE_MOVED;
+        chose |= key >= LIVE_UP && key <= LIVE_ENTER;
+        *failed = on_key(l, key);
     }
-    return n;
+    if (live_line_waits(&l->line) && !wait_for_input(l, ESCAPE_MS))
+        *failed = *failed || on_key(l, live_line_idle(&l->line));
+    if (l->done || *failed)
+        return n > 0;
+    if (chose && !wait_for_input(l, 0))
+        draw(l);
+    else if (edited)
+        live_screen_draw_line(&l->screen, &l->line);
+    return n > 0;
 }
 
 static int loop(struct live *l)
 {
-    unsigned char in[256];
     int failed = 0;
-    draw(l);
     while (!failed && !l->done) {
-        while (!wait_for_input(l, 250) && !*l->app->stop)
-            continue;
-        ssize_t n = *l->app->stop ? 0 : read_keys(l, in, sizeof in);
-        if (n <= 0) {
+        bool came = wait_for_input(l, l->changed ? WAIT_MS : LOOK_MS);
+        if (*l->app->stop || (came && !read_keys(l, &failed))) {
             l->done = l->cancelled = true; /* told to end, or the terminal is gone */
-            break;
-        }
-        on_input(l, in, n);
-        if (!l->done && wait_for_input(l, l->changed ? WAIT_MS : 0))
-            continue; /* the sentence goes on */
-        if (l->changed && !l->cancelled)
+        } else if (!failed && !l->done && l->changed &&
+                   (!came || time_now() - l->changed > LATEST_MS * 1e-3)) {
             failed = ask(l);
-        l->changed = false;
-        if (!failed && !l->done)
-            draw(l);
+            if (!failed)
+                draw(l);
+        } else if (!came) {
+            look_round(l);
+        }
     }
     return failed;
 }
@@ -247,44 +225,71 @@ static int loop(struct live *l)
 static int open_terminal(struct live *l)
 {
     struct app *a = l->app;
-    l->tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-    if (l->tty < 0 || !isatty(STDERR_FILENO) || tcgetattr(l->tty, &l->before))
+    const char *term = getenv("TERM");
+    if (term && !strcmp(term, "dumb"))
+        return app_usage(a, "--interactive needs a terminal that moves its cursor (TERM is dumb)");
+    l->screen.tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (l->screen.tty < 0 || tcgetattr(l->screen.tty, &l->before))
         return app_usage(a, "--interactive needs a terminal");
-    struct termios raw = l->before;
-    raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO | ISIG);
-    raw.c_iflag &= ~(tcflag_t)(ICRNL | IXON);
-    if (tcsetattr(l->tty, TCSADRAIN, &raw)) {
+    l->raw = l->before;
+    l->raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO | ISIG | IEXTEN);
+    l->raw.c_iflag &= ~(tcflag_t)(ICRNL | IXON);
+    if (!make_raw(l)) {
         error_errno(&a->err, errno, "the terminal");
         return app_fail(a, APP_FILE);
     }
+    live_screen_enter(&l->screen);
+    live_screen_resize(&l->screen);
     return 0;
+}
+
+static int run_live(struct live *l)
+{
+    struct app *a = l->app;
+    a->stop_gently();
+    log_set_level(LOG_NOTHING); /* what stands on the screen says it */
+    draw(l);
+    int failed = l->line.len ? ask(l) : 0;
+    if (!failed) {
+        draw(l);
+        failed = loop(l);
+    }
+    make_usual(l);
+    log_set_level(LOG_ERROR);
+    if (failed)
+        log_error("%s", a->err.text);
+    return failed;
+}
+
+/* One plain argument at most, and no --add or --subtract, which could not be edited. */
+static int first_sentence(struct live *l)
+{
+    struct app *a = l->app;
+    if (a->rest.n > 1 || (a->rest.n && a->rest.item[0].name[0]))
+        return app_usage(a, "--interactive takes at most one sentence to begin with");
+    if (a->rest.n)
+        l->line.len =
+            (size_t)snprintf(l->line.text, sizeof l->line.text, "%s", a->rest.item[0].value);
+    l->line.at = l->line.len;
+    return l->line.len < sizeof l->line.text
+               ? 0
+               : app_usage(a, "the sentence is longer than %d bytes", LIVE_LINE_CAP - 1);
 }
 
 int search_live(struct app *a, struct search_run *run)
 {
-    struct live l = {.app = a, .run = run, .tty = -1};
-    if (a->rest.n > 1)
-        return app_usage(a, "--interactive takes at most one sentence to begin with");
-    if (a->rest.n)
-        l.len = (size_t)snprintf(l.typed, sizeof l.typed, "%s", a->rest.item[0].value);
-    if (l.len >= sizeof l.typed)
-        return app_usage(a, "the sentence is longer than %d bytes", TYPED);
+    struct live l = {.app = a, .run = run, .screen = {.tty = -1}};
+    if (first_sentence(&l))
+        return 1;
     run->take = take;
     run->take_ctx = &l; /* cppcheck-suppress autoVariables; taken back below */
     int failed = search_open_all(a, run, NULL) || app_open_session(a) || open_terminal(&l);
+    if (!failed)
+        failed = run_live(&l);
+    if (l.screen.tty >= 0)
+        close(l.screen.tty);
     if (!failed) {
-        a->stop_gently();
-        log_set_level(LOG_ERROR); /* what stands on the screen says it */
-        failed = ask(&l);
-        if (!failed)
-            failed = loop(&l);
-        fputs("\r\033[J", stderr);
-        tcsetattr(l.tty, TCSADRAIN, &l.before);
-    }
-    if (l.tty >= 0)
-        close(l.tty);
-    if (!failed) {
-        a->exit = l.cancelled || !l.n ? EXIT_INTERRUPTED : EXIT_DONE;
+        a->exit = l.cancelled ? EXIT_INTERRUPTED : EXIT_DONE;
         if (!a->exit)
             print_plain_path(l.path[l.chosen], run->args->null);
         failed = app_check_stdout(a);

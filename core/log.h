@@ -6,7 +6,7 @@
 #ifndef EIDETIC_CORE_LOG_H
 #define EIDETIC_CORE_LOG_H
 
-enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+enum log_level { LOG_NOTHING, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 void log_set_level(enum log_level level);
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

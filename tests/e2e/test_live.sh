@@ -78,14 +78,55 @@ assert_eq "$(cat "$TMP/out")" ""
 types "otters" '\003'
 assert_exit 130
 
-t "what cannot be read yet is said, and typing goes on"
-types '(otters' '\r'
-assert_true test -s "$TMP/screen"
+t "nothing stands where nothing is typed, nor below an answer that is none"
+types "" '\033'
+assert_exit 130
+assert_lacks "$TMP/screen" '?'"$(printf '\033')"
+types "  " '\033'
+assert_lacks "$TMP/screen" '.jpg'
+
+t "what cannot be read yet is said, is not chosen, and typing goes on"
+types '"otters' '\r'
+assert_exit 130
+assert_eq "$(cat "$TMP/out")" ""
+echo x >"$TMP/wide/word.txt"
+types "$TMP/wide/word.txt" '\025otters by the water\r'
+assert_exit 0
+assert_eq "$(cat "$TMP/out")" "$photos/oakland-zoo-otters.jpg"
+assert_contains "$TMP/screen" "not a picture in a known format"
+
+t "a hundred keys at once, and the list goes where the choice is"
+{
+    sleep 1
+    printf 'otters by the water'
+    sleep 1
+    printf '\033[B%.0s' {1..100}
+    sleep 1
+    printf '\r'
+    sleep 1
+} | timeout 60 script -qec 'stty cols 60 rows 6; "$EIDETIC" search -i >"$TMP/chosen"; echo $? >"$TMP/code"' /dev/null >"$TMP/screen" 2>"$TMP/err"
+assert_eq "$(cat "$TMP/code")" 0
+eidetic search "otters by the water" -f
+assert_eq "$(cat "$TMP/chosen")" "$(tail -n 1 "$TMP/out")"
+assert_contains "$TMP/screen" "10 of 10"
+
+t "what is pasted is a sentence, and none of it is left to the shell"
+types "" '\033[200~otters\nby the\nwater\n\033[201~\r'
+assert_exit 0
+assert_eq "$(cat "$TMP/out")" "$photos/oakland-zoo-otters.jpg"
+
+t "the terminal is left as it was, also by a hang-up"
+{ sleep 3; } | timeout 60 script -qec 'stty -a >"$TMP/before"; "$EIDETIC" search -i >"$TMP/chosen" & sleep 1.5; kill -HUP $!; wait $!; echo $? >"$TMP/code"; stty -a >"$TMP/after"' \
+    /dev/null >"$TMP/screen" 2>"$TMP/err"
+assert_eq "$(cat "$TMP/code")" 130
+assert_eq "$(cat "$TMP/after")" "$(cat "$TMP/before")"
 
 t "it wants a terminal, and nothing that is not typed"
 eidetic search -i --json
 assert_exit 2
 eidetic search -i one two
+assert_exit 2
+eidetic search -i --subtract dog
 assert_exit 2
 run setsid "$EIDETIC" search -i
 assert_exit 2
