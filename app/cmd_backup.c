@@ -2,6 +2,7 @@
 #include "app/app.h"
 #include "core/progress.h"
 #include <inttypes.h>
+#include <string.h>
 #include <sys/stat.h>
 
 static const struct option_def defs[] = {{0}};
@@ -35,6 +36,10 @@ static int run(struct app *a, int argc, char **argv)
     if (app_begin(a, &cmd_backup, defs, NULL, argc, argv) || app_want_args(a, 1, 1) ||
         app_open_library(a, DB_READ))
         return a->exit;
+    if (!strcmp(a->rest.item[0].value, "-")) {
+        app_usage(a, "a backup is a file, which is read back; it cannot go to standard output");
+        return a->exit;
+    }
     char *path = app_user_path(a->rest.item[0].value);
     progress_init(&p, stderr, "copying", 0, !a->quiet);
     enum status st = path ? db_backup(a->db, path, on_page, &p, &a->err)

@@ -93,16 +93,17 @@ static void print_bash(void)
         each_of(&d, bash_name);
         puts("--help' ;;");
     }
-    puts("        esac\n"
-         "    fi\n"
-         "    case \"$kind$words\" in\n"
-         "    any) ;;\n"
-         "    folder) mapfile -t COMPREPLY < <(compgen -d -- \"$cur\") ;;\n"
-         "    file | '') mapfile -t COMPREPLY < <(compgen -f -- \"$cur\") ;;\n"
-         "    *) mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\") ;;\n"
-         "    esac\n"
-         "}\n"
-         "complete -o filenames -F _eidetic eidetic");
+    puts(
+        "        esac\n"
+        "    fi\n"
+        "    case \"$kind$words\" in\n"
+        "    any) ;;\n"
+        "    folder) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- \"$cur\") ;;\n"
+        "    file | '') compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\") ;;\n"
+        "    *) mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\") ;;\n"
+        "    esac\n"
+        "}\n"
+        "complete -F _eidetic eidetic");
 }
 
 static void zsh_option(const struct option_def *o, const char *command)
@@ -215,6 +216,9 @@ static void print_fish(void)
         describe_command(*c, &d);
         each_of(&d, fish_option);
     }
+    puts("complete -c eidetic -n '! __fish_use_subcommand' -l help -d 'how a command is used'\n"
+         "complete -c eidetic -n __fish_use_subcommand -l help -d 'the commands'\n"
+         "complete -c eidetic -n __fish_use_subcommand -l version -d 'which version this is'");
 }
 
 static const struct option_def defs[] = {{0}};

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The first ones are for queries of several terms or lines, which `similar` does not have. */
 enum { SEARCH_ONLY = 7 };
@@ -54,7 +55,7 @@ static void pass_over_wishes(const struct app *a, struct search_args *args)
 {
     if (args->interactive && app_from_config(a, args->or_generate))
         args->or_generate = NULL;
-    if ((a->json || args->files || args->null || args->interactive) &&
+    if ((a->json || args->files || args->null || args->interactive || !isatty(STDOUT_FILENO)) &&
         app_from_config(a, args->preview))
         args->preview = NULL;
 }
@@ -87,8 +88,10 @@ static int run_similar(struct app *a, int argc, char **argv)
     struct search_run run = {.args = &args, .leave_out_query = true};
     struct query q = {0};
     double start = time_now();
-    if (app_begin(a, &cmd_similar, defs + SEARCH_ONLY, &args, argc, argv) ||
-        search_parse_args(a, &run) || app_want_args(a, 1, 1))
+    if (app_begin(a, &cmd_similar, defs + SEARCH_ONLY, &args, argc, argv))
+        goto out;
+    pass_over_wishes(a, &args);
+    if (search_parse_args(a, &run) || app_want_args(a, 1, 1))
         goto out;
     char *path = app_user_path(a->rest.item[0].value);
     if (!path || query_add(&q, path, 1, &a->err))

@@ -32,7 +32,8 @@ enum status options_read_file(const struct option_tables *t, const char *path, c
     enum status st = file_read_all(text, size, path, 1 << 20, err);
     if (st == ST_NOT_FOUND)
         return ST_OK;
-    for (char *line = *text, *next; !st && line; line = next) {
+    char *first = !st && *size >= 3 && !memcmp(*text, "\xef\xbb\xbf", 3) ? *text + 3 : *text;
+    for (char *line = first, *next; !st && line; line = next) {
         next = strchr(line, '\n');
         if (next)
             *next++ = 0;

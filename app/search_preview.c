@@ -2,6 +2,8 @@
 #include "app/search_app.h"
 #include "image/terminal.h"
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { SIDE = 384, ROWS_MOST = 14 };
@@ -21,6 +23,11 @@ int search_preview_open(struct app *a, struct search_run *run)
         .prep = {.size = SIDE, .fit = DECODER_FIT_LONGEST_PAD, .filter = IMAGE_BICUBIC}};
     if (a->json || args->files || args->null || args->interactive)
         return app_usage(a, "--preview goes without --json, -f, -0 and -i");
+    const char *term = getenv("TERM");
+    if (!args->preview[0] && term && !strcmp(term, "dumb")) {
+        log_info("this terminal shows no pictures (TERM is dumb)");
+        return 0;
+    }
     struct search_preview *p = run->preview = mem_zalloc(sizeof *p);
     if (!p)
         return app_no_memory(a);

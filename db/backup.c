@@ -2,6 +2,7 @@
  * it keeps one view, so that a writer's commits neither restart the copy nor get half into it. */
 #include "core/file.h"
 #include "core/mem.h"
+#include "core/path.h"
 #include "db/db_int.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -66,6 +67,11 @@ enum status db_backup(struct db *db, const char *path,
 {
     if (file_exists(path))
         return error_set(err, ST_USAGE, "%s: exists already", path);
+    char *dir = path_dir(path);
+    bool there = dir && file_is_dir(dir);
+    mem_free(dir);
+    if (!there)
+        return error_set(err, dir ? ST_IO : ST_NOMEM, "%s: there is no such folder", path);
     char *tmp = mem_printf("%s.tmp%ld", path, (long)getpid());
     if (!tmp)
         return error_set(err, ST_NOMEM, "out of memory");
@@ -77,7 +83,7 @@ enum status db_backup(struct db *db, const char *path,
     made = true;
     if (sqlite3_open_v2(tmp, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                         NULL) != SQLITE_OK) {
-        rc = sql_error(to, tmp, err);
+        rc = sql_error(to, path, err);
         goto out;
     }
     rc = copy_pages(db, to, tmp, progress, ctx, err);

@@ -175,8 +175,10 @@ static bool relative(const struct words *w, int64_t now, int64_t today, struct r
     if (w->n != 2)
         return false;
     if (season || month) {
+        struct date d = date_of(now);
+        int begun = season == 12 && d.m < 3; /* the winter that goes on began last year */
         *r = last ? latest(now, season ? season : month, season ? 3 : 1, true)
-                  : months(date_of(now).y, season ? season : month, season ? 3 : 1);
+                  : months(d.y - begun, season ? season : month, season ? 3 : 1);
         return true;
     }
     if (weekday >= 0) {
@@ -207,6 +209,8 @@ static bool named(const struct words *w, int64_t now, struct range *r)
         return false;
     int first = season ? season : m, n = season ? 3 : 1;
     *r = y ? months(y, first, n) : latest(now, first, n, false);
+    while (!y && m == 2 && d == 29 && r->to - r->from < 29 * DAY - 1)
+        *r = months(date_of(r->from).y - 1, 2, 1); /* the latest that there was */
     if (d) {
         struct date start = date_of(r->from);
         int64_t day = midnight(start.y, start.m, d);

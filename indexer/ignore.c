@@ -125,7 +125,8 @@ static enum status parse(struct ignore *ig, struct error *err)
     ig->rule = mem_array(lines, sizeof *ig->rule);
     if (!ig->rule)
         return error_set(err, ST_NOMEM, "out of memory");
-    for (char *line = ig->text, *next; line; line = next) {
+    char *first = ig->text + (strncmp(ig->text, "\xef\xbb\xbf", 3) ? 0 : 3);
+    for (char *line = first, *next; line; line = next) {
         next = strchr(line, '\n');
         if (next)
             *next++ = 0;

@@ -76,6 +76,11 @@ assert_json '.results[0].path | endswith("otters.jpg")'
 eidetic check --library "$TMP/restored" --read-data
 assert_exit 0
 
+t "a backup is a file, which standard output is not"
+eidetic backup -
+assert_exit 2
+assert_true test ! -e ./-
+
 t "a backup overwrites nothing"
 sum=$(sha256sum <"$TMP/backup.db")
 eidetic backup "$TMP/backup.db"
@@ -86,6 +91,7 @@ eidetic backup "$TMP"
 assert_exit 2
 eidetic backup "$TMP/no/such/folder/x.db"
 assert_exit 6
+assert_err "there is no such folder"
 eidetic backup
 assert_exit 2
 assert_eq "$(find "$TMP" -maxdepth 1 -name '*.tmp*')" ""

@@ -28,6 +28,19 @@ assert_out "▄"
 eidetic search -t 2 "otters by the water"
 assert_true eval '! grep -q "$esc" "$TMP/out"'
 
+t "a wish in the config file stays away from pipes, and from terminals that show nothing"
+mkdir -p "$XDG_CONFIG_HOME/eidetic"
+printf '\357\273\277preview = true\n' >"$XDG_CONFIG_HOME/eidetic/config"
+eidetic search -t 1 "otters by the water"
+assert_exit 0
+assert_lacks out "$(printf '\033')"
+eidetic similar -t 1 "$photos/ocean-waves.jpg"
+assert_lacks out "$(printf '\033')"
+rm "$XDG_CONFIG_HOME/eidetic/config"
+TERM=dumb run "$EIDETIC" search -t 1 "otters by the water" -p
+assert_exit 0
+assert_lacks out "$(printf '\033')"
+
 t "a file that is gone has no preview, and the rest has"
 mv "$photos/oakland-zoo-otters.jpg" "$TMP/"
 eidetic search -t 2 "otters by the water" -p

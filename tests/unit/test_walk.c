@@ -171,7 +171,7 @@ static void ignore_files_follow_gitignore(void **state)
     make_file("keep/thumb_1.jpg", "");
     make_file("keep/thumb_2.jpg", "");
     make_file("top.tmp.jpg", "");
-    make_file(".eideticignore", "# comment\n/raw/\nthumb_*\n*.tmp.*\r\n");
+    make_file(".eideticignore", "\xef\xbb\xbf/raw/\n# comment\nthumb_*\n*.tmp.*\r\n");
     make_file("keep/.eideticignore", "!thumb_2.jpg\n");
     expect(&(struct walk_opts){0}, "keep/raw/b.jpg keep/thumb_2.jpg ", 0);
 }

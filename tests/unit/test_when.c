@@ -12,16 +12,21 @@ static int64_t now(void)
     return t;
 }
 
-static void check(const char *text, const char *first, const char *last)
+static void check_at(int64_t now, const char *text, const char *first, const char *last)
 {
     int64_t from = 0, to = 0, a, b;
-    if (!db_parse_when(text, now(), &from, &to))
+    if (!db_parse_when(text, now, &from, &to))
         fail_msg("\"%s\" is not read", text);
     assert_true(db_parse_time(first, false, &a));
     assert_true(db_parse_time(last, true, &b));
     if (from != a || to != b)
         fail_msg("\"%s\": %lld..%lld, not %lld..%lld", text, (long long)from, (long long)to,
                  (long long)a, (long long)b);
+}
+
+static void check(const char *text, const char *first, const char *last)
+{
+    check_at(now(), text, first, last);
 }
 
 static void iso_dates_cover_what_they_leave_out(void **state)
@@ -86,6 +91,22 @@ static void what_is_relative_to_today(void **state)
     check("10 years ago", "2016", "2016");
 }
 
+/* A winter goes on into the year that follows, and most years have no 29 February. */
+static void winters_and_leap_days(void **state)
+{
+    int64_t january, december;
+    (void)state;
+    assert_true(db_parse_time("2026-01-20", false, &january));
+    assert_true(db_parse_time("2026-12-05", false, &december));
+    check_at(january, "this winter", "2025-12", "2026-02");
+    check_at(january, "winter", "2025-12", "2026-02");
+    check_at(january, "last winter", "2024-12", "2025-02");
+    check_at(december, "this winter", "2026-12", "2027-02");
+    check("this winter", "2026-12", "2027-02");
+    check("29 february", "2024-02-29", "2024-02-29");
+    check("28 february", "2026-02-28", "2026-02-28");
+}
+
 static void what_is_no_date_is_not_read(void **state)
 {
     static const char *const no[] = {
@@ -125,6 +146,7 @@ int main(void)
         cmocka_unit_test(months_days_and_seasons_with_a_year),
         cmocka_unit_test(without_a_year_the_latest_that_has_begun),
         cmocka_unit_test(what_is_relative_to_today),
+        cmocka_unit_test(winters_and_leap_days),
         cmocka_unit_test(what_is_no_date_is_not_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
