@@ -27,7 +27,7 @@ static void i8_to_f32(const struct tensor *t, int64_t n, float *out)
     const int8_t *q = t->data;
     int64_t rows = t->ndim > 0 ? t->dim[0] : 1;
     int64_t cols = rows ? n / rows : 0;
-    for (int64_t r = 0; r < rows; r++) {
+    for (int64_t r = 0; cols && r < rows; r++) { /* rows without columns may be 2^60 */
         float scale = t->scale ? t->scale[r] : 1.0f;
         for (int64_t c = 0; c < cols; c++)
             out[r * cols + c] = scale * (float)q[r * cols + c];
