@@ -148,7 +148,9 @@ struct db_tags;
 json_t *json_tags(const struct db_tags *t); /* an array of {"tag", "score"} */
 json_t *json_real6(double v);               /* six significant decimals are what a score has */
 int app_print_json(struct app *a, json_t *object); /* one line on stdout; takes the reference */
-int app_check_stdout(struct app *a);               /* a full disk must not look like success */
+/* -o FILE: a file is replaced whole, a device or pipe is written to. */
+int app_write_output(struct app *a, const char *path, const void *data, size_t size);
+int app_check_stdout(struct app *a); /* a full disk must not look like success */
 /* One line, or ended by a NUL; on a terminal nothing that could move the cursor. */
 void print_plain_path(const char *path, bool null);
 void print_path(FILE *out, const char *path); /* quoted and safe for a terminal */

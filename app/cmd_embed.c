@@ -1,11 +1,14 @@
 /* eidetic embed: vectors of texts and pictures, in the order given. Pictures are decoded in full
  * unless --reduced says otherwise, since here numbers matter more than time. */
 #include "app/app.h"
-#include "core/file.h"
+#include "core/lines.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct embed_args {
     const char *from, *format, *output;
@@ -58,40 +61,41 @@ static int add_texts(struct app *a, struct rows *r, const char *const *texts, si
 /* Lines in batches of 64: an empty line is an empty text, so that rows and lines stay in step. */
 static int add_lines(struct app *a, struct rows *r, const char *from)
 {
-    enum { BATCH = 64 };
-    char *line[BATCH] = {0};
+    enum { BATCH = 64, LONGEST = 1 << 20 };
+    char *text[BATCH] = {0}, *s = NULL;
     size_t n = 0;
-    int failed = 0;
-    bool more = true;
-    FILE *in = strcmp(from, "-") ? fopen(from, "re") : stdin;
-    if (!in) {
+    int failed = 0, fd = strcmp(from, "-") ? open(from, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+    struct lines l;
+    if (fd < 0) {
         error_errno(&a->err, errno, "%s", from);
         return app_fail(a, APP_FILE);
     }
-    while (more && !failed) {
-        size_t cap = 0;
-        ssize_t len = getline(&line[n], &cap, in);
-        more = len >= 0;
-        while (more && len > 0 && (line[n][len - 1] == '\n' || line[n][len - 1] == '\r'))
-            line[n][--len] = 0;
-        n += more;
-        if (n && (n == BATCH || !more)) {
-            failed = add_texts(a, r, (const char *const *)line, n);
+    lines_init(&l, fd, LONGEST);
+    do {
+        if (lines_next(&l, true, &s, &a->err)) {
+            error_prefix(&a->err, ST_IO, "%.100s", from);
+            failed = app_fail(a, APP_FILE);
+        } else if (s && l.cut) {
+            error_set(&a->err, ST_LIMIT, "%.100s: line %" PRIu64 " is longer than %d bytes", from,
+                      l.number, (int)LONGEST);
+            failed = app_fail(a, APP_FILE);
+        } else if (s && !(text[n++] = mem_strdup(s))) {
+            failed = app_no_memory(a);
+        }
+        if (!failed && n && (n == BATCH || !s)) {
+            failed = add_texts(a, r, (const char *const *)text, n);
             for (size_t i = 0; i < n; i++) {
-                free(line[i]);
-                line[i] = NULL;
+                mem_free(text[i]);
+                text[i] = NULL;
             }
             n = 0;
         }
-    }
+    } while (s && !failed);
     for (size_t i = 0; i < BATCH; i++)
-        free(line[i]);
-    if (!failed && ferror(in)) {
-        error_errno(&a->err, errno, "%s", from);
-        failed = app_fail(a, APP_FILE);
-    }
-    if (in != stdin)
-        fclose(in);
+        mem_free(text[i]);
+    lines_release(&l);
+    if (fd != STDIN_FILENO)
+        close(fd);
     return failed;
 }
 
@@ -160,8 +164,8 @@ static int write_rows(struct app *a, const struct rows *r, const struct embed_ar
     if (!file) {
         fwrite(text, 1, size, stdout);
         failed = app_check_stdout(a);
-    } else if (file_write_atomic(file, text, size, &a->err)) {
-        failed = app_fail(a, APP_LIBRARY);
+    } else {
+        failed = app_write_output(a, file, text, size);
     }
     free(text);
     return failed;

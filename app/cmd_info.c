@@ -144,7 +144,7 @@ static int probe(struct app *a, const char *path, struct facts *f)
     f->image.lat = m.lat;
     f->image.lon = m.lon;
     f->image.alt = m.alt;
-    f->image.has_alt = m.has_gps;
+    f->image.has_alt = m.has_gps && m.alt != 0;
     return probe_parameters(a, &m, &f->image) || probe_words(a, &m.words, &f->written);
 }
 

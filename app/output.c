@@ -1,9 +1,12 @@
 /* Results: JSON lines and safely printed paths. */
 #include "app/app.h"
+#include "core/file.h"
 #include "db/tags.h"
 #include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* s with every invalid byte as U+FFFD, so that JSON can hold it. */
@@ -70,6 +73,26 @@ int app_check_stdout(struct app *a)
         return 1;
     error_errno(&a->err, errno ? errno : EIO, "standard output");
     return app_fail(a, APP_FILE);
+}
+
+/* A file is replaced whole, also one behind a link; what is none (a device, a pipe, a link to a
+ * file that is to be) is written to. */
+int app_write_output(struct app *a, const char *path, const void *data, size_t size)
+{
+    struct stat st;
+    char *real = NULL;
+    enum status rc;
+    if (file_is_broken_link(path) ||
+        (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))) {
+        FILE *f = fopen(path, "we");
+        bool ok = f && fwrite(data, 1, size, f) == size;
+        rc = f && fclose(f) == 0 && ok ? ST_OK : error_errno(&a->err, errno, "%s", path);
+    } else {
+        real = realpath(path, NULL);
+        rc = file_write_atomic(real ? real : path, data, size, &a->err);
+        free(real);
+    }
+    return rc ? app_fail(a, APP_LIBRARY) : 0;
 }
 
 int app_print_json(struct app *a, json_t *object)

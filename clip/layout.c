@@ -14,17 +14,21 @@ static const char *const open_clip_files[] = {"open_clip_model.safetensors",
 static const char *const hf_files[] = {"model.safetensors", "model.safetensors.index.json",
                                        "pytorch_model.bin", "pytorch_model.bin.index.json", NULL};
 
-/* *out = dir/name when that exists, else untouched. */
+/* *out = dir/name when that is a file, else untouched. A link whose file is gone is an error: what
+ * the folder was meant to hold is not there. */
 static enum status find(char **out, const char *dir, const char *name, struct error *err)
 {
     char *p = path_join(dir, name);
     if (!p)
         return error_set(err, ST_NOMEM, "%s: out of memory", dir);
-    if (!*out && file_exists(p) && !file_is_dir(p))
+    enum status st = ST_OK;
+    if (file_is_broken_link(p))
+        st = error_set(err, ST_NOT_FOUND, "%s: is a link to a file that is not there", p);
+    if (!st && !*out && file_exists(p) && !file_is_dir(p))
         *out = p;
     else
         mem_free(p);
-    return ST_OK;
+    return st;
 }
 
 static enum status find_first(char **out, const char *dir, const char *const *names,
@@ -54,8 +58,13 @@ static enum status find_only(char **out, const char *dir, struct error *err)
     for (struct dirent *e; !st && (e = readdir(d));) {
         if (e->d_name[0] == '.' || !weight_name(e->d_name))
             continue;
-        if (n++ == 0)
-            st = find(&only, dir, e->d_name, err);
+        char *found = NULL;
+        st = find(&found, dir, e->d_name, err);
+        n += found != NULL;
+        if (n == 1 && found)
+            only = found;
+        else
+            mem_free(found);
     }
     closedir(d);
     if (!st && n != 1)

@@ -415,6 +415,13 @@ bool file_exists_in(const char *dir, const char *name)
     return there;
 }
 
+bool file_is_broken_link(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && stat(path, &st) != 0 &&
+           (errno == ENOENT || errno == ELOOP);
+}
+
 bool file_is_dir(const char *path)
 {
     struct stat st;

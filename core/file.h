@@ -70,6 +70,7 @@ enum status file_make_dirs(const char *path, struct error *err); /* mkdir -p, 07
 bool file_exists(const char *path);
 bool file_exists_in(const char *dir, const char *name); /* false also where memory runs out */
 bool file_is_dir(const char *path);
+bool file_is_broken_link(const char *path); /* to what is not there, or to itself */
 /* On NFS, SMB, FUSE (which may be sshfs), 9p and the like: others may write there unseen. */
 bool file_on_network(const char *path);
 

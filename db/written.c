@@ -140,19 +140,29 @@ enum status db_image_set_taken(struct db *db, int64_t image, const char *taken, 
         rc = sql_run(db, err,
                      "UPDATE images SET taken = ?, taken_at = ? WHERE id = ? AND taken <> ?1",
                      "tii", taken, at, image);
+    else
+        rc = sql_run(db, err,
+                     "UPDATE images SET taken = '', taken_at = NULL WHERE id = ? AND taken <> ''",
+                     "i", image);
     return db_auto_end(db, own, rc, err);
 }
 
-enum status db_image_set_place(struct db *db, int64_t image, double lat, double lon,
-                               struct error *err)
+enum status db_image_set_place(struct db *db, int64_t image, bool known, double lat, double lon,
+                               double alt, struct error *err)
 {
     bool own;
     enum status rc = db_auto_begin(db, &own, err);
     if (rc)
         return rc;
-    rc = sql_run(db, err,
-                 "UPDATE images SET lat = ?1, lon = ?2 WHERE id = ?3 AND (lat IS NOT ?1 OR "
-                 "lon IS NOT ?2)",
-                 "rri", lat, lon, image);
+    if (known)
+        rc = sql_run(db, err,
+                     "UPDATE images SET lat = ?1, lon = ?2, alt = nullif(?4, 0.0) WHERE id = ?3 "
+                     "AND (lat IS NOT ?1 OR lon IS NOT ?2 OR alt IS NOT nullif(?4, 0.0))",
+                     "rrir", lat, lon, image, alt);
+    else
+        rc = sql_run(db, err,
+                     "UPDATE images SET lat = NULL, lon = NULL, alt = NULL WHERE id = ? AND "
+                     "lat IS NOT NULL",
+                     "i", image);
     return db_auto_end(db, own, rc, err);
 }

@@ -38,7 +38,7 @@ void db_written_release(struct db_written_all *all); /* takes a zeroed struct */
 
 /* The date and place that a sidecar gives to a content. */
 enum status db_image_set_taken(struct db *db, int64_t image, const char *taken, struct error *err);
-enum status db_image_set_place(struct db *db, int64_t image, double lat, double lon,
-                               struct error *err);
+enum status db_image_set_place(struct db *db, int64_t image, bool known, double lat, double lon,
+                               double alt, struct error *err);
 
 #endif

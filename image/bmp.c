@@ -175,8 +175,8 @@ static enum status read_runs(struct image *out, const struct bmp *b, struct erro
     for (size_t i = 0; i < (size_t)out->width * (size_t)out->height; i++)
         colour(out->data + 3 * i, b, 0);
     while (y < out->height) {
-        if (end - p < 2)
-            return truncated(b, err);
+        if (end - p < 2) /* some leave out the end after the last pixel */
+            return y == out->height - 1 && x >= out->width ? ST_OK : truncated(b, err);
         unsigned n = p[0], v = p[1];
         p += 2;
         if (n) { /* a run: for RLE4 the two halves of v take turns */

@@ -30,45 +30,39 @@ static const ExifEntry *find(const ExifData *d, ExifIfd ifd, ExifTag tag, ExifFo
     return e && e->data && e->format == format && e->size >= bytes ? e : NULL;
 }
 
+/* A whole number in any of the sizes that it is written in; 0 = none. */
+static unsigned find_number(const ExifData *d, ExifTag tag, ExifByteOrder order)
+{
+    const ExifEntry *e;
+    if ((e = find(d, EXIF_IFD_0, tag, EXIF_FORMAT_SHORT, 2)))
+        return exif_get_short(e->data, order);
+    if ((e = find(d, EXIF_IFD_0, tag, EXIF_FORMAT_LONG, 4)))
+        return exif_get_long(e->data, order);
+    e = find(d, EXIF_IFD_0, tag, EXIF_FORMAT_BYTE, 1);
+    return e ? e->data[0] : 0;
+}
+
+static void put_text(char *dst, size_t cap, const ExifEntry *e, bool lines)
+{
+    char utf8[3 * 4096];
+    size_t n = image_words_utf8(utf8, sizeof utf8, e->data, strnlen((char *)e->data, e->size));
+    image_words_text(dst, cap, utf8, n, lines);
+}
+
 static bool find_text(char *dst, size_t cap, const ExifData *d, ExifIfd ifd, ExifTag tag)
 {
     const ExifEntry *e = find(d, ifd, tag, EXIF_FORMAT_ASCII, 1);
     dst[0] = 0;
     if (e)
-        image_words_text(dst, cap, (const char *)e->data, e->size, false);
+        put_text(dst, cap, e, false);
     return dst[0];
-}
-
-/* Two digits at s as a number, or -1. */
-static int two(const char *s)
-{
-    bool ok = s[0] >= '0' && s[0] <= '9' && s[1] >= '0' && s[1] <= '9';
-    return ok ? (s[0] - '0') * 10 + s[1] - '0' : -1;
-}
-
-static bool within(int v, int low, int high)
-{
-    return v >= low && v <= high;
-}
-
-/* "2019:05:04 13:02:11" (some write '-' or 'T') to ISO 8601; false for the zeros that mean unknown.
- */
-static bool iso_date(char out[20], const char *s)
-{
-    if (strlen(s) < 19 || two(s) < 0 || two(s + 2) < 0)
-        return false;
-    int year = two(s) * 100 + two(s + 2);
-    if (year < 1 || !within(two(s + 5), 1, 12) || !within(two(s + 8), 1, 31) ||
-        !within(two(s + 11), 0, 23) || !within(two(s + 14), 0, 59) || !within(two(s + 17), 0, 60))
-        return false;
-    snprintf(out, 20, "%.4s-%.2s-%.2sT%.2s:%.2s:%.2s", s, s + 5, s + 8, s + 11, s + 14, s + 17);
-    return true;
 }
 
 static bool is_offset(const char *s)
 {
-    return strlen(s) == 6 && (s[0] == '+' || s[0] == '-') && within(two(s + 1), 0, 14) &&
-           s[3] == ':' && within(two(s + 4), 0, 59);
+    return strlen(s) == 6 && (s[0] == '+' || s[0] == '-') && s[3] == ':' &&
+           strspn(s + 1, "0123456789") == 2 && strspn(s + 4, "0123456789") == 2 &&
+           strncmp(s + 1, "14", 2) <= 0 && s[4] < '6';
 }
 
 static void read_date(struct image_meta *m, const ExifData *d)
@@ -82,13 +76,16 @@ static void read_date(struct image_meta *m, const ExifData *d)
         {EXIF_IFD_0, EXIF_TAG_DATE_TIME, EXIF_TAG_OFFSET_TIME},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        char text[32], offset[7], iso[20];
-        if (!find_text(text, sizeof text, d, kinds[i].ifd, kinds[i].date) || !iso_date(iso, text))
+        char text[48], offset[7], iso[32];
+        if (!find_text(text, sizeof text, d, kinds[i].ifd, kinds[i].date) ||
+            !image_words_date(iso, text, strlen(text)))
             continue;
         find_text(offset, sizeof offset, d, EXIF_IFD_EXIF, kinds[i].offset);
         if (!strcmp(offset, "Z"))
             snprintf(offset, sizeof offset, "+00:00");
-        snprintf(m->taken, sizeof m->taken, "%s%s", iso, is_offset(offset) ? offset : "");
+        bool whole = strlen(iso) == sizeof "2019-05-04T13:02:11" - 1; /* and none in it yet */
+        snprintf(m->taken, sizeof m->taken, "%s%.6s", iso,
+                 whole && is_offset(offset) ? offset : "");
         return;
     }
 }
@@ -121,13 +118,14 @@ static bool rational(double *v, const ExifEntry *e, int i, ExifByteOrder order)
 }
 
 /* Degrees, minutes, seconds and a letter. Seconds of 0/0 occur where minutes hold the fraction. */
-static bool read_angle(double *v, const ExifData *d, int ref_tag, int tag, char minus, double max,
-                       ExifByteOrder order)
+static bool read_angle(double *v, const ExifData *d, int ref_tag, int tag, char plus, char minus,
+                       double max, ExifByteOrder order)
 {
     const ExifEntry *e = find(d, EXIF_IFD_GPS, (ExifTag)tag, EXIF_FORMAT_RATIONAL, 24);
     const ExifEntry *ref = find(d, EXIF_IFD_GPS, (ExifTag)ref_tag, EXIF_FORMAT_ASCII, 1);
     double deg, min, sec;
-    if (!e || !ref || !rational(&deg, e, 0, order))
+    char letter = ref ? (char)(ref->data[0] & ~0x20) : 0; /* some write small ones */
+    if (!e || (letter != plus && letter != minus) || !rational(&deg, e, 0, order))
         return false;
     min = sec = 0;
     rational(&min, e, 1, order);
@@ -135,7 +133,7 @@ static bool read_angle(double *v, const ExifData *d, int ref_tag, int tag, char 
     *v = deg + min / 60 + sec / 3600;
     if (!(*v <= max))
         return false;
-    if ((char)ref->data[0] == minus)
+    if (letter == minus)
         *v = -*v;
     return true;
 }
@@ -143,8 +141,10 @@ static bool read_angle(double *v, const ExifData *d, int ref_tag, int tag, char 
 static void read_place(struct image_meta *m, const ExifData *d, ExifByteOrder order)
 {
     double lat, lon, alt;
-    if (!read_angle(&lat, d, EXIF_TAG_GPS_LATITUDE_REF, EXIF_TAG_GPS_LATITUDE, 'S', 90, order) ||
-        !read_angle(&lon, d, EXIF_TAG_GPS_LONGITUDE_REF, EXIF_TAG_GPS_LONGITUDE, 'W', 180, order))
+    if (!read_angle(&lat, d, EXIF_TAG_GPS_LATITUDE_REF, EXIF_TAG_GPS_LATITUDE, 'N', 'S', 90,
+                    order) ||
+        !read_angle(&lon, d, EXIF_TAG_GPS_LONGITUDE_REF, EXIF_TAG_GPS_LONGITUDE, 'E', 'W', 180,
+                    order))
         return;
     if (lat == 0 && lon == 0) /* what cameras write that have no fix */
         return;
@@ -174,7 +174,7 @@ static void find_description(char *dst, size_t cap, const ExifData *d)
 {
     const ExifEntry *e = find(d, EXIF_IFD_0, EXIF_TAG_IMAGE_DESCRIPTION, EXIF_FORMAT_ASCII, 1);
     if (e)
-        image_words_text(dst, cap, (const char *)e->data, e->size, true);
+        put_text(dst, cap, e, true);
     if (is_no_description(dst))
         dst[0] = 0;
 }
@@ -199,9 +199,8 @@ static void read_words(struct image_words *w, const ExifData *d, ExifByteOrder o
 {
     struct image_words own = {0};
     char list[sizeof own.description];
-    const ExifEntry *e = find(d, EXIF_IFD_0, (ExifTag)0x4746, EXIF_FORMAT_SHORT, 2);
-    int rating = e ? exif_get_short(e->data, order) : 0;
-    own.rating = within(rating, 1, 5) ? rating : 0;
+    unsigned rating = find_number(d, (ExifTag)0x4746, order);
+    own.rating = rating <= 5 ? (int)rating : 0;
     find_description(own.description, sizeof own.description, d);
     find_wide(own.title, sizeof own.title, d, EXIF_TAG_XP_TITLE, false);
     if (!own.title[0])
@@ -249,14 +248,13 @@ static void read_apple_burst(struct image_words *w, const ExifEntry *e)
 static void read_all(struct image_meta *m, const ExifData *d)
 {
     ExifByteOrder order = exif_data_get_byte_order((ExifData *)d);
-    const ExifEntry *e = find(d, EXIF_IFD_0, EXIF_TAG_ORIENTATION, EXIF_FORMAT_SHORT, 2);
-    int turn = e ? exif_get_short(e->data, order) : 1;
-    m->orientation = within(turn, 1, 8) ? turn : 1;
+    unsigned turn = find_number(d, EXIF_TAG_ORIENTATION, order);
+    m->orientation = turn >= 1 && turn <= 8 ? (int)turn : 1;
     read_date(m, d);
     read_camera(m, d);
     read_place(m, d, order);
     read_words(&m->words, d, order);
-    e = find(d, EXIF_IFD_EXIF, EXIF_TAG_MAKER_NOTE, EXIF_FORMAT_UNDEFINED, 16);
+    const ExifEntry *e = find(d, EXIF_IFD_EXIF, EXIF_TAG_MAKER_NOTE, EXIF_FORMAT_UNDEFINED, 16);
     if (e)
         read_apple_burst(&m->words, e);
     e = find(d, EXIF_IFD_EXIF, EXIF_TAG_USER_COMMENT, EXIF_FORMAT_UNDEFINED, 8);

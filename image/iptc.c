@@ -1,6 +1,6 @@
 /* IPTC-IIM 4.2: records of five bytes and a value each, as Photoshop keeps them in its resource
  * 0x0404. Surprising: most files say nothing of their character set; what is no valid UTF-8 then is
- * taken as Latin-1. */
+ * taken as Windows-1252, which holds Latin-1. */
 #include "core/bytes.h"
 #include "core/path.h"
 #include "image/words.h"
@@ -40,20 +40,10 @@ static bool next_record(struct record *r, const uint8_t *p, size_t n, size_t *at
     return true;
 }
 
-/* *n bytes of UTF-8 in out, which has room for two bytes for each of the value's. */
-static size_t to_utf8(char out[2 * MOST], const struct record *r)
+static size_t to_utf8(char out[3 * MOST], const struct record *r)
 {
-    size_t n = r->size < MOST ? r->size : MOST, len = 0;
-    size_t cut = n;
-    while (cut && cut < r->size && (r->data[cut] & 0xC0) == 0x80) /* not within a character */
-        cut--;
-    if (utf8_valid((const char *)r->data, cut)) {
-        memcpy(out, r->data, cut);
-        return cut;
-    }
-    for (size_t i = 0; i < n; i++)
-        len += utf8_encode(r->data[i], out + len);
-    return len;
+    size_t n = r->size < MOST ? r->size : utf8_whole((const char *)r->data, MOST);
+    return image_words_utf8(out, 3 * MOST, r->data, n);
 }
 
 /* "20190504" and "130211+0200" to ISO 8601. Zeros stand for what is not known. */
@@ -74,7 +64,7 @@ static void put_date(struct image_words *w, const char day[9], const char clock[
 
 static void take(struct image_words *w, const struct record *r, char headline[512])
 {
-    char text[2 * MOST];
+    char text[3 * MOST];
     size_t n = to_utf8(text, r);
     if (r->number == TITLE && !w->title[0])
         image_words_text(w->title, sizeof w->title, text, n, false);

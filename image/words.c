@@ -50,13 +50,39 @@ void image_words_add(struct image_words *w, const char *keyword, size_t n)
     w->keywords_size += (uint32_t)len + 1;
 }
 
-/* Two digits at s as a number within bounds; s ends with a NUL. */
+/* Two digits at s, or a blank and one, as a number within bounds; s ends with a NUL. */
 static bool two(const char *s, int low, int high, int *v)
 {
-    if (s[0] < '0' || s[0] > '9' || s[1] < '0' || s[1] > '9')
+    if (!((s[0] >= '0' && s[0] <= '9') || s[0] == ' ') || s[1] < '0' || s[1] > '9')
         return false;
-    *v = (s[0] - '0') * 10 + s[1] - '0';
+    *v = (s[0] == ' ' ? 0 : s[0] - '0') * 10 + s[1] - '0';
     return *v >= low && *v <= high;
+}
+
+size_t image_words_utf8(char *out, size_t cap, const uint8_t *p, size_t n)
+{
+    static const uint16_t windows[32] = {
+        0x20AC, 0,      0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
+        0x2039, 0x0152, 0,      0x017D, 0,      0,      0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
+        0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0,      0x017E, 0x0178};
+    size_t len = 0;
+    if (utf8_valid((const char *)p, n)) {
+        len = n <= cap ? n : utf8_whole((const char *)p, cap);
+        memcpy(out, p, len);
+        return len;
+    }
+    for (size_t i = 0; i < n && len + 4 <= cap; i++) {
+        uint32_t c = p[i] >= 0x80 && p[i] < 0xA0 ? windows[p[i] - 0x80] : p[i];
+        len += c ? utf8_encode(c, out + len) : 0;
+    }
+    return len;
+}
+
+static int days_of(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return days[month - 1] + (month == 2 && leap);
 }
 
 /* "Z", "+02:00", "+0200" to "+02:00"; anything else to nothing. */
@@ -81,11 +107,14 @@ bool image_words_date(char out[32], const char *text, size_t n)
     const char *p = s + 4;
     if ((*p == '-' || *p == ':') && two(p + 1, 1, 12, &month))
         p += 3;
-    if (month && (*p == '-' || *p == ':') && two(p + 1, 1, 31, &d))
+    if (month && (*p == '-' || *p == ':') &&
+        two(p + 1, 1, days_of(100 * century + year, month), &d))
         p += 3;
-    if (d && (*p == 'T' || *p == ' ') && two(p + 1, 0, 23, &h) && p[3] == ':' &&
-        two(p + 4, 0, 59, &m)) {
-        p += 6;
+    const char *hour =
+        *p == ' ' && p[1] && p[2] == ':' ? p : p + 1; /* of " 4:05" one blank is left */
+    if (d && (*p == 'T' || *p == ' ') && two(hour, 0, 23, &h) && hour[2] == ':' &&
+        two(hour + 3, 0, 59, &m)) {
+        p = hour + 5;
         if (*p == ':' && two(p + 1, 0, 60, &sec))
             p += 3;
         if (*p == '.')

@@ -36,6 +36,10 @@ const char *image_words_next(const struct image_words *w, const char *keyword);
 
 /* Puts n bytes into dst (cap bytes) as described above; line ends become blanks unless `lines`. */
 void image_words_text(char *dst, size_t cap, const char *src, size_t n, bool lines);
+/* n bytes of a text in no named character set: as they are where they are UTF-8, else from
+ * Windows-1252, which holds Latin-1. Returns the bytes of UTF-8 in out, at most cap; three for each
+ * of n are enough. */
+size_t image_words_utf8(char *out, size_t cap, const uint8_t *p, size_t n);
 /* Adds a keyword unless it is there (ASCII case aside), empty, or there is no room. */
 void image_words_add(struct image_words *w, const char *keyword, size_t n);
 /* ISO 8601 or EXIF's form ("2019:05:04 13:02:11.25+0200"), from the year alone to a fraction, made

@@ -79,7 +79,7 @@ static enum status write_words(struct index_run *run, const struct index_item *i
     return st;
 }
 
-/* Of a content that is there already: what a sidecar may have changed. */
+/* Of a content that is there already, which a copy of it may have a sidecar for. */
 static enum status write_facts(struct index_run *run, int64_t image, const struct image_meta *m,
                                struct error *err)
 {
@@ -87,7 +87,17 @@ static enum status write_facts(struct index_run *run, int64_t image, const struc
     if (m->words.taken[0])
         st = db_image_set_taken(run->parts->db, image, m->taken, err);
     if (!st && m->words.has_gps)
-        st = db_image_set_place(run->parts->db, image, m->lat, m->lon, err);
+        st = db_image_set_place(run->parts->db, image, m->has_gps, m->lat, m->lon, m->alt, err);
+    return st;
+}
+
+/* A sidecar changed or went: what it said no longer holds, the file's own date and place do. */
+static enum status rewrite_facts(struct index_run *run, int64_t image, const struct image_meta *m,
+                                 struct error *err)
+{
+    enum status st = db_image_set_taken(run->parts->db, image, m->taken, err);
+    if (!st)
+        st = db_image_set_place(run->parts->db, image, m->has_gps, m->lat, m->lon, m->alt, err);
     return st;
 }
 
@@ -109,7 +119,7 @@ enum status index_write_reread(struct index_run *run, const struct index_item *i
     if (!st)
         st = write_words(run, it, &job->meta.words, f.id, err);
     if (!st)
-        st = write_facts(run, it->image, &job->meta, err);
+        st = rewrite_facts(run, it->image, &job->meta, err);
     run->r->words += !st;
     return st;
 }

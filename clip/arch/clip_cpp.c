@@ -12,8 +12,8 @@ static bool probe(const struct clip_source *src)
 }
 
 /* GGUF's metadata is text; the key's own tower stands before it. */
-static double number(struct clip_config *g, const struct clip_source *src, const char *tower,
-                     const char *key, double lo, double hi)
+static double real(struct clip_config *g, const struct clip_source *src, const char *tower,
+                   const char *key, double lo, double hi)
 {
     char name[96], *end = NULL;
     snprintf(name, sizeof name, "clip.%s.%s", tower, key);
@@ -26,6 +26,15 @@ static double number(struct clip_config *g, const struct clip_source *src, const
     return g->status ? lo : v;
 }
 
+static int number(struct clip_config *g, const struct clip_source *src, const char *tower,
+                  const char *key, int lo, int hi)
+{
+    double v = real(g, src, tower, key, lo, hi);
+    if (!g->status && v != (int)v)
+        clip_config_fail(g, ST_FORMAT, "clip.%s.%s must be a whole number", tower, key);
+    return g->status ? lo : (int)v;
+}
+
 static bool flag(const struct clip_source *src, const char *name)
 {
     const char *text = weights_meta(src->weights, name);
@@ -35,11 +44,11 @@ static bool flag(const struct clip_source *src, const char *name)
 static void read_transformer(struct clip_config *g, const struct clip_source *src,
                              const char *tower, struct clip_transformer *t)
 {
-    t->width = (int)number(g, src, tower, "embedding_length", 1, CLIP_MAX_WIDTH);
-    t->hidden = (int)number(g, src, tower, "feed_forward_length", 1, 8 * CLIP_MAX_WIDTH);
-    t->heads = (int)number(g, src, tower, "attention.head_count", 1, CLIP_MAX_WIDTH);
-    t->layers = (int)number(g, src, tower, "block_count", 1, CLIP_MAX_LAYERS);
-    t->eps = (float)number(g, src, tower, "attention.layer_norm_epsilon", 0, 1);
+    t->width = number(g, src, tower, "embedding_length", 1, CLIP_MAX_WIDTH);
+    t->hidden = number(g, src, tower, "feed_forward_length", 1, 8 * CLIP_MAX_WIDTH);
+    t->heads = number(g, src, tower, "attention.head_count", 1, CLIP_MAX_WIDTH);
+    t->layers = number(g, src, tower, "block_count", 1, CLIP_MAX_LAYERS);
+    t->eps = (float)real(g, src, tower, "attention.layer_norm_epsilon", 0, 1);
     t->act = flag(src, "clip.use_gelu") ? ACT_GELU : ACT_QUICK_GELU;
     clip_config_heads(g, "embedding_length", t->width, t->heads);
 }
@@ -68,12 +77,12 @@ static enum status read_config(struct clip_model *m, struct clip_vit *v,
         return clip_config_fail(&g, ST_UNSUPPORTED, "holds one of the two towers; both are needed");
     read_transformer(&g, src, "vision", &v->image.t);
     read_transformer(&g, src, "text", &v->text.t);
-    m->dim = (int)number(&g, src, "text", "projection_dim", 1, CLIP_MAX_DIM);
-    v->text.context = (int)number(&g, src, "text", "context_length", 2, CLIP_MAX_CONTEXT);
+    m->dim = number(&g, src, "text", "projection_dim", 1, CLIP_MAX_DIM);
+    v->text.context = number(&g, src, "text", "context_length", 2, CLIP_MAX_CONTEXT);
     v->text.t.causal = true;
     v->text.pool = CLIP_POOL_ARGMAX;
-    v->image.size = (int)number(&g, src, "vision", "image_size", 1, CLIP_MAX_IMAGE);
-    v->image.patch = (int)number(&g, src, "vision", "patch_size", 1, CLIP_MAX_IMAGE);
+    v->image.size = number(&g, src, "vision", "image_size", 1, CLIP_MAX_IMAGE);
+    v->image.patch = number(&g, src, "vision", "patch_size", 1, CLIP_MAX_IMAGE);
     v->image.pool = CLIP_POOL_FIRST;
     v->image.norm_after_pool = true;
     if (v->image.patch > v->image.size)

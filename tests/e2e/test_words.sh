@@ -73,6 +73,41 @@ eidetic info --json "$odd"
 assert_json '(.paths | length) == 2 and (.path_hex | length) > 10'
 rm "$odd"
 
+t "what a sidecar said of date and place goes with it"
+mkdir dated
+cp "$photos/casa-mila.jpg" dated/a.jpg
+printf x >>dated/a.jpg
+eidetic index dated
+eidetic info --json dated/a.jpg
+own=$(jq -c '[.taken, .gps]' "$TMP/out")
+printf '%s' "<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'><rdf:Description xmlns:exif='http://ns.adobe.com/exif/1.0/' exif:DateTimeOriginal='1999-05-06T07:08:09' exif:GPSLatitude='48,12.5N' exif:GPSLongitude='16,22.5E'/></rdf:RDF></x:xmpmeta>" >dated/a.jpg.xmp
+eidetic index dated
+eidetic info --json dated/a.jpg
+assert_json '.taken == "1999-05-06T07:08:09" and .gps.lat > 48 and .gps.lon > 16'
+rm dated/a.jpg.xmp
+eidetic index dated
+eidetic info --json dated/a.jpg
+assert_eq "$(jq -c '[.taken, .gps]' "$TMP/out")" "$own"
+eidetic forget dated
+rm -r dated
+
+t "what is written to a device, a pipe or a link goes there"
+mkfifo pipe
+cat pipe >piped &
+eidetic embed --text dog -o pipe
+assert_exit 0
+wait $!
+assert_true test -p pipe
+assert_true jq -e '.dim > 0' piped
+echo old >kept.json
+ln -s kept.json link.json
+ln -s made.json new.json
+eidetic embed --text dog -o link.json
+eidetic embed --text dog -o new.json
+assert_true test -L link.json -a -L new.json
+assert_true jq -e '.dim > 0' kept.json made.json
+rm pipe piped link.json kept.json new.json made.json
+
 t "the config file holds defaults; the command line and the environment are nearer"
 printf '# defaults\n top = 2\nlibrary = ~/elsewhere\nexclude-dir = x\n' >"$config"
 eidetic search -f "ocean waves"

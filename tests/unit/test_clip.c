@@ -2,6 +2,7 @@
  * models are the golden tests' toys (tests/golden/clip_toy.h), damaged one way at a time. */
 #include "nn/convert.h"
 #include "unit/clip_refuse.h"
+#include <sys/stat.h>
 
 static void missing_and_misshapen_tensors_are_named(void **state)
 {
@@ -411,9 +412,31 @@ static void info_says_what_was_found(void **state)
     toy_remove(dir);
 }
 
+/* What a download leaves whose files were taken away; a folder under a file's name. */
+static void a_folder_whose_weights_are_gone_is_told(void **state)
+{
+    static const char *const names[] = {"model.safetensors", "open_clip_model.safetensors",
+                                        "any.pt", "config.json"};
+    char dir[] = "/tmp/eidetic-gone-XXXXXX", path[128];
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        assert_int_equal(symlink(i % 2 ? path : "blobs/nothing", path), 0);
+        if (i < 3)
+            assert_refused(dir, ST_NOT_FOUND, "is a link to a file that is not there");
+        unlink(path);
+        assert_int_equal(mkdir(path, 0700), 0);
+        assert_refused(dir, ST_NOT_FOUND, "no weight file in this folder");
+        rmdir(path);
+    }
+    rmdir(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_folder_whose_weights_are_gone_is_told),
         cmocka_unit_test(missing_and_misshapen_tensors_are_named),
         cmocka_unit_test(absurd_hugging_face_configs_are_refused),
         cmocka_unit_test(odd_preprocessing_is_refused),

@@ -144,6 +144,21 @@ static void pictures_above_the_limit_are_refused_before_memory_is_asked_for(void
     }
 }
 
+/* Some programs leave out what closes a run-length coded picture; a pixel less is one too few. */
+static void a_bitmap_may_lack_its_end_but_no_pixel(void **state)
+{
+    size_t n;
+    struct error err;
+    uint8_t *d = read_sample("rle8.bmp", &n);
+    (void)state;
+    assert_memory_equal(d + n - 2, "\0\1", 2);
+    while (n > 2 && d[n - 2] == 0 && d[n - 1] < 2) /* the end of the file and of its last row */
+        n -= 2;
+    assert_int_equal(load_copy(d, n, 1 << 20, &err), ST_OK);
+    assert_int_equal(load_copy(d, n - 2, 1 << 20, &err), ST_FORMAT);
+    free(d);
+}
+
 /* Headers that claim 4,000,000,000 pixels and more, in files of a few hundred bytes. */
 static void bombs_are_refused(void **state)
 {
@@ -274,6 +289,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(truncated_files_are_refused),
         cmocka_unit_test(damaged_files_give_an_answer),
         cmocka_unit_test(pictures_above_the_limit_are_refused_before_memory_is_asked_for),
+        cmocka_unit_test(a_bitmap_may_lack_its_end_but_no_pixel),
         cmocka_unit_test(bombs_are_refused),
         cmocka_unit_test(bombs_in_containers_are_refused),
         cmocka_unit_test(every_failed_allocation_is_survived),

@@ -287,7 +287,7 @@ static void tower_keys(struct gguf_out *g, const char *tower, uint32_t width, ui
 }
 
 /* The toy hf_quick as clip.cpp would write it; `leave` a key or tensor out, or NULL. */
-static void write_clip_cpp(const char *from, const char *to, bool vision, uint32_t patch)
+static void write_clip_cpp(const char *from, const char *to, bool vision, float patch)
 {
     static const float mean[] = {0.48145466f, 0.4578275f, 0.40821073f},
                        std[] = {0.26862954f, 0.26130258f, 0.27577711f};
@@ -303,7 +303,10 @@ static void write_clip_cpp(const char *from, const char *to, bool vision, uint32
     tower_keys(&g, "vision", 64, 256, 4, 3);
     gguf_u32(&g, "clip.text.context_length", 77);
     gguf_u32(&g, "clip.vision.image_size", 32);
-    gguf_u32(&g, "clip.vision.patch_size", patch);
+    if (patch == (float)(uint32_t)patch)
+        gguf_u32(&g, "clip.vision.patch_size", (uint32_t)patch);
+    else
+        gguf_f32(&g, "clip.vision.patch_size", patch);
     gguf_f32_list(&g, "clip.vision.image_mean", mean, 3);
     gguf_f32_list(&g, "clip.vision.image_std", std, 3);
     for (int i = 0; i < weights_count(w); i++) {
@@ -364,6 +367,8 @@ static void clip_cpp_s_file_is_the_model_it_was_made_of(void **state)
     expect_clip_refused(gguf, ST_UNSUPPORTED, "one of the two towers");
     write_clip_cpp(file, gguf, true, 0);
     expect_clip_refused(gguf, ST_FORMAT, "clip.vision.patch_size must be a number");
+    write_clip_cpp(file, gguf, true, 8.5f);
+    expect_clip_refused(gguf, ST_FORMAT, "clip.vision.patch_size must be a whole number");
     write_clip_cpp(file, gguf, true, 4);
     expect_clip_refused(gguf, ST_FORMAT, "v.patch_embd.weight");
     unlink(gguf);

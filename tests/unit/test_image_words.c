@@ -190,6 +190,10 @@ static void dates_of_all_kinds_become_iso_8601(void **state)
         {"2019:05:04 13:02:11+0530", "2019-05-04T13:02:11+05:30"},
         {"2019-05-04T13:02:11-08:00", "2019-05-04T13:02:11-08:00"},
         {"2019-05-04T13:02:11+99:00", "2019-05-04T13:02:11"},
+        {"2011: 2: 3  4: 5: 6", "2011-02-03T04:05:06"},
+        {"2020-02-29", "2020-02-29"},
+        {"2019-02-29", NULL},
+        {"2011:04:31", NULL},
         {"0000:00:00 00:00:00", NULL},
         {"2019-13-01", NULL},
         {"19", NULL},
@@ -203,6 +207,90 @@ static void dates_of_all_kinds_become_iso_8601(void **state)
         if (ok)
             assert_string_equal(out, pairs[i][1]);
     }
+}
+
+struct entry {
+    unsigned tag, type, count;
+    const char *value; /* of more than four bytes: behind the tables */
+    size_t n;
+};
+
+/* An EXIF block of two tables, the first's 0x8825 leading to the second. */
+static size_t exif_make(uint8_t out[1024], const struct entry *first, const struct entry *gps)
+{
+    size_t at = 14, tables[2] = {0}, lengths[2] = {0};
+    const struct entry *lists[2] = {first, gps};
+    for (int t = 0; t < 2; t++) {
+        while (lists[t] && lists[t][lengths[t]].tag)
+            lengths[t]++;
+        tables[t] = at - 6;
+        at += 2 + 12 * (lengths[t] + (t == 0)) + 4;
+    }
+    memset(out, 0, 1024);
+    memcpy(out, "Exif\0\0MM\0*\0\0\0\x08", 14);
+    for (int t = 0; t < 2; t++) {
+        uint8_t *p = out + 6 + tables[t];
+        p[1] = (uint8_t)(lengths[t] + (t == 0));
+        p += 2;
+        for (size_t i = 0; i < lengths[t]; i++, p += 12) {
+            const struct entry *e = &lists[t][i];
+            memcpy(p,
+                   (uint8_t[8]){(uint8_t)(e->tag >> 8), (uint8_t)e->tag, 0, (uint8_t)e->type, 0, 0,
+                                0, (uint8_t)e->count},
+                   8);
+            if (e->n <= 4) {
+                memcpy(p + 8, e->value, e->n);
+            } else {
+                p[10] = (uint8_t)((at - 6) >> 8);
+                p[11] = (uint8_t)(at - 6);
+                memcpy(out + at, e->value, e->n);
+                at += e->n;
+            }
+        }
+        if (t == 0)
+            memcpy(p, (uint8_t[12]){0x88, 0x25, 0, 4, 0, 0, 0, 1, 0, 0, 0, (uint8_t)tables[1]}, 12);
+    }
+    return at;
+}
+
+#define TEXT(tag, s)                                                                               \
+    {                                                                                              \
+        tag, 2, sizeof(s), s, sizeof(s)                                                            \
+    }
+#define ANGLE(tag, s)                                                                              \
+    {                                                                                              \
+        tag, 5, 3, "\0\0\0" s "\0\0\0\1\0\0\0\x1e\0\0\0\1\0\0\0\0\0\0\0\1", 24                     \
+    }
+
+static void exif_of_careless_programs_is_read(void **state)
+{
+    uint8_t block[1024];
+    struct image_meta m = {.orientation = 1};
+    const struct entry first[] = {TEXT(0x010E, "Sch\xf6ne Gr\xfc\xdf"
+                                               "e \x93"
+                                               "5 \x80\x94"),
+                                  TEXT(0x0110, "Cam\xe9ra"),
+                                  {0x0112, 4, 1, "\0\0\0\6", 4},
+                                  TEXT(0x0132, "2011:02:03 04:05"),
+                                  {0x4746, 1, 1, "\4", 1},
+                                  {0}};
+    const struct entry west[] = {
+        TEXT(1, "n"), ANGLE(2, "\x30"), TEXT(3, "w"), ANGLE(4, "\x10"), {0}};
+    const struct entry nowhere[] = {
+        TEXT(1, "N"), ANGLE(2, "\x30"), TEXT(3, "X"), ANGLE(4, "\x10"), {0}};
+    (void)state;
+    exif_read(&m, block, exif_make(block, first, west));
+    assert_string_equal(m.words.description, "Sch\xc3\xb6ne Gr\xc3\xbc\xc3\x9f"
+                                             "e \xe2\x80\x9c"
+                                             "5 \xe2\x82\xac\xe2\x80\x9d");
+    assert_string_equal(m.camera, "Cam\xc3\xa9ra");
+    assert_int_equal(m.orientation, 6);
+    assert_string_equal(m.taken, "2011-02-03T04:05:00");
+    assert_int_equal(m.words.rating, 4);
+    assert_true(m.has_gps && m.lat > 48.49 && m.lat < 48.51 && m.lon < -16.49 && m.lon > -16.51);
+    m = (struct image_meta){.orientation = 1};
+    exif_read(&m, block, exif_make(block, first, nowhere));
+    assert_false(m.has_gps);
 }
 
 static void sidecars_have_their_names_and_go_first(void **state)
@@ -379,6 +467,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_format_gives_the_words_that_exiftool_wrote),
         cmocka_unit_test(latin1_without_a_character_set_is_read),
+        cmocka_unit_test(exif_of_careless_programs_is_read),
         cmocka_unit_test(the_default_language_is_taken_wherever_it_stands),
         cmocka_unit_test(attributes_and_elements_say_the_same),
         cmocka_unit_test(keywords_are_kept_once_and_levels_are_split),
