@@ -55,8 +55,11 @@ static bool two(const char *s, int low, int high, int *v)
 {
     if (!((s[0] >= '0' && s[0] <= '9') || s[0] == ' ') || s[1] < '0' || s[1] > '9')
         return false;
-    *v = (s[0] == ' ' ? 0 : s[0] - '0') * 10 + s[1] - '0';
-    return *v >= low && *v <= high;
+    int n = (s[0] == ' ' ? 0 : s[0] - '0') * 10 + s[1] - '0';
+    if (n < low || n > high)
+        return false;
+    *v = n;
+    return true;
 }
 
 size_t image_words_utf8(char *out, size_t cap, const uint8_t *p, size_t n)
