@@ -68,8 +68,8 @@ static int run_search(struct app *a, int argc, char **argv)
     if (!failed)
         pass_over_wishes(a, &args);
     if (!failed && !search_parse_args(a, &run)) {
-        if (args.interactive && (args.batch || args.or_generate || a->json))
-            app_usage(a, "--interactive does not go with --batch, --or-generate or --json");
+        if (args.interactive && (args.batch || args.or_generate || args.explain || a->json))
+            app_usage(a, "--interactive does not go with --batch, --or-generate, --explain or --json");
         else if (args.interactive)
             search_live(a, &run);
         else if (args.batch)
@@ -130,6 +130,11 @@ const struct command cmd_search = {
     "  eidetic search -i                              answers while you type\n"
     "  eidetic search cat -f -0 | xargs -0 cp -t /tmp/cats\n"
     "  eidetic search --batch questions.txt --json --folder ~/Pictures/family\n\n"
+    "-i edits its line as a shell does (arrows, Home, End, Ctrl-A/E/U/K/W); Up, Down and the page "
+    "keys\n"
+    "choose, Enter prints the path, Esc leaves (exit code 130). A query that cannot be read yet is "
+    "said\n"
+    "below the last answer, of which nothing can be chosen then.\n\n"
     "--batch answers in the order of the lines and passes over empty ones. A table begins with "
     "its\n"
     "query and ends with an empty line; -f and -0 end each list with an empty line or name. A "
