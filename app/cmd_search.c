@@ -69,7 +69,8 @@ static int run_search(struct app *a, int argc, char **argv)
         pass_over_wishes(a, &args);
     if (!failed && !search_parse_args(a, &run)) {
         if (args.interactive && (args.batch || args.or_generate || args.explain || a->json))
-            app_usage(a, "--interactive does not go with --batch, --or-generate, --explain or --json");
+            app_usage(a,
+                      "--interactive does not go with --batch, --or-generate, --explain or --json");
         else if (args.interactive)
             search_live(a, &run);
         else if (args.batch)
