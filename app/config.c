@@ -2,6 +2,7 @@
 #include "app/options.h"
 #include "core/file.h"
 #include "core/mem.h"
+#include "core/path.h"
 #include <string.h>
 
 static char *trim(char *s)
@@ -32,8 +33,7 @@ enum status options_read_file(const struct option_tables *t, const char *path, c
     enum status st = file_read_all(text, size, path, 1 << 20, err);
     if (st == ST_NOT_FOUND)
         return ST_OK;
-    char *first = !st && *size >= 3 && !memcmp(*text, "\xef\xbb\xbf", 3) ? *text + 3 : *text;
-    for (char *line = first, *next; !st && line; line = next) {
+    for (char *line = st ? NULL : *text + utf8_mark(*text, *size), *next; !st && line; line = next) {
         next = strchr(line, '\n');
         if (next)
             *next++ = 0;

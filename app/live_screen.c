@@ -69,20 +69,30 @@ static int put_cut(struct buf *to, const char *text, size_t n, int columns)
     return used;
 }
 
+/* Where the longest end of b begins that fits `columns` columns. */
+static size_t end_of(const struct buf *b, int columns)
+{
+    int all = b->data ? width_of(b->data, b->len) : 0, used = 0;
+    size_t skip = all > columns ? fit(b->data, b->len, all - columns, &used) : 0;
+    for (uint32_t cp; all - used > columns && skip < b->len;) { /* half of a wide character */
+        size_t n = utf8_decode(b->data + skip, b->len - skip, &cp);
+        used += unicode_columns(cp);
+        skip += n;
+    }
+    return skip;
+}
+
 /* A path is told by its end. */
 static void put_end(struct buf *to, const char *path, int columns)
 {
     struct buf b = safe(path, strlen(path));
-    int all = b.data ? width_of(b.data, b.len) : 0, used = 0;
-    size_t skip = all > columns && columns > 0 ? fit(b.data, b.len, all - columns + 1, &used) : 0;
-    if (skip && all - used > columns - 1) { /* half of a wide character */
-        uint32_t cp;
-        skip += utf8_decode(b.data + skip, b.len - skip, &cp);
-    }
-    if (skip)
+    if (b.data && columns > 0 && width_of(b.data, b.len) > columns) {
+        size_t skip = end_of(&b, columns - 1);
         buf_puts(to, "\xe2\x80\xa6");
-    if (b.data && columns > 0)
         buf_append(to, b.data + skip, b.len - skip);
+    } else if (b.data && columns > 0) {
+        buf_append(to, b.data, b.len);
+    }
     buf_release(&b);
 }
 
@@ -90,18 +100,15 @@ static void put_end(struct buf *to, const char *path, int columns)
 static int put_line(struct buf *to, const struct live_screen *s, const struct live_line *l)
 {
     int room = s->columns > PROMPT + 1 ? s->columns - PROMPT - 1 : 1, before = 0;
-    size_t from = 0;
-    for (;; from++) { /* from whole characters on */
-        if (from < l->at && ((unsigned char)l->text[from] & 0xC0) == 0x80)
-            continue;
-        struct buf b = safe(l->text + from, l->at - from);
-        before = b.data ? width_of(b.data, b.len) : 0;
-        buf_release(&b);
-        if (before <= room || from >= l->at)
-            break;
-    }
+    struct buf b = safe(l->text, l->at);
     buf_puts(to, "\r> ");
-    put_cut(to, l->text + from, l->len - from, room);
+    if (b.data) {
+        size_t skip = end_of(&b, room);
+        before = width_of(b.data + skip, b.len - skip);
+        buf_append(to, b.data + skip, b.len - skip);
+    }
+    buf_release(&b);
+    put_cut(to, l->text + l->at, l->len - l->at, room - before);
     buf_puts(to, "\033[K");
     return PROMPT + before;
 }

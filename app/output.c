@@ -107,6 +107,12 @@ int app_print_json(struct app *a, json_t *object)
     return app_check_stdout(a);
 }
 
+bool app_dumb_terminal(void)
+{
+    const char *term = getenv("TERM");
+    return term && !strcmp(term, "dumb");
+}
+
 void print_path(FILE *out, const char *path)
 {
     struct buf b;

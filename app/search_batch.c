@@ -4,6 +4,7 @@
 #include "app/search_app.h"
 #include "app/search_device.h"
 #include "core/lines.h"
+#include "core/path.h"
 #include "core/progress.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -44,11 +45,8 @@ static void note_exit(struct batch *b)
 static int take_line(struct batch *b, const struct lines *l, char *s)
 {
     struct asked *k = &b->asked[b->n];
-    size_t len = l->len;
-    if (l->number == 1 && len >= 3 && !memcmp(s, "\xef\xbb\xbf", 3)) { /* a byte order mark */
-        s += 3;
-        len -= 3;
-    }
+    size_t mark = l->number == 1 ? utf8_mark(s, l->len) : 0, len = l->len - mark;
+    s += mark;
     if (!s[strspn(s, " \t")] && len == strlen(s))
         return 0;
     *k = (struct asked){.text = mem_strdup(s), .line = l->number};

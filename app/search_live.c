@@ -225,8 +225,7 @@ static int loop(struct live *l)
 static int open_terminal(struct live *l)
 {
     struct app *a = l->app;
-    const char *term = getenv("TERM");
-    if (term && !strcmp(term, "dumb"))
+    if (app_dumb_terminal())
         return app_usage(a, "--interactive needs a terminal that moves its cursor (TERM is dumb)");
     l->screen.tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (l->screen.tty < 0 || tcgetattr(l->screen.tty, &l->before))

@@ -2,8 +2,6 @@
 #include "app/search_app.h"
 #include "image/terminal.h"
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 enum { SIDE = 384, ROWS_MOST = 14 };
@@ -23,8 +21,7 @@ int search_preview_open(struct app *a, struct search_run *run)
         .prep = {.size = SIDE, .fit = DECODER_FIT_LONGEST_PAD, .filter = IMAGE_BICUBIC}};
     if (a->json || args->files || args->null || args->interactive)
         return app_usage(a, "--preview goes without --json, -f, -0 and -i");
-    const char *term = getenv("TERM");
-    if (!args->preview[0] && term && !strcmp(term, "dumb")) {
+    if (!args->preview[0] && app_dumb_terminal()) {
         log_info("this terminal shows no pictures (TERM is dumb)");
         return 0;
     }

@@ -186,9 +186,7 @@ static enum status read_lines(struct reading *r, size_t size, struct error *err)
 {
     enum status st = ST_OK;
     size_t number = 0;
-    char *p = r->v->memory, *end = p + size;
-    if (size >= 3 && !memcmp(p, "\xEF\xBB\xBF", 3)) /* a byte order mark */
-        p += 3;
+    char *p = r->v->memory + utf8_mark(r->v->memory, size), *end = r->v->memory + size;
     while (!st && p < end) {
         char *stop = memchr(p, '\n', (size_t)(end - p));
         stop = stop ? stop : end;

@@ -119,6 +119,11 @@ size_t utf16_decode(const uint8_t *p, size_t n, bool big, uint32_t *cp)
     return 4;
 }
 
+size_t utf8_mark(const char *s, size_t n)
+{
+    return n >= 3 && !memcmp(s, "\xef\xbb\xbf", 3) ? 3 : 0;
+}
+
 size_t utf8_whole(const char *s, size_t n)
 {
     size_t first = n;

@@ -26,6 +26,8 @@ void buf_path_quoted(struct buf *b, const char *p);
 bool utf8_valid(const char *s, size_t n);
 /* Decodes one code point of n > 0 bytes; *cp = 0xFFFD and 1 is returned for an invalid byte. */
 size_t utf8_decode(const char *s, size_t n, uint32_t *cp);
+/* Bytes of a byte order mark at the beginning of a text: 3 or 0. */
+size_t utf8_mark(const char *s, size_t n);
 /* How many of the n bytes are left when a character that they cut is left out. */
 size_t utf8_whole(const char *s, size_t n);
 size_t utf8_encode(uint32_t cp, char out[4]);

@@ -1,4 +1,5 @@
 /* Dates and times as text to seconds since 1970: ISO 8601, cut anywhere from the right. */
+#include "core/date.h"
 #include "db/images.h"
 #include <string.h>
 
@@ -24,13 +25,6 @@ static int64_t days_of(int y, int m, int d)
     int64_t in_era = year - era * 400;
     int64_t day = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
     return era * 146097 + in_era * 365 + in_era / 4 - in_era / 100 + day - 719468;
-}
-
-static int month_length(int y, int m)
-{
-    static const int n[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    bool leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
-    return n[m - 1] + (m == 2 && leap);
 }
 
 /* "Z", "+02:00", "+0200", "+02" or nothing. */
@@ -63,7 +57,7 @@ bool db_parse_time(const char *text, bool end, int64_t *seconds)
         return false;
     if (*p == '-' && (p++, !digits(&p, 2, &mo) || mo < 1 || mo > 12))
         return false;
-    if (*p == '-' && (p++, !digits(&p, 2, &d) || d < 1 || d > month_length(y, mo)))
+    if (*p == '-' && (p++, !digits(&p, 2, &d) || d < 1 || d > date_month_length(y, mo)))
         return false;
     if (d && (*p == 'T' || *p == 't' || *p == ' ')) {
         p++;
@@ -80,7 +74,7 @@ bool db_parse_time(const char *text, bool end, int64_t *seconds)
     if (*p)
         return false;
     if (!d)
-        d = end ? month_length(y, mo) : 1;
+        d = end ? date_month_length(y, mo) : 1;
     *seconds = days_of(y, mo, d) * 86400 + h * 3600 + mi * 60 + s - off;
     return true;
 }

@@ -1,5 +1,6 @@
 /* Words of a picture as plain text, and how two sources are joined. */
 #include "image/words.h"
+#include "core/date.h"
 #include "core/path.h"
 #include <math.h>
 #include <stdio.h>
@@ -81,13 +82,6 @@ size_t image_words_utf8(char *out, size_t cap, const uint8_t *p, size_t n)
     return len;
 }
 
-static int days_of(int year, int month)
-{
-    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    return days[month - 1] + (month == 2 && leap);
-}
-
 /* "Z", "+02:00", "+0200" to "+02:00"; anything else to nothing. */
 static void put_offset(char *out, size_t cap, const char *s)
 {
@@ -111,7 +105,7 @@ bool image_words_date(char out[32], const char *text, size_t n)
     if ((*p == '-' || *p == ':') && two(p + 1, 1, 12, &month))
         p += 3;
     if (month && (*p == '-' || *p == ':') &&
-        two(p + 1, 1, days_of(100 * century + year, month), &d))
+        two(p + 1, 1, date_month_length(100 * century + year, month), &d))
         p += 3;
     const char *hour =
         *p == ' ' && p[1] && p[2] == ':' ? p : p + 1; /* of " 4:05" one blank is left */

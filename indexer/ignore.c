@@ -125,7 +125,7 @@ static enum status parse(struct ignore *ig, struct error *err)
     ig->rule = mem_array(lines, sizeof *ig->rule);
     if (!ig->rule)
         return error_set(err, ST_NOMEM, "out of memory");
-    char *first = ig->text + (strncmp(ig->text, "\xef\xbb\xbf", 3) ? 0 : 3);
+    char *first = ig->text + utf8_mark(ig->text, strlen(ig->text));
     for (char *line = first, *next; line; line = next) {
         next = strchr(line, '\n');
         if (next)

@@ -79,24 +79,15 @@ static enum status write_words(struct index_run *run, const struct index_item *i
     return st;
 }
 
-/* Of a content that is there already, which a copy of it may have a sidecar for. */
+/* Date and place of a content that is there already: those that a sidecar gives, or all, since the
+ * file's own hold again where a sidecar changed or went. */
 static enum status write_facts(struct index_run *run, int64_t image, const struct image_meta *m,
-                               struct error *err)
+                               bool all, struct error *err)
 {
     enum status st = ST_OK;
-    if (m->words.taken[0])
+    if (all || m->words.taken[0])
         st = db_image_set_taken(run->parts->db, image, m->taken, err);
-    if (!st && m->words.has_gps)
-        st = db_image_set_place(run->parts->db, image, m->has_gps, m->lat, m->lon, m->alt, err);
-    return st;
-}
-
-/* A sidecar changed or went: what it said no longer holds, the file's own date and place do. */
-static enum status rewrite_facts(struct index_run *run, int64_t image, const struct image_meta *m,
-                                 struct error *err)
-{
-    enum status st = db_image_set_taken(run->parts->db, image, m->taken, err);
-    if (!st)
+    if (!st && (all || m->words.has_gps))
         st = db_image_set_place(run->parts->db, image, m->has_gps, m->lat, m->lon, m->alt, err);
     return st;
 }
@@ -119,7 +110,7 @@ enum status index_write_reread(struct index_run *run, const struct index_item *i
     if (!st)
         st = write_words(run, it, &job->meta.words, f.id, err);
     if (!st)
-        st = rewrite_facts(run, it->image, &job->meta, err);
+        st = write_facts(run, it->image, &job->meta, true, err);
     run->r->words += !st;
     return st;
 }
@@ -148,7 +139,7 @@ enum status index_write_known(struct index_run *run, const struct index_item *it
     if (!st)
         st = write_words(run, it, &job->meta.words, id, err);
     if (!st)
-        st = write_facts(run, image, &job->meta, err);
+        st = write_facts(run, image, &job->meta, false, err);
     if (same_name) /* touched, not changed */
         run->r->unchanged++;
     else if (elsewhere)

@@ -5,19 +5,11 @@
 #include "sampler/lora/lora_int.h"
 #include "sampler/prompt.h"
 #include "sampler/shelf.h"
+#include "tests/fuzz/message.h"
 #include "tests/fuzz/structure.h"
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must_be_a_sentence(const struct error *err)
-{
-    if (!err->text[0] || err->code == ST_OK)
-        abort();
-    for (const char *s = err->text; *s; s++)
-        if ((unsigned char)*s < 0x20)
-            abort();
-}
 
 static void read_names(const char *prompt)
 {
@@ -34,9 +26,9 @@ static void read_names(const char *prompt)
         char *name = NULL;
         const char *path;
         if (lora_use_read(&u, &name, found.item[i].text, &err))
-            must_be_a_sentence(&err);
+            fuzz_message(&err, true);
         else if (shelf_find(&shelf, name, "LoRA", &path, &err))
-            must_be_a_sentence(&err);
+            fuzz_message(&err, true);
         mem_free(u.text);
         mem_free(name);
     }
@@ -54,7 +46,7 @@ static void read_modules(const struct lora_file *f, struct backend *be)
             struct error err = {ST_OK, ""};
             struct clip_run r = {.be = be, .arena = &arena, .err = &err};
             if (lora_delta(&r, f, &f->module[i], &to[k], y))
-                must_be_a_sentence(&err);
+                fuzz_message(&err, true);
             if (lora_file_find(f, f->module[i].name) != &f->module[i])
                 abort();
             arena_rewind(&arena, 0);
@@ -77,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!line || weights_open_memory(&w, line + 1, size - n - 1, "fuzz.safetensors", &err))
         return 0;
     if (lora_file_read(&f, w, &err))
-        must_be_a_sentence(&err);
+        fuzz_message(&err, true);
     else if (backend_open(&be, "cpu", 1, &err) == ST_OK)
         read_modules(&f, be);
     backend_close(be);

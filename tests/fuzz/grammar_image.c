@@ -3,18 +3,6 @@
 #include "tests/fuzz/structure.h"
 #include <string.h>
 
-static void put_be(uint8_t *p, uint64_t v, int bytes)
-{
-    for (int i = 0; i < bytes; i++)
-        p[i] = (uint8_t)(v >> 8 * (bytes - 1 - i));
-}
-
-static void put_le(uint8_t *p, uint64_t v, int bytes)
-{
-    for (int i = 0; i < bytes; i++)
-        p[i] = (uint8_t)(v >> 8 * i);
-}
-
 /* PNG: length, type, bytes, checksum (which the target puts right). */
 static bool png_next(struct record *r, const uint8_t *d, size_t n, size_t at, size_t index)
 {
@@ -28,7 +16,7 @@ static bool png_next(struct record *r, const uint8_t *d, size_t n, size_t at, si
 static void png_resize(uint8_t *d, const struct record *r, size_t body)
 {
     (void)r;
-    put_be(d, body, 4);
+    structure_put_be(d, body, 4);
 }
 
 const struct grammar grammar_png = {.prefix = 8, .next = png_next, .resize = png_resize};
@@ -46,7 +34,7 @@ static bool riff_next(struct record *r, const uint8_t *d, size_t n, size_t at, s
 
 static void riff_resize(uint8_t *d, const struct record *r, size_t body)
 {
-    put_le(d + 4, body + r->tail - ((body + r->tail) & 1), 4); /* the padding joins the body */
+    structure_put_le(d + 4, body + r->tail - ((body + r->tail) & 1), 4); /* the padding joins the body */
 }
 
 static const struct grammar *riff_inside(const uint8_t *d, const struct record *r, size_t index,
@@ -91,9 +79,9 @@ static bool bmff_next(struct record *r, const uint8_t *d, size_t n, size_t at, s
 static void bmff_resize(uint8_t *d, const struct record *r, size_t body)
 {
     if (r->head == 16)
-        put_be(d + 8, r->head + body, 8);
+        structure_put_be(d + 8, r->head + body, 8);
     else if (bytes_be32(d))
-        put_be(d, r->head + body, 4);
+        structure_put_be(d, r->head + body, 4);
 }
 
 static const struct grammar *bmff_inside(const uint8_t *d, const struct record *r, size_t index,
@@ -144,7 +132,7 @@ static bool marker_next(struct record *r, const uint8_t *d, size_t n, size_t at,
 static void marker_resize(uint8_t *d, const struct record *r, size_t body)
 {
     if (r->head == 4)
-        put_be(d + 2, body + 2, 2);
+        structure_put_be(d + 2, body + 2, 2);
 }
 
 const struct grammar grammar_markers = {.next = marker_next, .resize = marker_resize};
@@ -232,9 +220,9 @@ static bool iptc_next(struct record *r, const uint8_t *d, size_t n, size_t at, s
 static void iptc_resize(uint8_t *d, const struct record *r, size_t body)
 {
     if (r->head == 5)
-        put_be(d + 3, body, 2);
+        structure_put_be(d + 3, body, 2);
     else
-        put_be(d + r->head - 4, body, 4);
+        structure_put_be(d + r->head - 4, body, 4);
 }
 
 static const struct grammar *iptc_inside(const uint8_t *d, const struct record *r, size_t index,

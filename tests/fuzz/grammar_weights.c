@@ -4,12 +4,6 @@
 #include "tests/fuzz/structure.h"
 #include <string.h>
 
-static void put_le(uint8_t *p, uint64_t v, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i++)
-        p[i] = (uint8_t)(i < 8 ? v >> 8 * i : 0);
-}
-
 /* safetensors: the length of a header, the header, the data. */
 static bool safetensors_next(struct record *r, const uint8_t *d, size_t n, size_t at, size_t index)
 {
@@ -22,7 +16,7 @@ static bool safetensors_next(struct record *r, const uint8_t *d, size_t n, size_
 static void safetensors_resize(uint8_t *d, const struct record *r, size_t body)
 {
     if (r->head == 8)
-        put_le(d, body, 8);
+        structure_put_le(d, body, 8);
 }
 
 static const struct grammar *safetensors_inside(const uint8_t *d, const struct record *r,
@@ -117,15 +111,15 @@ static void gguf_resize(uint8_t *d, const struct record *r, size_t body)
 {
     size_t key = r->head ? 8 + (size_t)bytes_le64(d) + 4 : 0;
     if (key && r->head == key + 8)
-        put_le(d + key, body, 8);
+        structure_put_le(d + key, body, 8);
     else if (key && r->head == key + 12 && gguf_size(bytes_le32(d + key)))
-        put_le(d + key + 4, body / gguf_size(bytes_le32(d + key)), 8);
+        structure_put_le(d + key + 4, body / gguf_size(bytes_le32(d + key)), 8);
 }
 
 static void gguf_count(uint8_t *d, size_t index, int delta)
 {
     uint8_t *counter = index < bytes_le64(d + 16) ? d + 16 : d + 8;
-    put_le(counter, bytes_le64(counter) + (uint64_t)(int64_t)delta, 8);
+    structure_put_le(counter, bytes_le64(counter) + (uint64_t)(int64_t)delta, 8);
 }
 
 const struct grammar grammar_gguf = {
@@ -187,7 +181,7 @@ static bool pickle_next(struct record *r, const uint8_t *d, size_t n, size_t at,
 
 static void pickle_resize(uint8_t *d, const struct record *r, size_t body)
 {
-    put_le(d + 1, body, r->head - 1);
+    structure_put_le(d + 1, body, r->head - 1);
 }
 
 const struct grammar grammar_pickle = {.next = pickle_next, .resize = pickle_resize};
@@ -265,7 +259,7 @@ static bool vecfile_next(struct record *r, const uint8_t *d, size_t n, size_t at
 static void vecfile_resize(uint8_t *d, const struct record *r, size_t body)
 {
     (void)r;
-    put_le(d + 16, body, 8);
+    structure_put_le(d + 16, body, 8);
 }
 
 const struct grammar grammar_vecfile = {

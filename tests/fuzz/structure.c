@@ -18,6 +18,18 @@ struct level {
     struct record r[RECORDS];
 };
 
+void structure_put_le(uint8_t *p, uint64_t v, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        p[i] = (uint8_t)(i < 8 ? v >> 8 * i : 0);
+}
+
+void structure_put_be(uint8_t *p, uint64_t v, size_t bytes)
+{
+    for (size_t i = bytes; i-- > 0; v >>= 8)
+        p[i] = (uint8_t)v;
+}
+
 static uint32_t below(struct job *j, size_t n)
 {
     j->random ^= j->random << 13; /* Marsaglia's xorshift */
@@ -80,10 +92,11 @@ static size_t put_before(const struct grammar *g, uint8_t *d, size_t n, size_t c
     return after;
 }
 
-static size_t take_out(const struct grammar *g, uint8_t *d, size_t n, size_t cap,
-                       const struct level *l, size_t i)
+/* Takes out the I-th record, M bytes at AT. */
+static size_t take_out(const struct grammar *g, uint8_t *d, size_t n, size_t cap, size_t at,
+                       size_t m, size_t i)
 {
-    n = splice(d, n, cap, l->at[i], size_of(&l->r[i]), NULL, 0);
+    n = splice(d, n, cap, at, m, NULL, 0);
     counted(g, d, n, i, -1);
     return n;
 }
@@ -119,16 +132,14 @@ static size_t change_record(const struct grammar *g, uint8_t *d, size_t n, size_
     const uint8_t *at = d + l->at[i];
     switch (below(j, 8)) {
     case 0:
-        return take_out(g, d, n, cap, l, i);
+        return take_out(g, d, n, cap, l->at[i], m, i);
     case 1:
         return put_before(g, d, n, cap, l, other, at, m);
     case 2: { /* moved: put in its new place, then taken out of its old one */
         size_t more = put_before(g, d, n, cap, l, other, at, m);
-        struct level moved = *l;
         if (more == n || other == i)
             return more;
-        moved.at[i] += other < i ? m : 0;
-        return take_out(g, d, more, cap, &moved, i);
+        return take_out(g, d, more, cap, l->at[i] + (other < i ? m : 0), m, i);
     }
     case 3:
         if (!l->r[i].head)

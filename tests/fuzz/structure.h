@@ -39,6 +39,10 @@ extern const struct grammar grammar_json, grammar_json_files, grammar_xml;
 extern const struct grammar grammar_safetensors, grammar_lora, grammar_gguf, grammar_pickle,
     grammar_protobuf, grammar_vecfile;
 
+/* For grammars: v in so many bytes, the highest or the lowest first. */
+void structure_put_be(uint8_t *p, uint64_t v, size_t bytes);
+void structure_put_le(uint8_t *p, uint64_t v, size_t bytes);
+
 /* Changes D (N bytes of CAP) and returns its new size, at most CAP. */
 size_t structure_mutate(const struct grammar *g, uint8_t *d, size_t n, size_t cap, unsigned seed);
 
