@@ -151,7 +151,7 @@ int app_print_json(struct app *a, json_t *object); /* one line on stdout; takes 
 /* -o FILE: a file is replaced whole, a device or pipe is written to. */
 int app_write_output(struct app *a, const char *path, const void *data, size_t size);
 int app_check_stdout(struct app *a); /* a full disk must not look like success */
-bool app_dumb_terminal(void); /* TERM says that no sequence is understood */
+bool app_dumb_terminal(void);        /* TERM says that no sequence is understood */
 /* One line, or ended by a NUL; on a terminal nothing that could move the cursor. */
 void print_plain_path(const char *path, bool null);
 void print_path(FILE *out, const char *path); /* quoted and safe for a terminal */

@@ -33,7 +33,8 @@ enum status options_read_file(const struct option_tables *t, const char *path, c
     enum status st = file_read_all(text, size, path, 1 << 20, err);
     if (st == ST_NOT_FOUND)
         return ST_OK;
-    for (char *line = st ? NULL : *text + utf8_mark(*text, *size), *next; !st && line; line = next) {
+    for (char *line = st ? NULL : *text + utf8_mark(*text, *size), *next; !st && line;
+         line = next) {
         next = strchr(line, '\n');
         if (next)
             *next++ = 0;

@@ -36,8 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!size)
         return 0;
     fuzz_folder_put_all(files, sizeof files / sizeof *files, (const char *)data + 1, size - 1);
-    bool refused = tokenizer_open(&t, (enum tokenizer_kind)(data[0] % (TOKENIZER_GPT2 + 1)), fuzz_folder(),
-                        &err) != ST_OK;
+    bool refused = tokenizer_open(&t, (enum tokenizer_kind)(data[0] % (TOKENIZER_GPT2 + 1)),
+                                  fuzz_folder(), &err) != ST_OK;
     if (!refused)
         use(t);
     fuzz_message(&err, refused);

@@ -34,7 +34,8 @@ static bool riff_next(struct record *r, const uint8_t *d, size_t n, size_t at, s
 
 static void riff_resize(uint8_t *d, const struct record *r, size_t body)
 {
-    structure_put_le(d + 4, body + r->tail - ((body + r->tail) & 1), 4); /* the padding joins the body */
+    structure_put_le(d + 4, body + r->tail - ((body + r->tail) & 1),
+                     4); /* the padding joins the body */
 }
 
 static const struct grammar *riff_inside(const uint8_t *d, const struct record *r, size_t index,

@@ -31,16 +31,23 @@ static void examples_of_the_standard(void **state)
     }
 }
 
+/* A file of the folder, mem_free; NULL = there is none. */
+static char *any_file(const char *folder)
+{
+    DIR *d = opendir(folder);
+    char *path = NULL;
+    for (const struct dirent *e; d && (e = readdir(d));)
+        if (e->d_name[0] != '.')
+            path = path ? path : path_join(folder, e->d_name);
+    if (d)
+        closedir(d);
+    return path;
+}
+
 /* The only file of a folder, with one bit of its byte `at` from the end turned. */
 static void turn_bit(const char *folder, long at)
 {
-    DIR *d = opendir(folder);
-    assert_non_null(d);
-    char *path = NULL;
-    for (const struct dirent *e; (e = readdir(d));)
-        if (e->d_name[0] != '.')
-            path = path ? path : path_join(folder, e->d_name);
-    closedir(d);
+    char *path = any_file(folder);
     FILE *f = path ? fopen(path, "r+e") : NULL;
     assert_non_null(f);
     fseek(f, -at, SEEK_END);
@@ -59,6 +66,8 @@ static void a_damaged_note_is_none(void **state)
     const char *file = "toy-damaged.bin", *id = "0123456789abcdef0123456789abcdef";
     setenv("XDG_CACHE_HOME", cache, 1);
     assert_int_equal(file_write_atomic(file, "abc", 3, NULL), ST_OK);
+    for (char *old; (old = any_file(folder)); mem_free(old)) /* of a run before */
+        assert_int_equal(unlink(old), 0);
     for (long at = 1; at < 60; at++) { /* of its sum, its id and its first line */
         file_note_put(file, "ids", id);
         assert_true(file_note_get(file, "ids", text, sizeof text));
