@@ -2,12 +2,14 @@
  * attention and convolutions, in Stable Diffusion 1.5's networks and a captioner's decoder, from
  * and to the device's memory.
  *
- *     bench_device [--backend cuda:0] [--ms 500] [--peak TFLOPS] [--bandwidth GBPS] [--small]
+ *     bench_device [--backend cuda:0] [--precision bf16] [--only "VAE decode"] [--ms 500]
+ *                  [--peak TFLOPS] [--bandwidth GBPS] [--small]
  *
  * Weights are random, shapes are the models': figures do not depend on values. "of peak" is the
  * share of --peak, the card's dense figure for 16 bits from its data sheet, and of --bandwidth;
- * without them no share is printed. --small runs every path in tiny shapes, for the emulation. Exit
- * code 77 where there is no such device, 70 where an op is wrong. */
+ * without them no share is printed. --only takes what has those words in its name. --small runs
+ * every path in tiny shapes, for the emulation. Exit code 77 where there is no such device, 70
+ * where an op is wrong. */
 #include "bench/device.h"
 #include "core/mem.h"
 #include <stdio.h>
@@ -24,16 +26,18 @@ struct layer {
 };
 
 struct towers {
+    struct device *d;
     const struct tower *t;
+    char key[32];
     int64_t batch, tokens;
     struct layer *layer;
     struct tensor patches, pixels, flat, x, y, tq, tk, tv, h;
 };
 
-static void run_tower(struct device *d, void *ctx)
+static enum status tower_ops(void *ctx)
 {
     struct towers *r = ctx;
-    struct backend *be = d->be;
+    struct backend *be = r->d->be;
     struct tensor rest = r->x; /* without a class token: its row is one of all */
     rest.dim[1] = r->tokens - 1;
     op_patchify(be, &r->flat, &r->pixels, r->t->patch);
@@ -51,12 +55,24 @@ static void run_tower(struct device *d, void *ctx)
         op_linear(be, &r->x, &r->h, &l->fc2, &l->zero, ACT_NONE, &r->x);
     }
     op_l2norm(be, &r->y, &r->x, 1e-12f);
+    return ST_OK;
+}
+
+static void run_tower(struct device *d, void *ctx)
+{
+    struct towers *r = ctx;
+    (void)backend_repeat(d->be, &d->arena, r->key, tower_ops, r);
 }
 
 static void bench_tower(struct device *d, const struct tower *t, int64_t batch)
 {
     int64_t g = t->side / t->patch, w = t->width, area = 3 * (int64_t)t->patch * t->patch;
-    struct towers r = {.t = t, .batch = batch, .tokens = g * g + 1};
+    struct towers r = {.d = d, .t = t, .batch = batch, .tokens = g * g + 1};
+    char name[64];
+    snprintf(name, sizeof name, "%s, batch %d", t->name, (int)batch);
+    if (!device_wanted(d, name))
+        return;
+    snprintf(r.key, sizeof r.key, "tower %d", d->passes++);
     int64_t three[3] = {batch, r.tokens, w}, wide[3] = {batch, r.tokens, t->hidden};
     r.layer = device_must(mem_zarray((size_t)t->layers, sizeof *r.layer));
     for (int i = 0; i < t->layers; i++) {
@@ -81,8 +97,6 @@ static void bench_tower(struct device *d, const struct tower *t, int64_t batch)
     double flops = 2 * rows * (double)w * (4.0 * (double)w + 2.0 * t->hidden) * t->layers +
                    4 * rows * (double)r.tokens * (double)w * t->layers +
                    2 * (double)(batch * g * g * area * w);
-    char name[64];
-    snprintf(name, sizeof name, "%s, batch %d", t->name, (int)batch);
     device_report(d, name, device_timed(d, run_tower, &r), flops, (double)batch, "images");
     mem_free(r.layer);
     device_forget(d);
@@ -105,10 +119,12 @@ static void bench_attention(struct device *d, int64_t tokens, int heads, int64_t
     struct calls c = {.attn = {.heads = heads}};
     int64_t dims[3] = {1, tokens, heads * dh};
     struct tensor *all[] = {&c.y, &c.x, &c.k, &c.v};
-    for (int i = 0; i < 4; i++)
-        *all[i] = device_values(d, 3, dims);
     char name[64];
     snprintf(name, sizeof name, "attention, %d tokens, %d x %d", (int)tokens, heads, (int)dh);
+    if (!device_wanted(d, name))
+        return;
+    for (int i = 0; i < 4; i++)
+        *all[i] = device_values(d, 3, dims);
     double flops = 4.0 * (double)tokens * (double)tokens * (double)dims[2];
     device_report(d, name, device_timed(d, run_attention, &c), flops, 0, "");
     arena_rewind(&d->arena, 0);
@@ -123,13 +139,15 @@ static void run_conv(struct device *d, void *ctx)
 static void bench_conv(struct device *d, int64_t b, int64_t side, int64_t channels)
 {
     struct calls c = {.conv = {1, 1, 1, 1, 1, ACT_NONE, false}};
+    char name[64];
+    snprintf(name, sizeof name, "3x3 convolution, %d x %d x %d", (int)side, (int)side,
+             (int)channels);
+    if (!device_wanted(d, name))
+        return;
     c.x = device_values(d, 4, (int64_t[]){b, side, side, channels});
     c.y = device_values(d, 4, c.x.dim);
     c.w = device_weight(d, 4, (int64_t[]){channels, 3, 3, channels});
     c.b = device_weight(d, 1, &channels);
-    char name[64];
-    snprintf(name, sizeof name, "3x3 convolution, %d x %d x %d", (int)side, (int)side,
-             (int)channels);
     double flops = 18.0 * (double)(b * side * side) * (double)channels * (double)channels;
     device_report(d, name, device_timed(d, run_conv, &c), flops, 0, "");
     device_forget(d);
@@ -149,7 +167,7 @@ static void check_tower(struct device *d)
             cpu.arena = (struct arena){0};
         }
         on->rng = (struct rng){5};
-        struct towers r = {.t = &small, .batch = 3, .tokens = 17};
+        struct towers r = {.d = on, .t = &small, .batch = 3, .tokens = 17, .key = "small"};
         struct layer l = {.q = device_weight(on, 2, (int64_t[]){96, 96}),
                           .fc1 = device_weight(on, 2, (int64_t[]){200, 96}),
                           .fc2 = device_weight(on, 2, (int64_t[]){96, 200}),
@@ -195,6 +213,8 @@ static void run_copy(struct device *d, void *ctx)
 static void bench_copy(struct device *d)
 {
     int64_t n = d->small ? 1000 : 64 << 20;
+    if (!device_wanted(d, "scaling"))
+        return;
     struct calls c = {.x = device_values(d, 1, &n), .y = device_values(d, 1, &n)};
     double gb = 8e-9 * (double)n / device_timed(d, run_copy, &c);
     printf("%-44s %10.0f GB/s", "scaling (read and written)", gb);
@@ -232,7 +252,7 @@ static void bench_all(struct device *d)
 int main(int argc, char **argv)
 {
     struct device d = {.seconds = 0.5, .packs = device_must(packs_new())};
-    const char *name = "cuda";
+    const char *name = "cuda", *precision = NULL;
     char low[48];
     struct error err;
     for (int i = 1; i < argc; i++) {
@@ -246,10 +266,16 @@ int main(int argc, char **argv)
             d.bandwidth = strtod(argv[++i], NULL);
         else if (strcmp(argv[i], "--small") == 0)
             d.small = true;
+        else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
+            d.only = argv[++i];
+        else if (strcmp(argv[i], "--precision") == 0 && i + 1 < argc)
+            precision = argv[++i];
     }
     static const enum precision precisions[] = {PREC_F32, PREC_BF16, PREC_F16};
     for (int i = 0; i < 3; i++) {
         enum precision p = precisions[i];
+        if (precision && strcmp(precision, precision_name(p)) != 0)
+            continue;
         snprintf(low, sizeof low, "%.40s/%s", name, precision_name(p));
         enum status st = backend_open(&d.be, low, 1, &err);
         if (st) {

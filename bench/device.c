@@ -48,6 +48,11 @@ struct tensor device_weight(struct device *d, int ndim, const int64_t *dims)
     return t;
 }
 
+bool device_wanted(const struct device *d, const char *name)
+{
+    return !d->only || strstr(name, d->only);
+}
+
 /* Seconds a run: as many as fit into the time, queued one behind the other, waited for at the end.
  */
 double device_timed(struct device *d, device_run_fn *run, void *ctx)

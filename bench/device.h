@@ -17,6 +17,7 @@ struct device {
     double seconds, peak,
         bandwidth; /* dense TFLOP/s and GB/s of the card's data sheet; 0: not known */
     bool small;
+    const char *only;  /* a part of the names of what is timed; NULL: all */
     int wrong, passes; /* passes: so many networks were made */
 };
 
@@ -28,6 +29,7 @@ struct tensor device_weight(struct device *d, int ndim, const int64_t *dims);
 struct tensor device_weight_f16(struct device *d, int ndim, const int64_t *dims);
 void device_forget(struct device *d); /* all tensors */
 
+bool device_wanted(const struct device *d, const char *name);
 typedef void device_run_fn(struct device *d, void *ctx);
 double device_timed(struct device *d, device_run_fn *run, void *ctx); /* seconds a run */
 void device_report(const struct device *d, const char *name, double seconds, double flops,

@@ -254,16 +254,20 @@ static void bench_sd(struct device *d, const struct shape *s)
     struct pass p;
     char name[64];
     for (int64_t batch = 1; batch <= 2; batch++) {
+        snprintf(name, sizeof name, "UNet, latent %d x %d, batch %d", s->side, s->side, (int)batch);
+        if (!device_wanted(d, name))
+            continue;
         begin(&p, d, s, batch);
         double flops = make_unet(d, s, &p.unet);
-        snprintf(name, sizeof name, "UNet, latent %d x %d, batch %d", s->side, s->side, (int)batch);
         device_report(d, name, device_timed(d, run_unet, &p), flops * (double)batch, 1, "steps");
         device_forget(d);
     }
+    int side = s->side << (s->levels - 1);
+    snprintf(name, sizeof name, "VAE decode to %d x %d", side, side);
+    if (!device_wanted(d, name))
+        return;
     begin(&p, d, s, 1);
     double flops = make_decoder(d, s, &p.vae);
-    snprintf(name, sizeof name, "VAE decode to %d x %d", (int)p.picture.dim[1],
-             (int)p.picture.dim[2]);
     device_report(d, name, device_timed(d, run_decode, &p), flops, 1, "pictures");
     device_forget(d);
 }
@@ -316,6 +320,8 @@ static void bench_lm(struct device *d)
 {
     struct pass p = {.d = d};
     p.run = (struct clip_run){.be = d->be, .arena = &d->arena, .tower = "bench", .err = &p.err};
+    if (!device_wanted(d, "a sentence of 20 words"))
+        return;
     make_lm(d, &p.lm, d->small);
     p.logits = device_must(mem_array((size_t)p.lm.vocab * BEAMS, sizeof *p.logits));
     check(&p, lm_cache_init(&p.cache, d->be, &p.lm, BEAMS, 2 + WORDS, &p.err));

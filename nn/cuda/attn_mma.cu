@@ -21,6 +21,20 @@ __global__ void split_heads_kernel(uint16_t *y, const float *x, int64_t ld, int6
     }
 }
 
+/* The same, eight at a time: width and dh are multiples of 8, n counts eights of y. */
+template <bool F16>
+__global__ void split_heads8_kernel(uint16_t *y, const float *x, int64_t ld, unsigned n, unsigned t,
+                                    unsigned heads, unsigned dh, unsigned width)
+{
+    CUDA_EACH(i, n)
+    {
+        unsigned parts = width / 8, j = (unsigned)i % parts * 8, row = (unsigned)i / parts;
+        unsigned at = row % t, head = row / t % heads, image = row / t / heads;
+        const float *from = x + ((int64_t)image * t + at) * ld + head * dh + j;
+        cuda_store(y + 8 * i, j < dh ? cuda_eight<F16>(from) : uint4{0, 0, 0, 0});
+    }
+}
+
 /* n rows of DH values to shared memory, at distances of DH + 8: eight rows 16 bytes each then lie
  * in eight different groups of banks. Rows from `rows` on become zeros. */
 template <int DH>
@@ -96,30 +110,33 @@ __global__ void __launch_bounds__(128) attn_mma_kernel(low_attn low)
                 cuda_mma<F16>(s[2 * n], fq[i], b);
                 cuda_mma<F16>(s[2 * n + 1], fq[i], b + 2);
             }
-#pragma unroll
-        for (int half = 0; half < 2; half++) { /* rows g and g + 8 */
-            int64_t query = t0 + warp * 16 + g + 8 * half;
-            float top = max[half];
+        if (k0 + KEYS > keys || (a.causal && k0 + KEYS > t0 + warp * 16)) { /* some are not seen */
+            int64_t seen = keys - k0, query = t0 + warp * 16 + g - k0;
 #pragma unroll
             for (int n = 0; n < KEYS / 8; n++)
 #pragma unroll
-                for (int i = 0; i < 2; i++) {
-                    int64_t key = k0 + n * 8 + 2 * t + i;
-                    bool seen = key < keys && (!a.causal || key <= query);
-                    float &score = s[n][2 * half + i];
-                    score = seen ? score * scale : -INFINITY;
-                    top = fmaxf(top, score);
+                for (int i = 0; i < 4; i++) {
+                    int key = n * 8 + 2 * t + i % 2;
+                    if (key >= seen || (a.causal && key > query + 8 * (i / 2)))
+                        s[n][i] = -INFINITY;
                 }
+        }
+#pragma unroll
+        for (int half = 0; half < 2; half++) { /* rows g and g + 8 */
+            float top = max[half];
+#pragma unroll
+            for (int n = 0; n < KEYS / 8; n++)
+                top = fmaxf(top, fmaxf(s[n][2 * half], s[n][2 * half + 1]));
             top = quad_max(top);
-            float base = top > -INFINITY ? top : 0.0f, part = 0;
-            float shrink = exp2f(max[half] - base);
+            float base = top > -INFINITY ? top * scale : 0.0f, part = 0;
+            float shrink = cuda_exp2(max[half] * scale - base);
             max[half] = top;
 #pragma unroll
             for (int n = 0; n < KEYS / 8; n++)
 #pragma unroll
                 for (int i = 0; i < 2; i++) {
                     float &score = s[n][2 * half + i];
-                    score = exp2f(score - base);
+                    score = cuda_exp2(score * scale - base);
                     part += score;
                 }
             sum[half] = sum[half] * shrink + part; /* this lane's part of the row */
@@ -189,6 +206,10 @@ static int split(cudaStream_t s, uint16_t *y, const float *x, int64_t ld, int64_
     int64_t n = a->b * a->heads * t * width;
     if (n == 0)
         return 0;
+    if (a->dh % 8 == 0 && ld % 4 == 0 && cuda_small(n) && cuda_aligned(y) && cuda_aligned(x))
+        return CUDA_LAUNCH(split_heads8_kernel<F16>, cuda_blocks(n / 8), CUDA_THREADS, 0, s, y, x,
+                           ld, (unsigned)(n / 8), (unsigned)t, (unsigned)a->heads, (unsigned)a->dh,
+                           (unsigned)width);
     return CUDA_LAUNCH(split_heads_kernel<F16>, cuda_blocks(n), CUDA_THREADS, 0, s, y, x, ld, n, t,
                        a->heads, a->dh, width);
 }

@@ -1,6 +1,6 @@
 /* Convolutions in f32: an implicit matrix product, whose left factor is gathered from the picture a
  * tile at a time and never written; and depthwise ones. */
-#include "nn/cuda/kernels.cuh"
+#include "nn/cuda/half.cuh"
 
 enum { TILE = 64, DEPTH = 16, PER = 4 }; /* 64 x 64 outputs a block, 4 x 4 a thread */
 
@@ -106,10 +106,39 @@ __global__ void conv_end_kernel(float *y, const uint16_t *sum, const float *bias
 {
     CUDA_EACH(i, count)
     {
-        float v = F16 ? __half2float(__ushort_as_half(sum[i]))
-                      : __bfloat162float(__ushort_as_bfloat16(sum[i]));
+        float v = cuda_wide<F16>(sum[i]);
         y[i] = cuda_act_any(bias ? v + bias[i % n] : v, act);
     }
+}
+
+/* count and n count fours. */
+template <bool F16>
+__global__ void conv_end4_kernel(float *y, const uint16_t *sum, const float *bias, unsigned count,
+                                 unsigned n, int act)
+{
+    CUDA_EACH(i, count)
+    {
+        uint2 two = cuda_load<uint2>(sum + 4 * i);
+        float4 v = make_float4(cuda_wide<F16>(two.x & 0xFFFF), cuda_wide<F16>(two.x >> 16),
+                               cuda_wide<F16>(two.y & 0xFFFF), cuda_wide<F16>(two.y >> 16));
+        if (bias) {
+            float4 b = cuda_load<float4>(bias + 4 * ((unsigned)i % n));
+            v = make_float4(v.x + b.x, v.y + b.y, v.z + b.z, v.w + b.w);
+        }
+        cuda_store(y + 4 * i, make_float4(cuda_act_any(v.x, act), cuda_act_any(v.y, act),
+                                          cuda_act_any(v.z, act), cuda_act_any(v.w, act)));
+    }
+}
+
+template <bool F16>
+static int conv_end(cudaStream_t s, const cuda_conv *a, const uint16_t *sum, int64_t count)
+{
+    if (a->n % 4 == 0 && cuda_small(count) && cuda_aligned(a->y) && cuda_aligned(sum) &&
+        cuda_aligned(a->bias))
+        return CUDA_LAUNCH(conv_end4_kernel<F16>, cuda_blocks(count / 4), CUDA_THREADS, 0, s, a->y,
+                           sum, a->bias, (unsigned)(count / 4), (unsigned)a->n / 4, (int)a->act);
+    return CUDA_LAUNCH(conv_end_kernel<F16>, cuda_blocks(count), CUDA_THREADS, 0, s, a->y, sum,
+                       a->bias, count, a->n, (int)a->act);
 }
 
 int cuda_run_conv_end(cudaStream_t s, const struct cuda_conv *a, const void *sum)
@@ -118,8 +147,5 @@ int cuda_run_conv_end(cudaStream_t s, const struct cuda_conv *a, const void *sum
     const uint16_t *from = (const uint16_t *)sum;
     if (count == 0)
         return 0;
-    return a->f16 ? CUDA_LAUNCH(conv_end_kernel<true>, cuda_blocks(count), CUDA_THREADS, 0, s, a->y,
-                                from, a->bias, count, a->n, (int)a->act)
-                  : CUDA_LAUNCH(conv_end_kernel<false>, cuda_blocks(count), CUDA_THREADS, 0, s,
-                                a->y, from, a->bias, count, a->n, (int)a->act);
+    return a->f16 ? conv_end<true>(s, a, from, count) : conv_end<false>(s, a, from, count);
 }

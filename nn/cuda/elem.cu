@@ -1,11 +1,6 @@
 /* Elementwise ops. Four values a thread where pointers and counts allow it. */
 #include "nn/cuda/kernels.cuh"
 
-static bool aligned16(const void *p)
-{
-    return (uintptr_t)p % 16 == 0;
-}
-
 template <int ACT> __global__ void act_kernel(float *y, const float *x, const float *r, int64_t n)
 {
     CUDA_EACH(i, n)
@@ -33,7 +28,7 @@ template <int ACT> __global__ void act4_kernel(float *y, const float *x, const f
 template <int ACT>
 static int run_act(cudaStream_t s, float *y, const float *x, const float *r, int64_t n)
 {
-    if (n % 4 == 0 && aligned16(y) && aligned16(x) && aligned16(r))
+    if (n % 4 == 0 && cuda_aligned(y) && cuda_aligned(x) && cuda_aligned(r))
         return CUDA_LAUNCH(act4_kernel<ACT>, cuda_blocks(n / 4), CUDA_THREADS, 0, s, y, x, r,
                            n / 4);
     return CUDA_LAUNCH(act_kernel<ACT>, cuda_blocks(n), CUDA_THREADS, 0, s, y, x, r, n);
@@ -81,13 +76,14 @@ __global__ void binary_kernel(float *y, const float *x, const float *r, int64_t 
     }
 }
 
-/* n and period count fours. */
+/* n and period count fours; period 0: all of n. */
 template <int OP>
-__global__ void binary4_kernel(float *y, const float *x, const float *r, int64_t n, int64_t period)
+__global__ void binary4_kernel(float *y, const float *x, const float *r, int64_t n, unsigned period)
 {
     CUDA_EACH(i, n)
     {
-        float4 v = cuda_load<float4>(x + 4 * i), u = cuda_load<float4>(r + 4 * (i % period));
+        int64_t j = period ? (unsigned)i % period : i;
+        float4 v = cuda_load<float4>(x + 4 * i), u = cuda_load<float4>(r + 4 * j);
         cuda_store(y + 4 * i, make_float4(combine<OP>(v.x, u.x), combine<OP>(v.y, u.y),
                                           combine<OP>(v.z, u.z), combine<OP>(v.w, u.w)));
     }
@@ -97,9 +93,10 @@ template <int OP>
 static int run_binary(cudaStream_t s, float *y, const float *x, const float *r, int64_t n,
                       int64_t period)
 {
-    if (n % 4 == 0 && period % 4 == 0 && aligned16(y) && aligned16(x) && aligned16(r))
+    if (n % 4 == 0 && period % 4 == 0 && cuda_small(n) && cuda_aligned(y) && cuda_aligned(x) &&
+        cuda_aligned(r))
         return CUDA_LAUNCH(binary4_kernel<OP>, cuda_blocks(n / 4), CUDA_THREADS, 0, s, y, x, r,
-                           n / 4, period / 4);
+                           n / 4, period < n ? (unsigned)(period / 4) : 0u);
     return CUDA_LAUNCH(binary_kernel<OP>, cuda_blocks(n), CUDA_THREADS, 0, s, y, x, r, n, period);
 }
 
@@ -120,10 +117,21 @@ __global__ void scale_kernel(float *y, const float *x, float f, int64_t n)
     }
 }
 
+__global__ void scale4_kernel(float *y, const float *x, float f, int64_t n)
+{
+    CUDA_EACH(i, n)
+    {
+        float4 v = cuda_load<float4>(x + 4 * i);
+        cuda_store(y + 4 * i, make_float4(v.x * f, v.y * f, v.z * f, v.w * f));
+    }
+}
+
 int cuda_run_scale(cudaStream_t s, float *y, const float *x, float f, int64_t n)
 {
     if (n == 0)
         return 0;
+    if (n % 4 == 0 && cuda_aligned(y) && cuda_aligned(x))
+        return CUDA_LAUNCH(scale4_kernel, cuda_blocks(n / 4), CUDA_THREADS, 0, s, y, x, f, n / 4);
     return CUDA_LAUNCH(scale_kernel, cuda_blocks(n), CUDA_THREADS, 0, s, y, x, f, n);
 }
 

@@ -18,6 +18,20 @@ template <bool F16> static __device__ __forceinline__ uint32_t cuda_halves(float
     return cuda_half<F16>(low) | (uint32_t)cuda_half<F16>(high) << 16;
 }
 
+/* Eight floats, narrowed; x is aligned to 16 bytes. */
+template <bool F16> static __device__ __forceinline__ uint4 cuda_eight(const float *x)
+{
+    float4 a = cuda_load<float4>(x), b = cuda_load<float4>(x + 4);
+    return uint4{cuda_halves<F16>(a.x, a.y), cuda_halves<F16>(a.z, a.w), cuda_halves<F16>(b.x, b.y),
+                 cuda_halves<F16>(b.z, b.w)};
+}
+
+template <bool F16> static __device__ __forceinline__ float cuda_wide(unsigned half)
+{
+    return F16 ? __half2float(__ushort_as_half((unsigned short)half))
+               : __bfloat162float(__ushort_as_bfloat16((unsigned short)half));
+}
+
 template <bool F16>
 static __device__ __forceinline__ void cuda_mma(float d[4], const uint32_t a[4],
                                                 const uint32_t b[2])

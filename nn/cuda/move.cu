@@ -1,5 +1,5 @@
 /* Ops that move, look up or convert values. */
-#include "nn/cuda/kernels.cuh"
+#include "nn/cuda/half.cuh"
 
 /* i counts y: [b, h/p, w/p] patches of [c, py, px]. */
 __global__ void patchify_kernel(float *y, const float *x, int64_t n, int64_t w, int p)
@@ -32,12 +32,27 @@ __global__ void upsample_kernel(float *y, const float *x, int64_t n, int64_t h, 
     }
 }
 
+/* n and c count fours. */
+__global__ void upsample4_kernel(float *y, const float *x, unsigned n, unsigned h, unsigned w,
+                                 unsigned c)
+{
+    CUDA_EACH(at, n)
+    {
+        unsigned i = (unsigned)at, k = i % c, j = i / c % w, row = i / c / w, top = row % h;
+        unsigned from = (row / h * ((h + 1) / 2) + top / 2) * ((w + 1) / 2) + j / 2;
+        cuda_store(y + 4 * at, cuda_load<float4>(x + 4 * ((int64_t)from * c + k)));
+    }
+}
+
 int cuda_run_upsample(cudaStream_t s, float *y, const float *x, int64_t b, int64_t h, int64_t w,
                       int64_t c)
 {
     int64_t n = b * h * w * c;
     if (n == 0)
         return 0;
+    if (c % 4 == 0 && cuda_small(n) && cuda_aligned(y) && cuda_aligned(x))
+        return CUDA_LAUNCH(upsample4_kernel, cuda_blocks(n / 4), CUDA_THREADS, 0, s, y, x,
+                           (unsigned)(n / 4), (unsigned)h, (unsigned)w, (unsigned)(c / 4));
     return CUDA_LAUNCH(upsample_kernel, cuda_blocks(n), CUDA_THREADS, 0, s, y, x, n, h, w, c);
 }
 
@@ -51,12 +66,29 @@ __global__ void concat_kernel(float *y, const float *a, const float *b, int64_t 
     }
 }
 
+/* n, ca and cb count fours. */
+__global__ void concat4_kernel(float *y, const float *a, const float *b, unsigned n, unsigned ca,
+                               unsigned cb)
+{
+    CUDA_EACH(at, n)
+    {
+        unsigned i = (unsigned)at, row = i / (ca + cb), k = i % (ca + cb);
+        const float *from =
+            k < ca ? a + 4 * ((int64_t)row * ca + k) : b + 4 * ((int64_t)row * cb + k - ca);
+        cuda_store(y + 4 * at, cuda_load<float4>(from));
+    }
+}
+
 int cuda_run_concat(cudaStream_t s, float *y, const float *a, const float *b, int64_t rows,
                     int64_t ca, int64_t cb)
 {
     int64_t n = rows * (ca + cb);
     if (n == 0)
         return 0;
+    if (ca % 4 == 0 && cb % 4 == 0 && cuda_small(n) && cuda_aligned(y) && cuda_aligned(a) &&
+        cuda_aligned(b))
+        return CUDA_LAUNCH(concat4_kernel, cuda_blocks(n / 4), CUDA_THREADS, 0, s, y, a, b,
+                           (unsigned)(n / 4), (unsigned)(ca / 4), (unsigned)(cb / 4));
     return CUDA_LAUNCH(concat_kernel, cuda_blocks(n), CUDA_THREADS, 0, s, y, a, b, n, ca, cb);
 }
 
@@ -109,16 +141,35 @@ int cuda_run_widen(cudaStream_t s, float *y, const void *w, enum dtype type, con
     }
 }
 
-__global__ void narrow_kernel(uint16_t *y, int bf16, int64_t ldy, const float *x, int64_t ldx,
-                              int64_t n, int64_t k)
+template <bool F16>
+__global__ void narrow_kernel(uint16_t *y, int64_t ldy, const float *x, int64_t ldx, int64_t n,
+                              int64_t k)
 {
     CUDA_EACH(i, n)
     {
         int64_t row = i / ldy, j = i % ldy;
-        float f = j < k ? x[row * ldx + j] : 0.0f;
-        y[i] = bf16 ? __bfloat16_as_ushort(__float2bfloat16_rn(f))
-                    : __half_as_ushort(__float2half_rn(f));
+        y[i] = cuda_half<F16>(j < k ? x[row * ldx + j] : 0.0f);
     }
+}
+
+/* Rows without gaps; n counts eights. */
+template <bool F16> __global__ void narrow8_kernel(uint16_t *y, const float *x, int64_t n)
+{
+    CUDA_EACH(i, n)
+    {
+        cuda_store(y + 8 * i, cuda_eight<F16>(x + 8 * i));
+    }
+}
+
+template <bool F16>
+static int run_narrow(cudaStream_t s, uint16_t *y, int64_t ldy, const float *x, int64_t ldx,
+                      int64_t n, int64_t k)
+{
+    if (ldy == k && ldx == k && n % 8 == 0 && cuda_aligned(y) && cuda_aligned(x))
+        return CUDA_LAUNCH(narrow8_kernel<F16>, cuda_blocks(n / 8), CUDA_THREADS, 0, s, y, x,
+                           n / 8);
+    return CUDA_LAUNCH(narrow_kernel<F16>, cuda_blocks(n), CUDA_THREADS, 0, s, y, ldy, x, ldx, n,
+                       k);
 }
 
 int cuda_run_narrow(cudaStream_t s, void *y, enum dtype type, int64_t ldy, const float *x,
@@ -127,6 +178,6 @@ int cuda_run_narrow(cudaStream_t s, void *y, enum dtype type, int64_t ldy, const
     int64_t n = rows * ldy;
     if (n == 0)
         return 0;
-    return CUDA_LAUNCH(narrow_kernel, cuda_blocks(n), CUDA_THREADS, 0, s, (uint16_t *)y,
-                       type == DT_BF16 ? 1 : 0, ldy, x, ldx, n, k);
+    return type == DT_F16 ? run_narrow<true>(s, (uint16_t *)y, ldy, x, ldx, n, k)
+                          : run_narrow<false>(s, (uint16_t *)y, ldy, x, ldx, n, k);
 }

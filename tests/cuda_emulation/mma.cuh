@@ -50,6 +50,11 @@ template <bool F16> void mma(float d[4], const uint32_t a[4], const uint32_t b[2
 }
 } // namespace emu
 
+static inline float cuda_exp2(float x)
+{
+    return exp2f(x);
+}
+
 static inline void mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2])
 {
     emu::mma<false>(d, a, b);

@@ -148,7 +148,8 @@ static void low_convolutions_match_the_reference(void **state)
                                     {1, 9, 11, 8, 70, 3, 1, 0},
                                     {2, 13, 12, 16, 5, 3, 2, 0},
                                     {1, 7, 6, 24, 65, 3, 1, 1},
-                                    {1, 16, 17, 40, 3, 5, 1, 0}};
+                                    {1, 16, 17, 40, 3, 5, 1, 0},
+                                    {2, 6, 5, 32, 64, 3, 1, 0}};
     struct pairs *both = *state;
     for (size_t at = !both->bf16; at < 2 * sizeof shapes / sizeof *shapes; at += 1 + !both->bf16) {
         struct pair *p = &both->pair[at % 2];

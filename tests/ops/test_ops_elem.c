@@ -173,6 +173,11 @@ static void narrowing_matches_the_scalar_conversions(void **state)
             for (int j = 0; j < N; j++) {
                 uint16_t want = type == DT_F16 ? f32_to_f16(x[j]) : f32_to_bf16(x[j]), got;
                 memcpy(&got, g.data + 2 * j, 2);
+                uint16_t top = type == DT_F16 ? 0x7C00 : 0x7F80;
+                if (isnan(x[j])) { /* hardware gives one NaN for all */
+                    assert_true((got & 0x7FFF) > top);
+                    continue;
+                }
                 if (got != want)
                     fail_msg("%s %s: %a gives %04x, not %04x", backend_name(h->be[i][1]),
                              dtype_name((enum dtype)type), (double)x[j], got, want);

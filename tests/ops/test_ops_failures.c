@@ -95,6 +95,8 @@ static void a_failed_scratch_is_kept_and_reported_once(void **state)
         struct backend *be = h->be[i][2];
         struct error err;
         int failures = 0;
+        if (!strncmp(backend_name(be), "cuda:", 5) && !strstr(backend_name(be), "emulated"))
+            continue; /* a card's scratch is the driver's, and no allocation here fails */
         for (unsigned n = 1;; n++) {
             assert_in_range(n, 1, 50);
             mem_fail_at(n, false);

@@ -55,6 +55,9 @@ static void groupnorm_matches_reference(void **state)
                     i % 3 ? 0 : 10);
     check_gnorm(h, 2, 700, 32, 10, 1); /* several chunks, a group that no vector fits */
     check_gnorm(h, 1, 1025, 4, 64, 100);
+    check_gnorm(h, 2, 70, 32, 10, 10); /* channels of several blocks, in fours */
+    check_gnorm(h, 1, 130, 32, 40, 1);
+    check_gnorm(h, 1, 65, 4, 9, 1);
 }
 
 static void groupnorm_of_one_constant_group_is_its_bias(void **state)

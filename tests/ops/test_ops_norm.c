@@ -58,6 +58,8 @@ static void norms_match_reference(void **state)
             check_norm(*state, (enum norm_op)op, odd_size(*state, 65), 1 + odd_size(*state, 130),
                        i % 2 ? 1 : 10);
         check_norm(*state, (enum norm_op)op, 50, 768, 1);
+        check_norm(*state, (enum norm_op)op, 9, 1280, 1);
+        check_norm(*state, (enum norm_op)op, 2, 2052, 1);
         check_norm(*state, (enum norm_op)op, 3, 1025, 1);
     }
 }
