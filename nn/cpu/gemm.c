@@ -1,7 +1,6 @@
 /* Matrix products: from tensors to struct linear_args, and the driver of the vector kernels. */
 #include "nn/cpu/gemm.h"
 #include "nn/cpu/gemm_low.h"
-#include <cblas.h>
 #include <string.h>
 
 void cpu_linear_run(struct cpu *c, const struct linear_args *a)
@@ -190,10 +189,6 @@ void cpu_fill_gemm(struct cpu_kernels *k, enum cpu_level level, bool blas)
         k->low_row = low_row_vnni;
         k->low_panel = low_panel_vnni;
     }
-    if (blas) {
-        /* One level of threads at a time: the pool splits, OpenBLAS computes. Its OpenMP workers
-         * would spin for a while after each product, on the processors that the next op needs. */
-        openblas_set_num_threads(1);
+    if (blas)
         k->linear = linear_blas;
-    }
 }

@@ -32,6 +32,9 @@ static void blas_columns(void *ctx, int64_t n0, int64_t n1, int thread)
 {
     const struct blas_ctx *s = ctx;
     const struct linear_args *a = s->a;
+    /* One level of threads at a time. OpenMP keeps the number a thread: said anywhere else, it
+     * would not hold here, and two threads share a product out in other ways than one. */
+    openblas_set_num_threads(1);
     float *own = s->scratch + s->each * (size_t)thread, *out = own + s->w_floats;
     const float *w = (const float *)a->w->data + (a->transposed ? n0 : n0 * a->k);
     if (a->w->dtype != DT_F32) {
