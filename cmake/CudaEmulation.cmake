@@ -91,7 +91,7 @@ foreach(bug IN LISTS bugs)
     set_source_files_properties(${copy} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-xc++")
   endif()
   add_executable(planted_${name} EXCLUDE_FROM_ALL ops/${test}.c ${copy}
-    "$<FILTER:$<TARGET_OBJECTS:cuda_emulated>,EXCLUDE,/${stem}${suffix}>")
+    "$<FILTER:$<TARGET_OBJECTS:cuda_emulated>,EXCLUDE,/${stem}${suffix}[.]o>")
   target_include_directories(planted_${name} PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}
     ${CMAKE_CURRENT_SOURCE_DIR}/cuda_emulation)
   target_compile_definitions(planted_${name} PRIVATE EIDETIC_CUDA=1 TEST_DATA="${CMAKE_CURRENT_SOURCE_DIR}/ops")

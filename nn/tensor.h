@@ -34,12 +34,14 @@ enum dtype { /* persisted nowhere; files have their own codes */
 struct backend;
 struct packs;
 
-/* What a tensor is to the products that it is the second operand of. */
+/* What a tensor is to products: VALUES and FACTOR are activations, the others a second operand. */
 enum tensor_use {
     TENSOR_VALUES = 0,  /* may change between calls */
     TENSOR_WEIGHT,      /* never changes while its packs live */
     TENSOR_WEIGHT_FINE, /* the same, and 8 bits are too coarse for its products */
     TENSOR_WEIGHT_WIDE, /* too coarse as well, and they meet values beyond f16's 65504 */
+    TENSOR_FACTOR,      /* nothing but ops reads them, as what they multiply: a device that computes
+                           in bf16 may keep no more of them. All views of them must say so. */
 };
 
 struct tensor {
@@ -53,6 +55,12 @@ struct tensor {
     struct packs *packs; /* of weights: where backends keep what they make of it (nn/packs.h);
                             NULL: nowhere, and products are in f32 */
 };
+
+static inline struct tensor tensor_factor(struct tensor t)
+{
+    t.use = TENSOR_FACTOR;
+    return t;
+}
 
 const char *dtype_name(enum dtype t); /* "f32", "q8_0" */
 int dtype_parse(const char *name);    /* -1: unknown */

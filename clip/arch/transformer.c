@@ -102,48 +102,54 @@ static void add_back(struct clip_run *r, struct tensor *y, const struct tensor *
     op_add(r->be, y, y, tmp);
 }
 
+/* y = attention over x's q, k and v, all of them factors, as is what it writes. */
 static void attend(struct clip_run *r, const struct clip_transformer *t, const struct clip_layer *l,
                    struct scratch *s, const struct tensor *x, const int32_t *kv_len)
 {
+    struct tensor y = tensor_factor(s->y), q = tensor_factor(s->q);
     struct attn_opts o = {.heads = t->heads, .causal = t->causal, .kv_len = kv_len};
     if (l->qkv.w.data) { /* in the memory of the three */
         int64_t d = t->width;
         float *p = s->q.data;
         struct tensor all = tensor_view(p, DT_F32, 3, (int64_t[]){x->dim[0], x->dim[1], 3 * d});
-        struct tensor k = tensor_view(p + d, DT_F32, 3, x->dim);
-        struct tensor v = tensor_view(p + 2 * d, DT_F32, 3, x->dim);
+        struct tensor k = tensor_factor(tensor_view(p + d, DT_F32, 3, x->dim));
+        struct tensor v = tensor_factor(tensor_view(p + 2 * d, DT_F32, 3, x->dim));
+        all = tensor_factor(all);
         o.ld_q = o.ld_k = o.ld_v = 3 * d;
         clip_linear_run(r, &all, x, &l->qkv, ACT_NONE, NULL);
-        op_attention(r->be, &s->y, &s->q, &k, &v, &o);
+        op_attention(r->be, &y, &q, &k, &v, &o);
         return;
     }
-    clip_linear_run(r, &s->q, x, &l->q, ACT_NONE, NULL);
-    clip_linear_run(r, &s->k, x, &l->k, ACT_NONE, NULL);
-    clip_linear_run(r, &s->v, x, &l->v, ACT_NONE, NULL);
-    op_attention(r->be, &s->y, &s->q, &s->k, &s->v, &o);
+    struct tensor k = tensor_factor(s->k), v = tensor_factor(s->v);
+    clip_linear_run(r, &q, x, &l->q, ACT_NONE, NULL);
+    clip_linear_run(r, &k, x, &l->k, ACT_NONE, NULL);
+    clip_linear_run(r, &v, x, &l->v, ACT_NONE, NULL);
+    op_attention(r->be, &y, &q, &k, &v, &o);
 }
 
 static void layer_pre(struct clip_run *r, const struct clip_transformer *t,
                       const struct clip_layer *l, struct scratch *s, struct tensor *x,
                       const int32_t *kv_len)
 {
-    clip_norm_run(r, &s->y, x, &l->ln1, t->eps);
-    attend(r, t, l, s, &s->y, kv_len);
-    add_back(r, x, &s->y, &l->o, &l->ls1, &s->q);
-    clip_norm_run(r, &s->y, x, &l->ln2, t->eps);
-    clip_linear_run(r, &s->h, &s->y, &l->fc1, t->act, NULL);
-    add_back(r, x, &s->h, &l->fc2, &l->ls2, &s->y);
+    struct tensor y = tensor_factor(s->y), h = tensor_factor(s->h);
+    clip_norm_run(r, &y, x, &l->ln1, t->eps);
+    attend(r, t, l, s, &y, kv_len);
+    add_back(r, x, &y, &l->o, &l->ls1, &s->q);
+    clip_norm_run(r, &y, x, &l->ln2, t->eps);
+    clip_linear_run(r, &h, &y, &l->fc1, t->act, NULL);
+    add_back(r, x, &h, &l->fc2, &l->ls2, &s->y);
 }
 
 static void layer_post(struct clip_run *r, const struct clip_transformer *t,
                        const struct clip_layer *l, struct scratch *s, struct tensor *x,
                        const int32_t *kv_len)
 {
+    struct tensor y = tensor_factor(s->y), h = tensor_factor(s->h);
     attend(r, t, l, s, x, kv_len);
-    clip_linear_run(r, x, &s->y, &l->o, ACT_NONE, x);
+    clip_linear_run(r, x, &y, &l->o, ACT_NONE, x);
     clip_norm_run(r, x, x, &l->ln1, t->eps);
-    clip_linear_run(r, &s->h, x, &l->fc1, t->act, NULL);
-    clip_linear_run(r, x, &s->h, &l->fc2, ACT_NONE, x);
+    clip_linear_run(r, &h, x, &l->fc1, t->act, NULL);
+    clip_linear_run(r, x, &h, &l->fc2, ACT_NONE, x);
     clip_norm_run(r, x, x, &l->ln2, t->eps);
 }
 

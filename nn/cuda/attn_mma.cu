@@ -35,17 +35,23 @@ __global__ void split_heads8_kernel(uint16_t *y, const float *x, int64_t ld, uns
     }
 }
 
+/* A factor [b, t, heads * dh], or split into [b, heads, t, width]. */
+struct low_rows {
+    const uint16_t *p;
+    int64_t image, head, row; /* distances */
+};
+
 /* n rows of DH values to shared memory, at distances of DH + 8: eight rows 16 bytes each then lie
- * in eight different groups of banks. Rows from `rows` on become zeros. */
+ * in eight different groups of banks. Rows from `rows` and values from `dh` on become zeros. */
 template <int DH>
-static __device__ __forceinline__ void fetch(uint16_t *to, const uint16_t *from, int n,
-                                             int64_t rows)
+static __device__ __forceinline__ void fetch(uint16_t *to, const uint16_t *from, int64_t ld, int dh,
+                                             int n, int64_t rows)
 {
     const int parts = DH / 8;
     for (int i = threadIdx.x; i < n * parts; i += WARPS * 32) {
         int row = i / parts, j = i % parts * 8;
-        bool in = row < rows;
-        cp_async16(to + row * (DH + 8) + j, in ? from + (int64_t)row * DH + j : from, in ? 16 : 0);
+        bool in = row < rows && j < dh;
+        cp_async16(to + row * (DH + 8) + j, in ? from + row * ld + j : from, in ? 16 : 0);
     }
 }
 
@@ -62,7 +68,7 @@ static __device__ __forceinline__ float quad_sum(float v)
 }
 
 struct low_attn {
-    const uint16_t *q, *k, *v; /* [b, heads, t, DH] */
+    low_rows q, k, v;
     cuda_attn a;
 };
 
@@ -74,25 +80,29 @@ __global__ void __launch_bounds__(128) attn_mma_kernel(low_attn low)
     const int ld = DH + 8;
     uint16_t *sq = shared, *sk = sq + ROWS * ld, *sv = sk + 2 * KEYS * ld;
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
-    int64_t head = (int64_t)blockIdx.z * a.heads + blockIdx.y, t0 = (int64_t)blockIdx.x * ROWS;
+    int64_t image = blockIdx.z, head = blockIdx.y, t0 = (int64_t)blockIdx.x * ROWS;
     int64_t len = a.kv_len ? a.kv_len[blockIdx.z] : a.tk;
     int64_t keys = a.causal && t0 + ROWS < len ? t0 + ROWS : len;
-    const uint16_t *k = low.k + head * a.tk * DH, *v = low.v + head * a.tk * DH;
+    const uint16_t *q = low.q.p + image * low.q.image + head * low.q.head + t0 * low.q.row;
+    const uint16_t *k = low.k.p + image * low.k.image + head * low.k.head;
+    const uint16_t *v = low.v.p + image * low.v.image + head * low.v.head;
     float scale = a.scale * 1.44269504088896340736f; /* of powers of 2 */
     float out[DH / 8][4] = {}, max[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0};
     uint32_t fq[DH / 16][4];
 
-    fetch<DH>(sq, low.q + (head * a.tq + t0) * DH, ROWS, a.tq - t0);
-    fetch<DH>(sk, k, KEYS, keys);
-    fetch<DH>(sv, v, KEYS, keys);
+    fetch<DH>(sq, q, low.q.row, a.dh, ROWS, a.tq - t0);
+    fetch<DH>(sk, k, low.k.row, a.dh, KEYS, keys);
+    fetch<DH>(sv, v, low.v.row, a.dh, KEYS, keys);
     cp_async_commit();
     for (int64_t k0 = 0; k0 < keys || k0 == 0; k0 += KEYS) {
         int now = (int)(k0 / KEYS % 2), next = 1 - now;
         cp_async_wait<0>();
         __syncthreads(); /* this tile is there, and nobody reads the one before it any more */
         if (k0 + KEYS < keys) {
-            fetch<DH>(sk + next * KEYS * ld, k + (k0 + KEYS) * DH, KEYS, keys - k0 - KEYS);
-            fetch<DH>(sv + next * KEYS * ld, v + (k0 + KEYS) * DH, KEYS, keys - k0 - KEYS);
+            fetch<DH>(sk + next * KEYS * ld, k + (k0 + KEYS) * low.k.row, low.k.row, a.dh, KEYS,
+                      keys - k0 - KEYS);
+            fetch<DH>(sv + next * KEYS * ld, v + (k0 + KEYS) * low.v.row, low.v.row, a.dh, KEYS,
+                      keys - k0 - KEYS);
             cp_async_commit();
         }
         if (k0 == 0)
@@ -165,11 +175,17 @@ __global__ void __launch_bounds__(128) attn_mma_kernel(low_attn low)
     for (int half = 0; half < 2; half++) {
         int64_t query = t0 + warp * 16 + g + 8 * half;
         float all = quad_sum(sum[half]), inv = all > 0 ? 1.0f / all : 0.0f;
-        float *y = a.y + (((int64_t)blockIdx.z * a.tq + query) * a.heads + blockIdx.y) * a.dh;
-        for (int n = 0; n < DH / 8 && query < a.tq; n++)
-            for (int i = 0; i < 2; i++)
-                if (n * 8 + 2 * t + i < a.dh)
-                    y[n * 8 + 2 * t + i] = out[n][2 * half + i] * inv;
+        int64_t at = ((image * a.tq + query) * a.heads + head) * a.dh;
+        for (int n = 0; n < DH / 8 && query < a.tq; n++) {
+            float left = out[n][2 * half] * inv, right = out[n][2 * half + 1] * inv;
+            int j = n * 8 + 2 * t;
+            if (a.low_y && j < a.dh) /* heads of even widths */
+                cuda_store(a.low_y + at + j, cuda_halves<false>(left, right));
+            else if (j < a.dh)
+                a.y[at + j] = left;
+            if (!a.low_y && j + 1 < a.dh)
+                a.y[at + j + 1] = right;
+        }
     }
 }
 
@@ -192,6 +208,13 @@ static int padded(int dh)
         if (dh <= w)
             return w;
     return 0;
+}
+
+bool cuda_attn_reads_low(const struct cuda_attn *a)
+{
+    return padded(a->dh) && a->dh % 8 == 0 && a->ld_q % 8 == 0 && a->ld_k % 8 == 0 &&
+           a->ld_v % 8 == 0 && cuda_aligned(a->low[0]) && cuda_aligned(a->low[1]) &&
+           cuda_aligned(a->low[2]);
 }
 
 int64_t cuda_attn_low_bytes(const struct cuda_attn *a)
@@ -217,27 +240,36 @@ static int split(cudaStream_t s, uint16_t *y, const float *x, int64_t ld, int64_
 template <bool F16> static int run_low(cudaStream_t s, const cuda_attn *a, void *scratch)
 {
     int width = padded(a->dh);
-    uint16_t *q = (uint16_t *)scratch, *k = q + a->b * a->heads * a->tq * width;
-    uint16_t *v = k + a->b * a->heads * a->tk * width;
-    low_attn low = {q, k, v, *a};
+    int64_t dh = a->dh, n = a->heads * (int64_t)width;
+    low_attn low = {{a->low[0], a->tq * a->ld_q, dh, a->ld_q},
+                    {a->low[1], a->tk * a->ld_k, dh, a->ld_k},
+                    {a->low[2], a->tk * a->ld_v, dh, a->ld_v},
+                    *a};
     if (a->b == 0 || a->tq == 0)
         return 0;
-    int e = split<F16>(s, q, a->q, a->ld_q, a->tq, a, width);
-    if (!e)
-        e = split<F16>(s, k, a->k, a->ld_k, a->tk, a, width);
-    if (!e)
-        e = split<F16>(s, v, a->v, a->ld_v, a->tk, a, width);
+    int e = 0;
+    if (!a->low[0]) {
+        uint16_t *q = (uint16_t *)scratch, *k = q + a->b * a->tq * n, *v = k + a->b * a->tk * n;
+        e = split<F16>(s, q, a->q, a->ld_q, a->tq, a, width);
+        if (!e)
+            e = split<F16>(s, k, a->k, a->ld_k, a->tk, a, width);
+        if (!e)
+            e = split<F16>(s, v, a->v, a->ld_v, a->tk, a, width);
+        low.q = {q, a->tq * n, a->tq * width, width};
+        low.k = {k, a->tk * n, a->tk * width, width};
+        low.v = {v, a->tk * n, a->tk * width, width};
+    }
     if (e)
         return e;
     switch (width) {
     case 32:
         return run<F16, 32, 64>(s, low);
     case 48:
-        return run<F16, 48, 32>(s, low);
+        return run<F16, 48, 64>(s, low);
     case 64:
         return run<F16, 64, 64>(s, low);
     case 80:
-        return run<F16, 80, 32>(s, low);
+        return run<F16, 80, 64>(s, low);
     case 96:
         return run<F16, 96, 32>(s, low);
     case 128:

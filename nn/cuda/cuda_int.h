@@ -14,6 +14,10 @@
  * is slow and always right. Temporaries come from the driver's pool, in the stream's order, so an
  * op neither waits nor, after the first calls, asks the system for memory.
  *
+ * Behind each arena's block lies half as much again, as soon as it is wanted: there a device that
+ * computes in bf16 has the tensors marked as TENSOR_FACTOR, and nowhere else. Ops that know of it
+ * ask cuda_factor; to all others cuda_in widens and cuda_out narrows.
+ *
  * Ops run on one stream; backend_send copies on another, which the first one waits for by an
  * event. While backend_repeat records (graph.c), nothing that an op queues runs: an op that needs
  * what cannot be recorded calls cuda_refuse, and the record is thrown away. */
@@ -39,7 +43,8 @@ enum {
 struct cuda_range { /* of an arena's block */
     char *host, *device;
     size_t bytes;
-    bool pinned;
+    uint16_t *factors;       /* one for each float; NULL: not yet */
+    bool pinned, no_factors; /* there was no memory for them: they are floats like all others */
 };
 
 struct cuda_ring { /* two halves: one is filled while the copies out of the other run */
@@ -115,6 +120,12 @@ struct cuda_op {
         size_t bytes;
     } result[2];
     int results;
+    struct { /* f32 that becomes a factor at the end */
+        uint16_t *to;
+        const float *from;
+        int64_t n;
+    } narrow[2];
+    int narrows;
 };
 
 /* graph.c */
@@ -154,6 +165,8 @@ void cuda_fail(struct cuda_op *o, int error, size_t bytes);
 void *cuda_mirror(const struct cuda *c, const void *host, size_t bytes);
 void *cuda_temp(struct cuda_op *o, size_t bytes);
 const void *cuda_in_bytes(struct cuda_op *o, const void *host, size_t bytes);
+/* Where t is in bf16; NULL: it is f32, or *o goes no further. */
+uint16_t *cuda_factor(struct cuda_op *o, const struct tensor *t);
 /* f32, contiguous; NULL gives NULL. */
 const float *cuda_in(struct cuda_op *o, const struct tensor *t);
 float *cuda_out(struct cuda_op *o, const struct tensor *t);
@@ -189,8 +202,10 @@ struct cuda_product {
     const void *x, *w;   /* x [m, k], w [n, k], or [k, n] where `plain`; rows ldk apart if not */
     enum precision type; /* of x and w; y is f32, or int32 of int8 */
     bool plain;
+    bool low; /* y and bias are of x's type too; there is no r */
     int64_t ldk;
-    const float *bias, *r; /* r is added where it is not NULL; may be y */
+    const void *bias;
+    const float *r; /* is added where it is not NULL; may be y */
     void *y;
 };
 void cuda_multiply(struct cuda_op *o, const struct cuda_product *p);
@@ -199,6 +214,11 @@ void cuda_linear(struct backend *be, struct tensor *y, const struct tensor *x,
                  const struct tensor *r);
 void cuda_matmul(struct backend *be, struct tensor *y, const struct tensor *x,
                  const struct tensor *w);
+
+/* attn_wide.c: one head that is too wide for tensor cores' kernel, as two products and a softmax.
+ */
+bool cuda_attn_is_wide(const struct cuda_attn *a);
+int cuda_attention_wide(struct cuda_op *o, const struct cuda_attn *a); /* a cudaError_t */
 
 /* conv_dnn.c. The convolution by cuDNN, x and w of 16 bits. False: nothing was queued, since it is
  * not here, has no plan for this, or *o goes no further. */

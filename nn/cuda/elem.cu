@@ -1,5 +1,5 @@
 /* Elementwise ops. Four values a thread where pointers and counts allow it. */
-#include "nn/cuda/kernels.cuh"
+#include "nn/cuda/half.cuh"
 
 template <int ACT> __global__ void act_kernel(float *y, const float *x, const float *r, int64_t n)
 {
@@ -60,6 +60,87 @@ int cuda_run_act(cudaStream_t s, float *y, const float *x, const float *r, int64
         break;
     }
     return run_act<ACT_NONE>(s, y, x, r, n);
+}
+
+struct two {
+    float low, high;
+};
+static __device__ __forceinline__ two two_of(unsigned halves)
+{
+    return {cuda_wide<false>(halves & 0xFFFF), cuda_wide<false>(halves >> 16)};
+}
+
+template <int ACT> static __device__ __forceinline__ unsigned act_two(unsigned halves)
+{
+    two v = two_of(halves);
+    return cuda_halves<false>(cuda_act<ACT>(v.low), cuda_act<ACT>(v.high));
+}
+
+/* n counts eights. */
+template <int ACT> __global__ void act_low_kernel(uint16_t *y, int64_t n)
+{
+    CUDA_EACH(i, n)
+    {
+        uint4 v = cuda_load<uint4>(y + 8 * i);
+        cuda_store(y + 8 * i, uint4{act_two<ACT>(v.x), act_two<ACT>(v.y), act_two<ACT>(v.z),
+                                    act_two<ACT>(v.w)});
+    }
+}
+
+template <int ACT> static int run_act_low(cudaStream_t s, uint16_t *y, int64_t n)
+{
+    return CUDA_LAUNCH(act_low_kernel<ACT>, cuda_blocks(n / 8), CUDA_THREADS, 0, s, y, n / 8);
+}
+
+int cuda_run_act_low(cudaStream_t s, uint16_t *y, int64_t n, enum act act)
+{
+    if (n == 0)
+        return 0;
+    switch (act) {
+    case ACT_GELU:
+        return run_act_low<ACT_GELU>(s, y, n);
+    case ACT_GELU_TANH:
+        return run_act_low<ACT_GELU_TANH>(s, y, n);
+    case ACT_QUICK_GELU:
+        return run_act_low<ACT_QUICK_GELU>(s, y, n);
+    case ACT_SILU:
+        return run_act_low<ACT_SILU>(s, y, n);
+    case ACT_RELU:
+        return run_act_low<ACT_RELU>(s, y, n);
+    case ACT_RELU6:
+        return run_act_low<ACT_RELU6>(s, y, n);
+    case ACT_TANH:
+        return run_act_low<ACT_TANH>(s, y, n);
+    case ACT_SIGMOID:
+        return run_act_low<ACT_SIGMOID>(s, y, n);
+    case ACT_NONE:
+    case ACT_COUNT:
+        break;
+    }
+    return 0;
+}
+
+static __device__ __forceinline__ unsigned mul_two(unsigned a, unsigned b)
+{
+    two v = two_of(a), u = two_of(b);
+    return cuda_halves<false>(v.low * u.low, v.high * u.high);
+}
+
+__global__ void mul_low_kernel(uint16_t *y, const uint16_t *x, const uint16_t *r, int64_t n)
+{
+    CUDA_EACH(i, n)
+    {
+        uint4 v = cuda_load<uint4>(x + 8 * i), u = cuda_load<uint4>(r + 8 * i);
+        cuda_store(y + 8 * i, uint4{mul_two(v.x, u.x), mul_two(v.y, u.y), mul_two(v.z, u.z),
+                                    mul_two(v.w, u.w)});
+    }
+}
+
+int cuda_run_mul_low(cudaStream_t s, uint16_t *y, const uint16_t *x, const uint16_t *r, int64_t n)
+{
+    if (n == 0)
+        return 0;
+    return CUDA_LAUNCH(mul_low_kernel, cuda_blocks(n / 8), CUDA_THREADS, 0, s, y, x, r, n / 8);
 }
 
 template <int OP> static __device__ __forceinline__ float combine(float x, float r)

@@ -37,7 +37,7 @@ static cublasStatus_t describe(struct call *c, const struct cuda_product *p)
                           : p->type == PREC_BF16 ? CUDA_R_16BF
                           : p->type == PREC_F16  ? CUDA_R_16F
                                                  : CUDA_R_32F;
-    cudaDataType_t sum = whole ? CUDA_R_32I : CUDA_R_32F;
+    cudaDataType_t sum = whole ? CUDA_R_32I : CUDA_R_32F, out = p->low ? type : sum;
     cublasOperation_t turn = p->plain ? CUBLAS_OP_N : CUBLAS_OP_T;
     uint64_t m = (uint64_t)p->m, n = (uint64_t)p->n, k = (uint64_t)p->k;
     cublasStatus_t st =
@@ -57,7 +57,27 @@ static cublasStatus_t describe(struct call *c, const struct cuda_product *p)
     if (!st)
         st = cublasLtMatrixLayoutCreate(&c->x, type, k, m, p->ldk);
     if (!st)
-        st = cublasLtMatrixLayoutCreate(&c->y, sum, n, m, p->n);
+        st = cublasLtMatrixLayoutCreate(&c->y, out, n, m, p->n);
+    return st;
+}
+
+/* The most bytes, up to 256, that all of the product's matrices begin at multiples of. */
+static uint32_t alignment_of(const struct cuda_product *p)
+{
+    uintptr_t all = (uintptr_t)p->w | (uintptr_t)p->x | (uintptr_t)p->y | (uintptr_t)p->r | 256;
+    return (uint32_t)(all & -all);
+}
+
+static cublasStatus_t prefer(cublasLtMatmulPreference_t pref, uint32_t align)
+{
+    static const cublasLtMatmulPreferenceAttributes_t all[] = {
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
+    uint64_t most = CUDA_WORKSPACE;
+    cublasStatus_t st = cublasLtMatmulPreferenceSetAttribute(
+        pref, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &most, sizeof most);
+    for (int i = 0; i < 4 && !st; i++)
+        st = cublasLtMatmulPreferenceSetAttribute(pref, all[i], &align, sizeof align);
     return st;
 }
 
@@ -65,7 +85,9 @@ static cublasStatus_t describe(struct call *c, const struct cuda_product *p)
 static cublasStatus_t choose(struct cuda *c, const struct call *call, const struct cuda_product *p,
                              const struct cuda_algo **found)
 {
-    int form = (int)p->type + 4 * p->plain + 8 * (p->bias != NULL) + 16 * (p->r != NULL);
+    uint32_t align = alignment_of(p);
+    int form = (int)(align << 6) + (int)p->type + 4 * p->plain + 8 * (p->bias != NULL) +
+               16 * (p->r != NULL) + 32 * p->low;
     int kept = c->algos < CUDA_ALGOS ? c->algos : CUDA_ALGOS, n = 0;
     for (int i = 0; i < kept; i++) {
         const struct cuda_algo *a = &c->algo[i];
@@ -76,11 +98,9 @@ static cublasStatus_t choose(struct cuda *c, const struct call *call, const stru
     }
     cublasLtMatmulPreference_t pref = NULL;
     cublasLtMatmulHeuristicResult_t result;
-    uint64_t most = CUDA_WORKSPACE;
     cublasStatus_t st = cublasLtMatmulPreferenceCreate(&pref);
     if (!st)
-        st = cublasLtMatmulPreferenceSetAttribute(pref, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                                                  &most, sizeof most);
+        st = prefer(pref, align);
     if (!st)
         st = cublasLtMatmulAlgoGetHeuristic(c->lt, call->op, call->w, call->x, call->y, call->y,
                                             pref, 1, &result, &n);
@@ -144,6 +164,22 @@ enum precision cuda_precision(const struct cuda *c, const struct tensor *w, int6
     return coarse ? PREC_BF16 : c->base.precision;
 }
 
+/* y as a factor: x . w + b rounded, then the activation of that. */
+static int linear_low(struct cuda_op *o, struct cuda_product *p, const struct tensor *b,
+                      enum act act)
+{
+    p->low = true;
+    if (b) {
+        struct tensor row = *b;
+        row.ndim = 2;
+        row.dim[0] = 1;
+        row.dim[1] = p->n;
+        p->bias = cuda_weight_half(o, &row, DT_BF16);
+    }
+    cuda_multiply(o, p);
+    return o->ok && act != ACT_NONE ? cuda_run_act_low(o->c->stream, p->y, p->m * p->n, act) : 0;
+}
+
 /* Whole sums of bytes, scaled afterwards. */
 static int linear_int8(struct cuda_op *o, struct cuda_int8 *a, const float *x, int64_t k,
                        const struct tensor *w)
@@ -181,10 +217,14 @@ void cuda_linear(struct backend *be, struct tensor *y, const struct tensor *x,
     bool half = p.type == PREC_BF16 || p.type == PREC_F16;
     enum dtype type = p.type == PREC_F16 ? DT_F16 : DT_BF16;
     p.ldk = half ? cuda_pad8(p.k) : p.k;
-    const float *px = cuda_in(&o, x), *pr = cuda_in(&o, r);
-    p.bias = cuda_in(&o, b);
-    float *last = cuda_out(&o, y);
-    p.y = last;
+    bool bf16 = p.type == PREC_BF16;
+    const uint16_t *low_x = bf16 && p.k % 8 == 0 ? cuda_factor(&o, x) : NULL;
+    const float *px = low_x ? NULL : cuda_in(&o, x), *pr = cuda_in(&o, r);
+    bool short_y = bf16 && p.n % 8 == 0 && !r && (!b || b->packs);
+    uint16_t *low_y = short_y ? cuda_factor(&o, y) : NULL;
+    float *last = low_y ? NULL : cuda_out(&o, y);
+    p.bias = low_y ? NULL : cuda_in(&o, b);
+    p.y = low_y ? (void *)low_y : last;
     if (p.type == PREC_INT8) {
         struct cuda_int8 a = {.y = last, .bias = p.bias, .r = pr, .m = p.m, .n = p.n, .act = act};
         cuda_end(&o, linear_int8(&o, &a, px, p.k, w));
@@ -192,13 +232,17 @@ void cuda_linear(struct backend *be, struct tensor *y, const struct tensor *x,
     }
     p.w = half ? cuda_weight_half(&o, w, type) : cuda_weight_f32(&o, w);
     p.r = act == ACT_NONE ? pr : NULL;
-    p.x = px;
+    p.x = low_x ? (const void *)low_x : px;
     int e = 0;
-    if (half) {
+    if (half && !low_x) {
         void *low = cuda_temp(&o, (size_t)(p.m * p.ldk) * 2);
         if (low)
             e = cuda_run_narrow(o.c->stream, low, type, p.ldk, px, p.k, p.m, p.k);
         p.x = low;
+    }
+    if (low_y) {
+        cuda_end(&o, e ? e : linear_low(&o, &p, b, act));
+        return;
     }
     if (act != ACT_NONE && pr == p.y) /* r is needed after the product */
         p.y = cuda_temp(&o, (size_t)n * sizeof(float));

@@ -32,6 +32,15 @@ template <bool F16> static __device__ __forceinline__ float cuda_wide(unsigned h
                : __bfloat162float(__ushort_as_bfloat16((unsigned short)half));
 }
 
+/* Four values to y, or to low in bf16 where that is not NULL; `at` counts values. */
+static __device__ __forceinline__ void cuda_store4(float *y, uint16_t *low, int64_t at, float4 v)
+{
+    if (low)
+        cuda_store(low + at, uint2{cuda_halves<false>(v.x, v.y), cuda_halves<false>(v.z, v.w)});
+    else
+        cuda_store(y + at, v);
+}
+
 template <bool F16>
 static __device__ __forceinline__ void cuda_mma(float d[4], const uint32_t a[4],
                                                 const uint32_t b[2])

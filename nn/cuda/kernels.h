@@ -15,6 +15,11 @@ struct CUstream_st;
 /* elem.cu. y = act(x) + r, r NULL = none; y may be x or r. */
 int cuda_run_act(struct CUstream_st *s, float *y, const float *x, const float *r, int64_t n,
                  enum act act);
+/* Of n values of bf16, a multiple of 8 and aligned to 16 bytes, in place. */
+int cuda_run_act_low(struct CUstream_st *s, uint16_t *y, int64_t n, enum act act);
+/* y = x * r of them. */
+int cuda_run_mul_low(struct CUstream_st *s, uint16_t *y, const uint16_t *x, const uint16_t *r,
+                     int64_t n);
 enum cuda_binary { CUDA_ADD, CUDA_MUL };
 int cuda_run_binary(struct CUstream_st *s, float *y, const float *x, const float *r, int64_t n,
                     int64_t period, enum cuda_binary op);
@@ -27,11 +32,14 @@ struct cuda_pixels {
 int cuda_run_normalize(struct CUstream_st *s, float *y, const uint8_t *x, int64_t n,
                        const struct cuda_pixels *p);
 
-/* move.cu: bits are kept. */
+/* low, where it is not NULL, is written instead of y, in bf16; then n, d or c is a multiple of 8.
+ */
+
+/* move.cu: bits are kept, but for `low`. */
 int cuda_run_patchify(struct CUstream_st *s, float *y, const float *x, int64_t b, int64_t h,
                       int64_t w, int p);
-int cuda_run_upsample(struct CUstream_st *s, float *y, const float *x, int64_t b, int64_t h,
-                      int64_t w, int64_t c);
+int cuda_run_upsample(struct CUstream_st *s, float *y, uint16_t *low, const float *x, int64_t b,
+                      int64_t h, int64_t w, int64_t c);
 int cuda_run_concat(struct CUstream_st *s, float *y, const float *a, const float *b, int64_t rows,
                     int64_t ca, int64_t cb);
 /* Rows of k values of any weight type to f32: row ids[i], or row i where ids is NULL. scale: one a
@@ -43,8 +51,9 @@ int cuda_run_narrow(struct CUstream_st *s, void *y, enum dtype type, int64_t ldy
                     int64_t ldx, int64_t rows, int64_t k);
 
 /* norm.cu */
-int cuda_run_layernorm(struct CUstream_st *s, float *y, const float *x, const float *w,
-                       const float *b, float eps, int64_t rows, int64_t d);
+enum { CUDA_LAYERNORM_LOW = 2048 }; /* the widest row that can be made in bf16 */
+int cuda_run_layernorm(struct CUstream_st *s, float *y, uint16_t *low, const float *x,
+                       const float *w, const float *b, float eps, int64_t rows, int64_t d);
 int cuda_run_l2norm(struct CUstream_st *s, float *y, const float *x, float eps, int64_t rows,
                     int64_t d);
 int cuda_run_softmax(struct CUstream_st *s, float *y, const float *x, float scale, int64_t rows,
@@ -52,7 +61,8 @@ int cuda_run_softmax(struct CUstream_st *s, float *y, const float *x, float scal
 struct cuda_gnorm {
     const float *x, *e, *w, *b;
     float *y;
-    float *sums; /* cuda_gnorm_floats() of scratch */
+    uint16_t *low; /* or NULL; else y is not written, and c is a multiple of 8 */
+    float *sums;   /* cuda_gnorm_floats() of scratch */
     int64_t images, rows, c;
     int groups;
     float eps;
@@ -91,7 +101,9 @@ int cuda_run_dequantize(struct CUstream_st *s, const struct cuda_int8 *a);
 /* attn.cu, attn_mma.cu */
 struct cuda_attn {
     const float *q, *k, *v; /* rows ld_* floats apart */
+    const uint16_t *low[3]; /* q, k and v in bf16 instead, where cuda_attn_reads_low; or all NULL */
     float *y;
+    uint16_t *low_y;       /* is written instead of y where it is not NULL; on tensor cores alone */
     const int32_t *kv_len; /* [b] or NULL */
     int64_t b, tq, tk, ld_q, ld_k, ld_v;
     int heads, dh;
@@ -104,6 +116,8 @@ int cuda_run_attention(struct CUstream_st *s, const struct cuda_attn *a);
 /* On tensor cores, factors rounded to 16 bits; for heads of which cuda_attn_low_bytes is not 0,
  * given as many bytes of scratch. */
 int64_t cuda_attn_low_bytes(const struct cuda_attn *a);
+/* Whether it reads bf16 where it lies: rows and heads begin at multiples of 16 bytes. */
+bool cuda_attn_reads_low(const struct cuda_attn *a);
 int cuda_run_attention_low(struct CUstream_st *s, const struct cuda_attn *a, void *scratch);
 
 /* conv.cu. w f32 [n, kh, kw, c]; depthwise [kh, kw, c] and n = c. */

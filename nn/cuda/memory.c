@@ -5,6 +5,11 @@
 #include <assert.h>
 #include <cuda_runtime_api.h>
 
+static size_t bytes_of(const struct tensor *t)
+{
+    return (size_t)tensor_count(t) * sizeof(float);
+}
+
 void cuda_fail(struct cuda_op *o, int error, size_t bytes)
 {
     o->ok = false;
@@ -31,6 +36,9 @@ void cuda_begin(struct cuda_op *o, struct backend *be, const char *name)
 void cuda_end(struct cuda_op *o, int error)
 {
     struct CUstream_st *s = o->c->stream;
+    for (int i = 0; i < o->narrows && o->ok && !error; i++)
+        error = cuda_run_narrow(s, o->narrow[i].to, DT_BF16, o->narrow[i].n, o->narrow[i].from,
+                                o->narrow[i].n, 1, o->narrow[i].n);
     for (int i = 0; i < o->results && o->ok && !error; i++) {
         error = (int)cudaMemcpyAsync(o->result[i].host, o->result[i].from, o->result[i].bytes,
                                      cudaMemcpyDeviceToHost, s);
@@ -59,17 +67,44 @@ void *cuda_temp(struct cuda_op *o, size_t bytes)
     return o->temp[o->temps++] = p;
 }
 
-void *cuda_mirror(const struct cuda *c, const void *host, size_t bytes)
+static struct cuda_range *range_of(const struct cuda *c, const void *host, size_t bytes)
 {
     const char *p = host;
     for (int i = 0; i < c->ranges; i++) {
-        const struct cuda_range *r = &c->range[i];
+        struct cuda_range *r = &c->range[i];
         if (p >= r->host && p < r->host + r->bytes) {
             assert(bytes <= (size_t)(r->host + r->bytes - p));
-            return r->device + (p - r->host);
+            return r;
         }
     }
     return NULL;
+}
+
+void *cuda_mirror(const struct cuda *c, const void *host, size_t bytes)
+{
+    const struct cuda_range *r = range_of(c, host, bytes);
+    return r ? r->device + ((const char *)host - r->host) : NULL;
+}
+
+uint16_t *cuda_factor(struct cuda_op *o, const struct tensor *t)
+{
+    struct cuda *c = o->c;
+    if (!o->ok || !t || t->use != TENSOR_FACTOR || c->base.precision != PREC_BF16 || c->low)
+        return NULL;
+    struct cuda_range *r = range_of(c, t->data, bytes_of(t));
+    if (!r || r->no_factors)
+        return NULL;
+    if (!r->factors && c->recording) {
+        cuda_refuse(o);
+        return NULL;
+    }
+    if (!r->factors && cudaMalloc((void **)&r->factors, r->bytes / 2)) {
+        cudaGetLastError();
+        r->factors = NULL;
+        r->no_factors = true;
+        return NULL;
+    }
+    return r->factors + ((const char *)t->data - r->host) / (ptrdiff_t)sizeof(float);
 }
 
 const void *cuda_in_bytes(struct cuda_op *o, const void *host, size_t bytes)
@@ -87,9 +122,13 @@ const void *cuda_in_bytes(struct cuda_op *o, const void *host, size_t bytes)
     return p;
 }
 
-static size_t bytes_of(const struct tensor *t)
+static const float *widened(struct cuda_op *o, const uint16_t *low, int64_t n)
 {
-    return (size_t)tensor_count(t) * sizeof(float);
+    float *p = cuda_temp(o, (size_t)n * sizeof *p);
+    int e = p ? cuda_run_widen(o->c->stream, p, low, DT_BF16, NULL, NULL, 1, n) : 0;
+    if (e)
+        cuda_fail(o, e, 0);
+    return p;
 }
 
 const float *cuda_in(struct cuda_op *o, const struct tensor *t)
@@ -99,6 +138,9 @@ const float *cuda_in(struct cuda_op *o, const struct tensor *t)
         return NULL;
     if (t->packs)
         return cuda_weight_raw(o, t, &scale);
+    const uint16_t *low = cuda_factor(o, t);
+    if (low || !o->ok)
+        return low ? widened(o, low, tensor_count(t)) : NULL;
     void *p = cuda_mirror(o->c, t->data, bytes_of(t));
     if (p || !o->c->recording)
         return p ? p : cuda_in_bytes(o, t->data, bytes_of(t));
@@ -118,6 +160,15 @@ void *cuda_to_host(struct cuda_op *o, void *host, size_t bytes)
 
 float *cuda_out(struct cuda_op *o, const struct tensor *t)
 {
+    uint16_t *low = cuda_factor(o, t);
+    if (low) {
+        assert(o->narrows < 2);
+        float *wide = cuda_temp(o, bytes_of(t));
+        o->narrow[o->narrows].to = low;
+        o->narrow[o->narrows].from = wide;
+        o->narrow[o->narrows++].n = tensor_count(t);
+        return wide;
+    }
     void *p = o->ok ? cuda_mirror(o->c, t->data, bytes_of(t)) : NULL;
     if (p || !o->ok)
         return p;
@@ -148,7 +199,8 @@ static void *range_new(struct cuda *c, size_t bytes, bool pinned)
         cudaGetLastError();
         return NULL;
     }
-    c->range[c->ranges++] = (struct cuda_range){host, device, bytes, pinned};
+    c->range[c->ranges++] =
+        (struct cuda_range){.host = host, .device = device, .bytes = bytes, .pinned = pinned};
     c->era++;
     return host;
 }
@@ -164,6 +216,7 @@ static void range_free(struct cuda *c, void *host)
         else
             cudaStreamSynchronize(c->stream);
         cudaFree(r.device);
+        cudaFree(r.factors);
         if (r.pinned)
             cudaFreeHost(r.host);
         else

@@ -33,25 +33,25 @@ __global__ void upsample_kernel(float *y, const float *x, int64_t n, int64_t h, 
 }
 
 /* n and c count fours. */
-__global__ void upsample4_kernel(float *y, const float *x, unsigned n, unsigned h, unsigned w,
-                                 unsigned c)
+__global__ void upsample4_kernel(float *y, uint16_t *low, const float *x, unsigned n, unsigned h,
+                                 unsigned w, unsigned c)
 {
     CUDA_EACH(at, n)
     {
         unsigned i = (unsigned)at, k = i % c, j = i / c % w, row = i / c / w, top = row % h;
         unsigned from = (row / h * ((h + 1) / 2) + top / 2) * ((w + 1) / 2) + j / 2;
-        cuda_store(y + 4 * at, cuda_load<float4>(x + 4 * ((int64_t)from * c + k)));
+        cuda_store4(y, low, 4 * at, cuda_load<float4>(x + 4 * ((int64_t)from * c + k)));
     }
 }
 
-int cuda_run_upsample(cudaStream_t s, float *y, const float *x, int64_t b, int64_t h, int64_t w,
-                      int64_t c)
+int cuda_run_upsample(cudaStream_t s, float *y, uint16_t *low, const float *x, int64_t b, int64_t h,
+                      int64_t w, int64_t c)
 {
     int64_t n = b * h * w * c;
     if (n == 0)
         return 0;
-    if (c % 4 == 0 && cuda_small(n) && cuda_aligned(y) && cuda_aligned(x))
-        return CUDA_LAUNCH(upsample4_kernel, cuda_blocks(n / 4), CUDA_THREADS, 0, s, y, x,
+    if (low || (c % 4 == 0 && cuda_small(n) && cuda_aligned(y) && cuda_aligned(x)))
+        return CUDA_LAUNCH(upsample4_kernel, cuda_blocks(n / 4), CUDA_THREADS, 0, s, y, low, x,
                            (unsigned)(n / 4), (unsigned)h, (unsigned)w, (unsigned)(c / 4));
     return CUDA_LAUNCH(upsample_kernel, cuda_blocks(n), CUDA_THREADS, 0, s, y, x, n, h, w, c);
 }

@@ -1,5 +1,5 @@
 /* Norms over rows, a warp a row; group norm over channels-last pictures. */
-#include "nn/cuda/kernels.cuh"
+#include "nn/cuda/half.cuh"
 
 enum { ROWS = CUDA_THREADS / 32 }; /* of a block */
 
@@ -45,8 +45,8 @@ static __device__ __forceinline__ float4 minus(float4 v, float f)
 
 /* A row stays in registers, so that it is read once; d counts fours, at most 32 * FOURS. */
 template <int FOURS>
-__global__ void layernorm4_kernel(float *y, const float *x, const float *w, const float *b,
-                                  float eps, int64_t rows, int d)
+__global__ void layernorm4_kernel(float *y, uint16_t *low, const float *x, const float *w,
+                                  const float *b, float eps, int64_t rows, int d)
 {
     int lane = threadIdx.x % 32;
     float n = 4.0f * (float)d;
@@ -76,26 +76,26 @@ __global__ void layernorm4_kernel(float *y, const float *x, const float *w, cons
                 int j = 4 * (lane + 32 * k);
                 float4 u = minus(v[k], rest), f = cuda_load<float4>(w + j);
                 float4 a = b ? cuda_load<float4>(b + j) : make_float4(0, 0, 0, 0);
-                cuda_store(y + 4 * i * d + j,
-                           make_float4(u.x * inv * f.x + a.x, u.y * inv * f.y + a.y,
-                                       u.z * inv * f.z + a.z, u.w * inv * f.w + a.w));
+                cuda_store4(y, low, 4 * i * d + j,
+                            make_float4(u.x * inv * f.x + a.x, u.y * inv * f.y + a.y,
+                                        u.z * inv * f.z + a.z, u.w * inv * f.w + a.w));
             }
     }
 }
 
-int cuda_run_layernorm(cudaStream_t s, float *y, const float *x, const float *w, const float *b,
-                       float eps, int64_t rows, int64_t d)
+int cuda_run_layernorm(cudaStream_t s, float *y, uint16_t *low, const float *x, const float *w,
+                       const float *b, float eps, int64_t rows, int64_t d)
 {
     if (rows * d == 0)
         return 0;
     bool fours =
         d % 4 == 0 && cuda_aligned(y) && cuda_aligned(x) && cuda_aligned(w) && cuda_aligned(b);
     if (fours && d <= 1024)
-        return CUDA_LAUNCH(layernorm4_kernel<8>, row_blocks(rows), CUDA_THREADS, 0, s, y, x, w, b,
-                           eps, rows, (int)(d / 4));
-    if (fours && d <= 2048)
-        return CUDA_LAUNCH(layernorm4_kernel<16>, row_blocks(rows), CUDA_THREADS, 0, s, y, x, w, b,
-                           eps, rows, (int)(d / 4));
+        return CUDA_LAUNCH(layernorm4_kernel<8>, row_blocks(rows), CUDA_THREADS, 0, s, y, low, x, w,
+                           b, eps, rows, (int)(d / 4));
+    if (fours && d <= CUDA_LAYERNORM_LOW)
+        return CUDA_LAUNCH(layernorm4_kernel<16>, row_blocks(rows), CUDA_THREADS, 0, s, y, low, x,
+                           w, b, eps, rows, (int)(d / 4));
     return CUDA_LAUNCH(layernorm_kernel, row_blocks(rows), CUDA_THREADS, 0, s, y, x, w, b, eps,
                        rows, d);
 }
@@ -147,11 +147,15 @@ int cuda_run_softmax(cudaStream_t s, float *y, const float *x, float scale, int6
 
 /* Group norm in three steps, as the CPU's: sums per channel over chunks of rows, of differences
  * from the chunk's first row; factors per channel; scaling. */
-static const int64_t CHUNK = 64;
+static int64_t span_of(const struct cuda_gnorm *g)
+{
+    enum { LEAST = 64, MOST_CHUNKS = 1024 };
+    return (g->rows / MOST_CHUNKS + LEAST) / LEAST * LEAST;
+}
 
 static int64_t chunks_of(const struct cuda_gnorm *g)
 {
-    return (g->rows + CHUNK - 1) / CHUNK;
+    return (g->rows + span_of(g) - 1) / span_of(g);
 }
 
 int64_t cuda_gnorm_floats(const struct cuda_gnorm *g)
@@ -160,11 +164,11 @@ int64_t cuda_gnorm_floats(const struct cuda_gnorm *g)
 }
 
 /* sums [images, chunks, 2, c] */
-__global__ void gnorm_sums_kernel(float *sums, const float *x, int64_t rows, int64_t chunks,
-                                  int64_t c)
+__global__ void gnorm_sums_kernel(float *sums, const float *x, int64_t rows, int64_t span,
+                                  int64_t chunks, int64_t c)
 {
-    int64_t chunk = blockIdx.x, image = blockIdx.y, row0 = chunk * CHUNK;
-    int64_t n = rows - row0 < CHUNK ? rows - row0 : CHUNK;
+    int64_t chunk = blockIdx.x, image = blockIdx.y, row0 = chunk * span;
+    int64_t n = rows - row0 < span ? rows - row0 : span;
     const float *p = x + (image * rows + row0) * c;
     float *out = sums + (image * chunks + chunk) * 2 * c;
     for (int64_t j = threadIdx.x; j < c; j += blockDim.x) {
@@ -181,14 +185,14 @@ __global__ void gnorm_sums_kernel(float *sums, const float *x, int64_t rows, int
 
 /* The same, four channels a thread: `across` threads lie beside each other, and each lane of them
  * takes another row. c counts fours. */
-__global__ void gnorm_sums4_kernel(float *sums, const float *x, int64_t rows, int64_t chunks, int c,
-                                   int across)
+__global__ void gnorm_sums4_kernel(float *sums, const float *x, int64_t rows, int64_t span,
+                                   int64_t chunks, int c, int across)
 {
     CUDA_SHARED(float, part, 8 * CUDA_THREADS);
     int lanes = CUDA_THREADS / across, lane = threadIdx.x / across;
     int j = blockIdx.z * across + threadIdx.x % across;
-    int64_t chunk = blockIdx.x, image = blockIdx.y, row0 = chunk * CHUNK;
-    int64_t n = rows - row0 < CHUNK ? rows - row0 : CHUNK;
+    int64_t chunk = blockIdx.x, image = blockIdx.y, row0 = chunk * span;
+    int64_t n = rows - row0 < span ? rows - row0 : span;
     const float *p = x + 4 * ((image * rows + row0) * c + j);
     float *own = part + 8 * threadIdx.x;
     if (j < c) {
@@ -254,16 +258,16 @@ static __device__ moments moments_over_warp(moments m)
 /* A block a group: factors [images, 2, c] are each channel's scale and shift. */
 __global__ void gnorm_factors_kernel(float *factors, const float *sums, const float *x,
                                      const float *e, const float *w, const float *b, int64_t rows,
-                                     int64_t chunks, int64_t c, int groups, float eps)
+                                     int64_t span, int64_t chunks, int64_t c, int groups, float eps)
 {
     CUDA_SHARED(moments, warp, ROWS);
     int64_t group = blockIdx.x, image = blockIdx.y, width = c / groups, j0 = group * width;
     int lane = threadIdx.x % 32;
     moments m = {0, 0, 0};
     for (int64_t i = threadIdx.x; i < chunks * width; i += CUDA_THREADS) {
-        int64_t chunk = i / width, j = j0 + i % width, row0 = chunk * CHUNK;
+        int64_t chunk = i / width, j = j0 + i % width, row0 = chunk * span;
         int64_t at = (image * chunks + chunk) * 2 * c + j;
-        double n = (double)(rows - row0 < CHUNK ? rows - row0 : CHUNK), sum = sums[at] / n;
+        double n = (double)(rows - row0 < span ? rows - row0 : span), sum = sums[at] / n;
         double first = (double)x[(image * rows + row0) * c + j] + (e ? e[image * c + j] : 0.0f);
         moments_add(m, n, first + sum, sums[at + c] - sum * sum * n);
     }
@@ -295,8 +299,8 @@ __global__ void gnorm_apply_kernel(float *y, const float *x, const float *factor
 
 /* n and c count fours of one picture. */
 template <int ACT>
-__global__ void gnorm_apply4_kernel(float *y, const float *x, const float *factors, unsigned n,
-                                    unsigned c)
+__global__ void gnorm_apply4_kernel(float *y, uint16_t *low, const float *x, const float *factors,
+                                    unsigned n, unsigned c)
 {
     int64_t image = blockIdx.y;
     CUDA_EACH(i, n)
@@ -305,9 +309,9 @@ __global__ void gnorm_apply4_kernel(float *y, const float *x, const float *facto
         int64_t at = 4 * (image * n + i);
         float4 v = cuda_load<float4>(x + at), u = cuda_load<float4>(f);
         float4 b = cuda_load<float4>(f + 4 * c);
-        cuda_store(y + at,
-                   make_float4(cuda_act<ACT>(v.x * u.x + b.x), cuda_act<ACT>(v.y * u.y + b.y),
-                               cuda_act<ACT>(v.z * u.z + b.z), cuda_act<ACT>(v.w * u.w + b.w)));
+        cuda_store4(y, low, at,
+                    make_float4(cuda_act<ACT>(v.x * u.x + b.x), cuda_act<ACT>(v.y * u.y + b.y),
+                                cuda_act<ACT>(v.z * u.z + b.z), cuda_act<ACT>(v.w * u.w + b.w)));
     }
 }
 
@@ -318,11 +322,11 @@ static int gnorm_apply(cudaStream_t s, const struct cuda_gnorm *g, const float *
     dim3 grid(cuda_blocks(one / 4), (unsigned)g->images);
     unsigned n4 = (unsigned)(one / 4), c4 = (unsigned)(g->c / 4);
     if (fours && g->act == ACT_SILU)
-        return CUDA_LAUNCH(gnorm_apply4_kernel<ACT_SILU>, grid, CUDA_THREADS, 0, s, g->y, g->x,
-                           factors, n4, c4);
+        return CUDA_LAUNCH(gnorm_apply4_kernel<ACT_SILU>, grid, CUDA_THREADS, 0, s, g->y, g->low,
+                           g->x, factors, n4, c4);
     if (fours && g->act == ACT_NONE)
-        return CUDA_LAUNCH(gnorm_apply4_kernel<ACT_NONE>, grid, CUDA_THREADS, 0, s, g->y, g->x,
-                           factors, n4, c4);
+        return CUDA_LAUNCH(gnorm_apply4_kernel<ACT_NONE>, grid, CUDA_THREADS, 0, s, g->y, g->low,
+                           g->x, factors, n4, c4);
     return CUDA_LAUNCH(gnorm_apply_kernel, cuda_blocks(n), CUDA_THREADS, 0, s, g->y, g->x, factors,
                        n, g->rows, g->c, (int)g->act);
 }
@@ -332,11 +336,12 @@ static int gnorm_sums(cudaStream_t s, const struct cuda_gnorm *g)
     unsigned chunks = (unsigned)chunks_of(g), images = (unsigned)g->images;
     if (g->c % 4 || !cuda_aligned(g->x) || !cuda_aligned(g->sums))
         return CUDA_LAUNCH(gnorm_sums_kernel, dim3(chunks, images), CUDA_THREADS, 0, s, g->sums,
-                           g->x, g->rows, (int64_t)chunks, g->c);
+                           g->x, g->rows, span_of(g), (int64_t)chunks, g->c);
     int across = across_of(g->c / 4);
     unsigned groups = (unsigned)((g->c / 4 + across - 1) / across);
     return CUDA_LAUNCH(gnorm_sums4_kernel, dim3(chunks, images, groups), CUDA_THREADS, 0, s,
-                       g->sums, g->x, g->rows, (int64_t)chunks, (int)(g->c / 4), across);
+                       g->sums, g->x, g->rows, span_of(g), (int64_t)chunks, (int)(g->c / 4),
+                       across);
 }
 
 int cuda_run_groupnorm(cudaStream_t s, const struct cuda_gnorm *g)
@@ -349,6 +354,6 @@ int cuda_run_groupnorm(cudaStream_t s, const struct cuda_gnorm *g)
     int e = gnorm_sums(s, g);
     if (!e)
         e = CUDA_LAUNCH(gnorm_factors_kernel, pairs, CUDA_THREADS, 0, s, factors, g->sums, g->x,
-                        g->e, g->w, g->b, g->rows, chunks, g->c, g->groups, g->eps);
+                        g->e, g->w, g->b, g->rows, span_of(g), chunks, g->c, g->groups, g->eps);
     return e ? e : gnorm_apply(s, g, factors);
 }

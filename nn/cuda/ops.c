@@ -4,16 +4,23 @@
 #include <math.h>
 #include <string.h>
 
+static bool aligned16(const void *p)
+{
+    return (uintptr_t)p % 16 == 0;
+}
+
 static void layernorm(struct backend *be, struct tensor *y, const struct tensor *x,
                       const struct tensor *w, const struct tensor *b, float eps)
 {
     struct cuda_op o;
+    int64_t rows = tensor_rows(x), d = tensor_cols(x);
     cuda_begin(&o, be, "layernorm");
     const float *px = cuda_in(&o, x), *pw = cuda_in(&o, w), *pb = cuda_in(&o, b);
-    float *py = cuda_out(&o, y);
-    cuda_end(&o, o.ok ? cuda_run_layernorm(o.c->stream, py, px, pw, pb, eps, tensor_rows(x),
-                                           tensor_cols(x))
-                      : 0);
+    bool fits =
+        d % 8 == 0 && d <= CUDA_LAYERNORM_LOW && aligned16(px) && aligned16(pw) && aligned16(pb);
+    uint16_t *low = fits ? cuda_factor(&o, y) : NULL;
+    float *py = low ? NULL : cuda_out(&o, y);
+    cuda_end(&o, o.ok ? cuda_run_layernorm(o.c->stream, py, low, px, pw, pb, eps, rows, d) : 0);
 }
 
 static void groupnorm(struct backend *be, struct tensor *y, const struct tensor *x,
@@ -29,13 +36,16 @@ static void groupnorm(struct backend *be, struct tensor *y, const struct tensor 
                            .e = cuda_in(&o, e),
                            .w = cuda_in(&o, w),
                            .b = cuda_in(&o, b),
-                           .y = cuda_out(&o, y),
                            .images = x->dim[0],
                            .rows = count / x->dim[0] / c,
                            .c = c,
                            .groups = opts->groups,
                            .eps = opts->eps,
                            .act = opts->act};
+    bool fits = c % 8 == 0 && g.rows * c <= INT32_MAX && aligned16(g.x) &&
+                (g.act == ACT_NONE || g.act == ACT_SILU);
+    g.low = fits ? cuda_factor(&o, y) : NULL;
+    g.y = g.low ? NULL : cuda_out(&o, y);
     g.sums = cuda_temp(&o, (size_t)cuda_gnorm_floats(&g) * sizeof(float));
     cuda_end(&o, o.ok ? cuda_run_groupnorm(o.c->stream, &g) : 0);
 }
@@ -90,7 +100,16 @@ static void add(struct backend *be, struct tensor *y, const struct tensor *x,
 static void mul(struct backend *be, struct tensor *y, const struct tensor *x,
                 const struct tensor *r)
 {
-    binary(be, "mul", y, x, r, CUDA_MUL);
+    struct cuda_op o;
+    int64_t n = tensor_count(x);
+    cuda_begin(&o, be, "mul");
+    const uint16_t *px = cuda_factor(&o, x), *pr = cuda_factor(&o, r);
+    uint16_t *py = cuda_factor(&o, y);
+    bool fits = px && pr && py && n == tensor_count(r) && n % 8 == 0 && aligned16(px) &&
+                aligned16(pr) && aligned16(py);
+    cuda_end(&o, fits && o.ok ? cuda_run_mul_low(o.c->stream, py, px, pr, n) : 0);
+    if (!fits)
+        binary(be, "mul", y, x, r, CUDA_MUL);
 }
 
 static void scale(struct backend *be, struct tensor *y, const struct tensor *x, float s)
@@ -125,6 +144,7 @@ static struct tensor strided(const struct tensor *t, int64_t ld)
 {
     int64_t rows = tensor_rows(t), n = rows > 0 ? (rows - 1) * ld + tensor_cols(t) : 0;
     struct tensor y = tensor_view(t->data, DT_F32, 1, &n);
+    y.use = t->use == TENSOR_FACTOR ? TENSOR_FACTOR : TENSOR_VALUES;
     return y;
 }
 
@@ -148,14 +168,26 @@ static void attention(struct backend *be, struct tensor *y, const struct tensor 
     }
     struct tensor tq = strided(q, a.ld_q), tk = strided(k, a.ld_k), tv = strided(v, a.ld_v);
     cuda_begin(&o, be, "attention");
-    a.q = cuda_in(&o, &tq);
-    a.k = cuda_in(&o, &tk);
-    a.v = cuda_in(&o, &tv);
     if (opts->kv_len)
         a.kv_len = cuda_in_bytes(&o, opts->kv_len, (size_t)b * sizeof *opts->kv_len);
-    a.y = cuda_out(&o, y);
+    const struct tensor *all[] = {&tq, &tk, &tv};
+    for (int i = 0; i < 3; i++)
+        a.low[i] = cuda_factor(&o, all[i]);
+    bool wide = cuda_attn_is_wide(&a);
+    if (!a.low[0] || !a.low[1] || !a.low[2] || !(wide || cuda_attn_reads_low(&a))) {
+        a.low[0] = a.low[1] = a.low[2] = NULL;
+        a.q = cuda_in(&o, &tq);
+        a.k = cuda_in(&o, &tk);
+        a.v = cuda_in(&o, &tv);
+    }
     size_t low = be->precision != PREC_F32 ? (size_t)cuda_attn_low_bytes(&a) : 0;
-    void *scratch = low ? cuda_temp(&o, low) : NULL;
+    a.low_y = low && a.dh % 2 == 0 ? cuda_factor(&o, y) : NULL;
+    a.y = a.low_y ? NULL : cuda_out(&o, y);
+    if (wide) {
+        cuda_end(&o, cuda_attention_wide(&o, &a));
+        return;
+    }
+    void *scratch = low && !a.low[0] ? cuda_temp(&o, low) : NULL;
     int e = 0;
     if (o.ok && low)
         e = cuda_run_attention_low(o.c->stream, &a, scratch);
@@ -200,7 +232,6 @@ static void conv2d(struct backend *be, struct tensor *y, const struct tensor *x,
     struct cuda_conv a = conv_shape(y, x, w->dim[1], w->dim[2], opts);
     assert(n * w->dim[1] * w->dim[2] * c <= INT32_MAX);
     cuda_begin(&o, be, "conv2d");
-    a.x = cuda_in(&o, x);
     a.bias = cuda_in(&o, b);
     a.y = cuda_out(&o, y);
     int64_t rows = tensor_rows(x);
@@ -209,13 +240,17 @@ static void conv2d(struct backend *be, struct tensor *y, const struct tensor *x,
     if (p != PREC_F32 && c % 8 == 0) {
         enum dtype type = p == PREC_F16 ? DT_F16 : DT_BF16; /* 8 bits are for products alone */
         const void *pw = cuda_weight_half(&o, w, type);
-        void *px = cuda_temp(&o, (size_t)(rows * c) * 2);
-        if (o.ok)
-            e = cuda_run_narrow(o.c->stream, px, type, c, a.x, c, rows, c);
+        const void *px = p == PREC_BF16 ? cuda_factor(&o, x) : NULL;
+        void *low = px ? NULL : cuda_temp(&o, (size_t)(rows * c) * 2);
+        a.x = px ? NULL : cuda_in(&o, x);
+        if (o.ok && !px)
+            e = cuda_run_narrow(o.c->stream, low, type, c, a.x, c, rows, c);
+        px = px ? px : low;
         a.f16 = p == PREC_F16;
         if (!e && !cuda_dnn_conv(&o, &a, px, pw) && o.ok)
             e = cuda_run_conv_low(o.c->stream, &a, px, pw);
     } else {
+        a.x = cuda_in(&o, x);
         a.w = cuda_weight_f32(&o, w);
         if (o.ok)
             e = cuda_run_conv(o.c->stream, &a);
@@ -312,8 +347,10 @@ static void upsample2x(struct backend *be, struct tensor *y, const struct tensor
     struct cuda_op o;
     cuda_begin(&o, be, "upsample2x");
     const float *px = cuda_in(&o, x);
-    float *py = cuda_out(&o, y);
-    cuda_end(&o, o.ok ? cuda_run_upsample(o.c->stream, py, px, y->dim[0], y->dim[1], y->dim[2],
+    bool fits = y->dim[3] % 8 == 0 && tensor_count(y) <= INT32_MAX && aligned16(px);
+    uint16_t *low = fits ? cuda_factor(&o, y) : NULL;
+    float *py = low ? NULL : cuda_out(&o, y);
+    cuda_end(&o, o.ok ? cuda_run_upsample(o.c->stream, py, low, px, y->dim[0], y->dim[1], y->dim[2],
                                           y->dim[3])
                       : 0);
 }

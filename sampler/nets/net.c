@@ -253,14 +253,15 @@ enum status net_resnet_run(struct clip_run *r, const struct net_resnet *b, struc
     struct tensor n = clip_run_tensor(r, 4, (int64_t[]){x->dim[0], x->dim[1], x->dim[2], most});
     if (r->status)
         return r->status;
-    struct tensor n1 = tensor_view(n.data, DT_F32, 4, x->dim);
+    struct tensor n1 = tensor_factor(tensor_view(n.data, DT_F32, 4, x->dim));
+    struct tensor n2 = tensor_factor(h);
     struct tensor sum = tensor_view(n.data, DT_F32, 4, wide);
     net_norm_run(r, &n1, x, NULL, &b->norm1, o, ACT_SILU);
     net_conv_run(r, &h, &n1, &b->conv1);
     if (e)
         clip_linear_run(r, &time, e, &b->time, ACT_NONE, NULL);
-    net_norm_run(r, &h, &h, e ? &time : NULL, &b->norm2, o, ACT_SILU);
-    net_conv_run(r, &sum, &h, &b->conv2);
+    net_norm_run(r, &n2, &h, e ? &time : NULL, &b->norm2, o, ACT_SILU);
+    net_conv_run(r, &sum, &n2, &b->conv2);
     if (b->shortcut.w.data)
         clip_linear_run(r, y, x, &b->shortcut, ACT_NONE, &sum);
     else

@@ -267,7 +267,7 @@ static void up_run(struct pass *p, int level)
     if (v->resample.w.data && !p->r->status) {
         const struct tensor *s = &p->skip[p->skips - 1]; /* odd sides: as the way down had them */
         struct tensor y = like(p, s->dim[1], s->dim[2], p->h.dim[3]);
-        struct tensor x = like(p, s->dim[1], s->dim[2], p->h.dim[3]);
+        struct tensor x = tensor_factor(like(p, s->dim[1], s->dim[2], p->h.dim[3]));
         if (p->r->status)
             return;
         op_upsample2x(p->r->be, &x, &p->h);
@@ -321,7 +321,7 @@ enum status net_unet_step(struct clip_run *r, const struct net_unet *u, struct t
         mid_run(&p);
     for (int i = 0; i < u->levels && !r->status; i++)
         up_run(&p, i);
-    struct tensor n = like(&p, p.h.dim[1], p.h.dim[2], p.h.dim[3]);
+    struct tensor n = tensor_factor(like(&p, p.h.dim[1], p.h.dim[2], p.h.dim[3]));
     if (r->status)
         return r->status;
     net_norm_run(r, &n, &p.h, NULL, &u->norm_out, &u->norm, ACT_SILU);

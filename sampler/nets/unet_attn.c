@@ -67,7 +67,7 @@ void net_transformer_load(struct net_loader *l, struct net_transformer *t, int64
         load_layer(l, &t->layer[i], width, *context, stem, i);
 }
 
-struct scratch {
+struct scratch {                 /* factors, all of them */
     struct tensor n, q, k, v, a; /* normed, query, key, value, attended */
     struct tensor value, gate;   /* where q, k and v were */
 };
@@ -92,6 +92,9 @@ static bool scratch_take(struct scratch *s, struct clip_run *r, const struct net
     s->v = tensor_view(p + b * (n + keys) * d, DT_F32, 3, (int64_t[]){b, keys, d});
     s->value = tensor_view(p, DT_F32, 3, (int64_t[]){b, n, hidden});
     s->gate = tensor_view(p + b * n * hidden, DT_F32, 3, (int64_t[]){b, n, hidden});
+    struct tensor *all[] = {&s->n, &s->q, &s->k, &s->v, &s->a, &s->value, &s->gate};
+    for (int i = 0; i < 7; i++)
+        *all[i] = tensor_factor(*all[i]);
     return true;
 }
 

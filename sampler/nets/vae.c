@@ -182,6 +182,7 @@ static void attention_turn(struct turns *t, const struct net_vae_attention *a)
     struct tensor k = clip_run_tensor(r, 3, dims), v = clip_run_tensor(r, 3, dims);
     if (r->status)
         return;
+    n = tensor_factor(n), q = tensor_factor(q), k = tensor_factor(k), v = tensor_factor(v);
     net_norm_run(r, &n, &x, NULL, &a->norm, &t->v->norm, ACT_NONE);
     clip_linear_run(r, &q, &n, &a->q, ACT_NONE, NULL);
     clip_linear_run(r, &k, &n, &a->k, ACT_NONE, NULL);
@@ -216,6 +217,7 @@ static void enlarge_turn(struct turns *t, const struct net_conv *c)
     struct tensor y = next_picture(t, 2 * t->x.dim[1], 2 * t->x.dim[2], t->x.dim[3]);
     if (t->r->status)
         return;
+    y = tensor_factor(y);
     op_upsample2x(t->r->be, &y, &t->x);
     turn_to(t, &y);
     conv_turn(t, c, &(struct conv_opts){1, 1, 1, 1, 1, ACT_NONE, t->r->circular}, y.dim[1],
@@ -226,8 +228,9 @@ static void end_turn(struct turns *t, const struct net_vae_half *h, struct tenso
 {
     if (t->r->status)
         return;
-    net_norm_run(t->r, &t->x, &t->x, NULL, &h->norm_out, &t->v->norm, ACT_SILU);
-    net_conv_run(t->r, y, &t->x, &h->conv_out);
+    struct tensor x = tensor_factor(t->x);
+    net_norm_run(t->r, &x, &t->x, NULL, &h->norm_out, &t->v->norm, ACT_SILU);
+    net_conv_run(t->r, y, &x, &h->conv_out);
 }
 
 /* Floats of the largest picture on the way through the levels. */

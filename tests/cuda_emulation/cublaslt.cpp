@@ -14,8 +14,8 @@ struct cublasLtContext {
 struct cublasLtDesc {
     cublasOperation_t ta = CUBLAS_OP_N, tb = CUBLAS_OP_N;
     cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
-    const float *bias = nullptr;
-    bool whole = false; /* int8 factors, int32 sums */
+    const void *bias = nullptr; /* of D's type */
+    bool whole = false;         /* int8 factors, int32 sums */
 };
 struct cublasLtLayout {
     cudaDataType_t type;
@@ -24,6 +24,7 @@ struct cublasLtLayout {
 };
 struct cublasLtPreference {
     uint64_t workspace = 0;
+    uint32_t align = 256; /* of all four, which are given the same */
 };
 
 namespace
@@ -43,6 +44,15 @@ float value(const void *p, cudaDataType_t t, size_t i)
     }
     memcpy(&h, (const char *)p + 2 * i, 2);
     return t == CUDA_R_16F ? f16_to_f32(h) : bf16_to_f32(h);
+}
+
+void put(void *p, cudaDataType_t t, size_t i, float f)
+{
+    uint16_t h = t == CUDA_R_16F ? f32_to_f16(f) : f32_to_bf16(f);
+    if (t == CUDA_R_32F)
+        memcpy((char *)p + 4 * i, &f, 4);
+    else
+        memcpy((char *)p + 2 * i, &h, 2);
 }
 
 /* op(x)'s rows as contiguous lines of k values, or its columns when `columns`. */
@@ -82,8 +92,8 @@ void multiply(const cublasLtDesc &op, float alpha, const void *a, const cublasLt
             if (beta != 0)
                 sum += beta * value(c, lc.type, i + j * (size_t)lc.ld);
             if (op.epilogue == CUBLASLT_EPILOGUE_BIAS)
-                sum += op.bias[i];
-            memcpy((char *)d + 4 * (i + j * (size_t)ld.ld), &sum, 4);
+                sum += value(op.bias, ld.type, i);
+            put(d, ld.type, i + j * (size_t)ld.ld, sum);
         }
 }
 
@@ -184,9 +194,10 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
                                                     cublasLtMatmulPreferenceAttributes_t attr,
                                                     const void *value_, size_t size)
 {
-    if (attr != CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES || size != sizeof p->workspace)
+    bool workspace = attr == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
+    if (size != (workspace ? sizeof p->workspace : sizeof p->align))
         return CUBLAS_STATUS_INVALID_VALUE;
-    memcpy(&p->workspace, value_, size);
+    memcpy(workspace ? (void *)&p->workspace : &p->align, value_, size);
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -201,7 +212,7 @@ cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t p)
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t op,
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                               cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
-                                              cublasLtMatmulPreference_t, int want,
+                                              cublasLtMatmulPreference_t pref, int want,
                                               cublasLtMatmulHeuristicResult_t *result, int *found)
 {
     *found = 0;
@@ -212,6 +223,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
     if (want < 1 || odd)
         return CUBLAS_STATUS_NOT_SUPPORTED;
     memset(result, 0, sizeof *result);
+    memcpy(&result->algo, &pref->align, sizeof pref->align); /* the promise it rests on */
     *found = 1;
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -220,8 +232,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t op, const v
                               const void *a, cublasLtMatrixLayout_t la, const void *b,
                               cublasLtMatrixLayout_t lb, const void *beta, const void *c,
                               cublasLtMatrixLayout_t lc, void *d, cublasLtMatrixLayout_t ld,
-                              const cublasLtMatmulAlgo_t *, void *workspace, size_t workspace_size,
-                              cudaStream_t stream)
+                              const cublasLtMatmulAlgo_t *algo, void *workspace,
+                              size_t workspace_size, cudaStream_t stream)
 {
     uint64_t k = op->ta == CUBLAS_OP_T ? la->rows : la->cols;
     bool shapes = fits(la) && fits(lb) && fits(lc) && fits(ld) &&
@@ -230,6 +242,14 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t op, const v
                   (op->tb == CUBLAS_OP_T ? lb->rows : lb->cols) == ld->cols &&
                   lc->rows == ld->rows && lc->cols == ld->cols;
     cudaDataType_t out = op->whole ? CUDA_R_32I : CUDA_R_32F;
+    bool low = ld->type == la->type && !op->whole; /* D as its factors */
+    uint32_t align;
+    memcpy(&align, algo, sizeof align);
+    for (const void *p : {a, b, (const void *)d, c})
+        if ((uintptr_t)p % align)
+            return CUBLAS_STATUS_INVALID_VALUE;
+    if (low)
+        out = la->type;
     if (!shapes || la->type != lb->type || ld->type != out || lc->type != out ||
         (la->type == CUDA_R_8I) != op->whole || (c == d && lc->ld != ld->ld) ||
         (workspace_size && !workspace))
@@ -238,7 +258,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t op, const v
     check_matrix(b, *lb, "cublasLtMatmul's B");
     check_matrix(d, *ld, "cublasLtMatmul's D");
     if (op->epilogue == CUBLASLT_EPILOGUE_BIAS)
-        emu::check_device(op->bias + ld->rows, "cublasLtMatmul's bias");
+        emu::check_device((const char *)op->bias + width(ld->type) * ld->rows,
+                          "cublasLtMatmul's bias");
     int32_t whole[2];
     memcpy(&whole[0], alpha, sizeof whole[0]);
     memcpy(&whole[1], beta, sizeof whole[1]);

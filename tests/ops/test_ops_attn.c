@@ -84,6 +84,7 @@ static void attention_matches_reference_over_many_blocks(void **state)
     check_attention(*state, (struct attn_shape){1, 300, 0, 2, 33, true, true, false, false});
     check_attention(*state, (struct attn_shape){1, 1, 515, 2, 40, false, false, false, true});
     check_attention(*state, (struct attn_shape){3, 130, 390, 1, 64, false, false, true, false});
+    check_attention(*state, (struct attn_shape){2, 70, 96, 1, 176, false, false, false, false});
 }
 
 /* The running maximum must keep up when later blocks hold the larger scores. */

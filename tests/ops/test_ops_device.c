@@ -112,10 +112,10 @@ static void low_products_match_the_reference(void **state)
 
 static void low_attention_matches_the_reference(void **state)
 {
-    static const int shapes[][6] = {/* b tq tk heads dh causal */
-                                    {2, 70, 70, 2, 64, 1},  {1, 5, 130, 3, 40, 0},
-                                    {2, 33, 77, 1, 80, 0},  {1, 65, 65, 2, 17, 1},
-                                    {1, 20, 40, 1, 160, 0}, {1, 3, 9, 2, 128, 0}};
+    static const int shapes[][6] = {
+        /* b tq tk heads dh causal */
+        {2, 70, 70, 2, 64, 1},  {1, 5, 130, 3, 40, 0}, {2, 33, 77, 1, 80, 0}, {1, 65, 65, 2, 17, 1},
+        {1, 20, 40, 1, 160, 0}, {1, 3, 9, 2, 128, 0},  {2, 33, 64, 1, 200, 0}};
     struct pairs *both = *state;
     for (size_t j = !both->bf16; j < 2 * sizeof shapes / sizeof *shapes; j += 1 + !both->bf16) {
         struct pair *p = &both->pair[j % 2];
@@ -282,6 +282,150 @@ static void tensors_of_its_arena_stay_on_the_device(void **state)
     arena_release(&arena);
 }
 
+/* A layer's ops, all between them factors; each one's values, as another op reads them, near the
+ * reference's, which rounds no more than what it multiplies. */
+struct layer {
+    struct pair *p;
+    bool on_device;
+    struct arena arena;
+    struct packs *packs;
+    struct rng rng; /* the same for both */
+    float *seen[16];
+    size_t count[16];
+    int n;
+};
+
+static struct tensor take(struct layer *l, int ndim, const int64_t *dims)
+{
+    struct tensor t = f32_view(NULL, ndim, dims);
+    t.data = arena_array(&l->arena, (size_t)tensor_count(&t), sizeof(float));
+    assert_non_null(t.data);
+    return t;
+}
+
+static struct tensor make(struct layer *l, int ndim, const int64_t *dims, float mean, bool weight)
+{
+    struct tensor t = take(l, ndim, dims);
+    float *x = t.data;
+    for (int64_t i = 0; i < tensor_count(&t); i++)
+        x[i] = mean + rng_normal(&l->rng) * (weight && ndim > 1 ? 0.2f : 1);
+    if (weight) {
+        t.use = TENSOR_WEIGHT;
+        t.packs = l->packs;
+    } else {
+        backend_upload(l->on_device ? l->p->be : l->p->ref, &t);
+    }
+    return t;
+}
+
+static void see(struct layer *l, const struct tensor *t)
+{
+    struct backend *be = l->on_device ? l->p->be : l->p->ref;
+    struct tensor y = take(l, t->ndim, t->dim);
+    op_scale(be, &y, t, 1);
+    backend_download(be, &y);
+    assert_int_equal(backend_sync(be, NULL), ST_OK);
+    l->count[l->n] = (size_t)tensor_count(t);
+    l->seen[l->n] = mem_dup(y.data, l->count[l->n] * sizeof(float));
+    assert_non_null(l->seen[l->n++]);
+}
+
+/* side * side tokens. */
+static void layer_ops(struct layer *l, int64_t side, int heads, int64_t dh, bool fused)
+{
+    struct backend *be = l->on_device ? l->p->be : l->p->ref;
+    int64_t d = heads * dh, t = side * side, three = 3 * d, wide = 2 * d;
+    int64_t dims[3] = {2, t, d}, grid[4] = {2, side, side, d},
+            twice[4] = {2, 2 * side, 2 * side, d};
+    struct tensor x = make(l, 3, dims, 0, false), w = make(l, 1, &d, 1, true);
+    struct tensor b = make(l, 1, &d, 0, true), b3 = make(l, 1, &three, 0, true);
+    struct tensor w3 = make(l, 2, (int64_t[]){three, d}, 0, true);
+    struct tensor n = tensor_factor(take(l, 3, dims)), a = tensor_factor(take(l, 3, dims));
+    struct tensor q = tensor_factor(take(l, 3, (int64_t[]){2, t, three})), k = q, v = q, all = q;
+    const int32_t len[2] = {5, 7};
+    struct attn_opts o = {.heads = heads, .causal = fused};
+    if (heads > 1 && !fused)
+        o.kv_len = len;
+    op_layernorm(be, &n, &x, &w, &b, 1e-5f);
+    see(l, &n);
+    k.data = (float *)q.data + (fused ? d : 2 * t * d);
+    v.data = (float *)q.data + (fused ? 2 * d : 4 * t * d);
+    q.dim[2] = k.dim[2] = v.dim[2] = d;
+    if (fused) {
+        o.ld_q = o.ld_k = o.ld_v = three;
+        op_linear(be, &all, &n, &w3, &b3, ACT_NONE, NULL);
+    } else {
+        struct tensor *part[] = {&q, &k, &v};
+        for (int i = 0; i < 3; i++) {
+            struct tensor wi = w3;
+            wi.dim[0] = d;
+            wi.data = (float *)w3.data + i * d * d;
+            op_linear(be, part[i], &n, &wi, i ? NULL : &b, ACT_NONE, NULL);
+        }
+    }
+    see(l, &all);
+    op_attention(be, &a, &q, &k, &v, &o);
+    see(l, &a);
+    struct tensor h = tensor_factor(take(l, 3, (int64_t[]){2, t, wide})), g = h;
+    struct tensor w1 = make(l, 2, (int64_t[]){wide, d}, 0, true), b1 = make(l, 1, &wide, 0, true);
+    struct tensor w2 = make(l, 2, (int64_t[]){d, wide}, 0, true);
+    g = tensor_factor(take(l, 3, h.dim));
+    op_linear(be, &h, &a, &w1, &b1, ACT_GELU, NULL);
+    op_linear(be, &g, &a, &w1, NULL, ACT_NONE, NULL);
+    op_mul(be, &h, &h, &g);
+    see(l, &h);
+    op_linear(be, &x, &h, &w2, &b, ACT_NONE, &x);
+    see(l, &x);
+    struct tensor picture = f32_view(x.data, 4, grid);
+    struct tensor m = tensor_factor(f32_view(n.data, 4, grid)),
+                  u = tensor_factor(take(l, 4, twice));
+    struct tensor y = take(l, 4, twice), kernel = make(l, 4, (int64_t[]){d, 3, 3, d}, 0, true);
+    op_groupnorm(be, &m, &picture, NULL, &w, &b,
+                 &(struct groupnorm_opts){.groups = heads, .eps = 1e-5f, .act = ACT_SILU});
+    see(l, &m);
+    op_upsample2x(be, &u, &m);
+    see(l, &u);
+    op_conv2d(be, &y, &u, &kernel, &b, &(struct conv_opts){1, 1, 1, 1, 1, ACT_NONE, false});
+    see(l, &y);
+}
+
+static void factors_stay_near_their_values(void **state)
+{
+    static const int shapes[][4] = {/* side heads dh fused */
+                                    {3, 2, 40, 1},
+                                    {4, 3, 64, 0},
+                                    {3, 2, 17, 1},
+                                    {3, 2, 20, 0},
+                                    {4, 1, 168, 0}};
+    struct pairs *both = *state;
+    for (size_t i = !both->bf16; i < 2 * sizeof shapes / sizeof *shapes; i += 1 + !both->bf16) {
+        const int *s = shapes[i / 2];
+        struct layer l[2];
+        for (int j = 0; j < 2; j++) {
+            struct pair *p = &both->pair[i % 2];
+            l[j] = (struct layer){.p = p, .on_device = j, .packs = packs_new(), .rng = {i + 1}};
+            l[j].arena.memory = j ? backend_memory(p->be) : NULL;
+            layer_ops(&l[j], s[0], s[1], s[2], s[3]);
+        }
+        for (int k = 0; k < l[0].n; k++) {
+            double square = 0;
+            for (size_t at = 0; at < l[0].count[k]; at++)
+                square += l[0].seen[k][at] * l[0].seen[k][at];
+            float size = (float)sqrt(square / (double)l[0].count[k]);
+            char what[48];
+            snprintf(what, sizeof what, "factor %d of %d x %d", k, s[1], s[2]);
+            check_near(l[0].p, what, l[1].seen[k], l[0].seen[k], l[0].count[k],
+                       tolerance(0.06f * size, 0.02f));
+            mem_free(l[0].seen[k]);
+            mem_free(l[1].seen[k]);
+        }
+        for (int j = 0; j < 2; j++) {
+            packs_free(l[j].packs);
+            arena_release(&l[j].arena);
+        }
+    }
+}
+
 static int setup(void **state)
 {
     static struct pairs all = {{{.rng = {7}}, {.rng = {9}, .f16 = true}}, true};
@@ -322,6 +466,7 @@ int main(void)
         cmocka_unit_test(scratch_of_a_library_is_not_needed),
         cmocka_unit_test(what_f16_does_not_hold_shows),
         cmocka_unit_test(tensors_of_its_arena_stay_on_the_device),
+        cmocka_unit_test(factors_stay_near_their_values),
     };
     if (strncmp(test_device(), "cuda", 4) != 0) {
         print_message("skipped: EIDETIC_TEST_DEVICE names no device of its own memory\n");

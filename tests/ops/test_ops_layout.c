@@ -58,6 +58,7 @@ static void groupnorm_matches_reference(void **state)
     check_gnorm(h, 2, 70, 32, 10, 10); /* channels of several blocks, in fours */
     check_gnorm(h, 1, 130, 32, 40, 1);
     check_gnorm(h, 1, 65, 4, 9, 1);
+    check_gnorm(h, 1, 66000, 2, 4, 1); /* chunks of more rows */
 }
 
 static void groupnorm_of_one_constant_group_is_its_bias(void **state)
