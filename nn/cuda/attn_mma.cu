@@ -265,11 +265,11 @@ template <bool F16> static int run_low(cudaStream_t s, const cuda_attn *a, void 
     case 32:
         return run<F16, 32, 64>(s, low);
     case 48:
-        return run<F16, 48, 64>(s, low);
+        return run<F16, 48, 32>(s, low);
     case 64:
         return run<F16, 64, 64>(s, low);
     case 80:
-        return run<F16, 80, 64>(s, low);
+        return run<F16, 80, 32>(s, low);
     case 96:
         return run<F16, 96, 32>(s, low);
     case 128:
