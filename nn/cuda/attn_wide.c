@@ -1,6 +1,7 @@
 /* Attention of one wide head (the autoencoder's has 512 values) as a product, a softmax and a
- * product, over as many queries at a time as have scores in 64 MiB. Factors are of the backend's
- * precision, scores and sums in f32. */
+ * product, over as many queries at a time as have scores in 64 MiB. Factors are bf16 where the
+ * backend's are, scores and sums f32. A backend in f16 has f32 factors here: an autoencoder's
+ * values may be beyond f16's. */
 #include "nn/cuda/cuda_int.h"
 #include <cuda_runtime_api.h>
 
@@ -15,7 +16,7 @@ bool cuda_attn_is_wide(const struct cuda_attn *a)
 struct wide {
     struct cuda_op *o;
     const struct cuda_attn *a;
-    enum precision type;
+    enum precision type;   /* bf16 or f32 */
     const void *q, *k, *v; /* [b, t, dh] of it */
 };
 
@@ -26,9 +27,7 @@ static const void *factor(struct wide *w, const uint16_t *low, const float *x, i
     if (low || w->type == PREC_F32)
         return low ? (const void *)low : x;
     void *y = cuda_temp(w->o, (size_t)(rows * dh) * 2);
-    int e = y ? cuda_run_narrow(w->o->c->stream, y, w->type == PREC_F16 ? DT_F16 : DT_BF16, dh, x,
-                                dh, rows, dh)
-              : 0;
+    int e = y ? cuda_run_narrow(w->o->c->stream, y, DT_BF16, dh, x, dh, rows, dh) : 0;
     if (e)
         cuda_fail(w->o, e, 0);
     return y;
@@ -56,8 +55,7 @@ static int queries(struct wide *w, float *scores, void *low, int64_t b, int64_t 
                                                .y = scores});
     int e = w->o->ok ? cuda_run_softmax(s, scores, scores, a->scale, n, a->tk) : 0;
     if (!e && low && w->o->ok)
-        e = cuda_run_narrow(s, low, w->type == PREC_F16 ? DT_F16 : DT_BF16, a->tk, scores, a->tk, n,
-                            a->tk);
+        e = cuda_run_narrow(s, low, DT_BF16, a->tk, scores, a->tk, n, a->tk);
     if (!e)
         cuda_multiply(w->o, &(struct cuda_product){.m = n,
                                                    .n = a->dh,
@@ -73,11 +71,11 @@ static int queries(struct wide *w, float *scores, void *low, int64_t b, int64_t 
 
 int cuda_attention_wide(struct cuda_op *o, const struct cuda_attn *a)
 {
-    struct wide w = {o, a, o->c->base.precision, NULL, NULL, NULL};
+    struct wide w = {.o = o, .a = a};
+    enum precision p = o->c->base.precision;
     int64_t most = SCORES / (int64_t)sizeof(float) / a->tk, step = most < 1 ? 1 : most;
     int e = 0;
-    if (w.type == PREC_INT8)
-        w.type = PREC_BF16;
+    w.type = p == PREC_BF16 || p == PREC_INT8 ? PREC_BF16 : PREC_F32;
     w.q = factor(&w, a->low[0], a->q, a->tq);
     w.k = factor(&w, a->low[1], a->k, a->tk);
     w.v = factor(&w, a->low[2], a->v, a->tk);

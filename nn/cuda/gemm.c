@@ -164,7 +164,7 @@ enum precision cuda_precision(const struct cuda *c, const struct tensor *w, int6
     return coarse ? PREC_BF16 : c->base.precision;
 }
 
-/* y as a factor: x . w + b rounded, then the activation of that. */
+/* y, a factor, as x . w + b rounded, then the activation of that. */
 static int linear_low(struct cuda_op *o, struct cuda_product *p, const struct tensor *b,
                       enum act act)
 {
@@ -220,8 +220,8 @@ void cuda_linear(struct backend *be, struct tensor *y, const struct tensor *x,
     bool bf16 = p.type == PREC_BF16;
     const uint16_t *low_x = bf16 && p.k % 8 == 0 ? cuda_factor(&o, x) : NULL;
     const float *px = low_x ? NULL : cuda_in(&o, x), *pr = cuda_in(&o, r);
-    bool short_y = bf16 && p.n % 8 == 0 && !r && (!b || b->packs);
-    uint16_t *low_y = short_y ? cuda_factor(&o, y) : NULL;
+    bool writes = bf16 && p.n % 8 == 0 && !r && (!b || b->packs); /* factors */
+    uint16_t *low_y = writes ? cuda_factor(&o, y) : NULL;
     float *last = low_y ? NULL : cuda_out(&o, y);
     p.bias = low_y ? NULL : cuda_in(&o, b);
     p.y = low_y ? (void *)low_y : last;
