@@ -1,8 +1,10 @@
 /* Where things live: XDG folders, environment, and the models beside the program. */
 #include "app/app.h"
 #include "core/file.h"
+#include "core/path.h"
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -58,7 +60,7 @@ static char *models_beside_program(void)
     return models;
 }
 
-enum { MODEL_FOLDERS = 5 };
+enum { MODEL_FOLDERS = 5, NAMES_SHOWN = 130 };
 
 /* In order of precedence; "" where there is none. */
 static enum status model_folders(char *folder[MODEL_FOLDERS], struct error *err)
@@ -118,13 +120,25 @@ enum status app_each_model(enum status (*each)(void *ctx, const char *name, cons
     return st;
 }
 
+static bool is_listed(const struct buf *list, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *p = list->len ? list->data : NULL; p && (p = strstr(p, name)); p++)
+        if ((p == list->data || p[-1] == ' ') && (!p[n] || p[n] == ','))
+            return true;
+    return false;
+}
+
+/* A name that lies in two folders means the first of them: it is one model to choose from. */
 static enum status add_name(void *ctx, const char *name, const char *path)
 {
-    struct buf *b = ctx;
+    struct buf *list = ctx, one;
     (void)path;
-    if (b->len)
-        buf_puts(b, ", ");
-    buf_text_safe(b, name);
+    buf_init(&one, NAME_MAX * 4);
+    buf_text_safe(&one, name);
+    if (!one.failed && one.len && !is_listed(list, one.data))
+        buf_printf(list, "%s%s", list->len ? ", " : "", one.data);
+    buf_release(&one);
     return ST_OK;
 }
 
@@ -155,10 +169,12 @@ enum status app_find_model(const char *name, char **path, struct error *err)
     if (st || *path)
         return st;
     struct buf names;
-    buf_init(&names, 150);
+    buf_init(&names, 1 << 20);
     app_each_model(add_name, &names, NULL);
-    st = error_set(err, ST_NOT_FOUND, "no model is called \"%.60s\"; there is: %s", name,
-                   names.data && names.len ? names.data : "none");
+    size_t whole = names.len > NAMES_SHOWN ? utf8_whole(names.data, NAMES_SHOWN) : names.len;
+    st = error_set(err, ST_NOT_FOUND, "no model is called \"%.60s\"; there is: %.*s%s", name,
+                   whole ? (int)whole : 4, whole ? names.data : "none",
+                   whole < names.len ? "..." : "");
     buf_release(&names);
     return st;
 }

@@ -210,6 +210,20 @@ eidetic embed --model no-such-model --text dog
 assert_exit 4
 one_sentence
 
+t "a name that no model has is answered with those that there are, each once"
+mkdir -p "$XDG_DATA_HOME/eidetic/models/"{starter,star,a,zebra} "$TMP/more/a"
+EIDETIC_MODELS=$TMP/more eidetic embed --model nosuch --text dog
+assert_exit 4
+one_sentence
+names=$(sed -n 's/.*there is: //p' "$TMP/err" | tr -d ' ' | tr , '\n' | sort)
+assert_eq "$names" "$(printf '%s\n' a star starter zebra)"
+for i in $(seq 30); do mkdir "$TMP/more/another-model-$i"; done
+EIDETIC_MODELS=$TMP/more eidetic embed --model nosuch --text dog
+one_sentence
+assert_err "another-model-"
+assert_true grep -q '[.][.][.]$' "$TMP/err"
+rmdir "$XDG_DATA_HOME/eidetic/models/"{starter,star,a,zebra}
+
 t "a disk that is full says so and the library stays whole"
 small=$TMP/small
 mkdir "$small"
