@@ -1,6 +1,7 @@
 /* eidetic duplicates: groups of files that hold the same or nearly the same, and which to keep. */
 #include "app/duplicates.h"
 #include "app/search_app.h"
+#include "core/file.h"
 #include "core/progress.h"
 #include "db/files.h"
 #include <inttypes.h>
@@ -248,6 +249,19 @@ static void report(const struct finding *f)
              f->groups[SAME], f->groups[NEAR]);
 }
 
+/* A drive that is unplugged has a folder that is not there, and pictures in the library. */
+static int check_folder(struct app *a, const char *folder)
+{
+    struct db_file_table known = {0};
+    if (!folder || file_exists(folder))
+        return 0;
+    enum status st = db_files_load(a->db, folder, &known, &a->err);
+    if (!st && !known.n)
+        st = error_set(&a->err, ST_NOT_FOUND, "%.160s: no such folder", folder);
+    db_file_table_release(&known);
+    return st ? app_fail(a, APP_LIBRARY) : 0;
+}
+
 static int run(struct app *a, int argc, char **argv)
 {
     struct duplicates_args args = {.threshold = 0.92};
@@ -261,7 +275,8 @@ static int run(struct app *a, int argc, char **argv)
         return app_usage(a, "--threshold lies within 0.5 and 1"), a->exit;
     if (a->rest.n && !(f.folder = app_user_path(a->rest.item[0].value)))
         return app_no_memory(a), a->exit;
-    if (!app_open_library(a, DB_READ) && !(is_wanted(&f, EXACT) && find_exact(&f)) &&
+    if (!app_open_library(a, DB_READ) && !check_folder(a, f.folder) &&
+        !(is_wanted(&f, EXACT) && find_exact(&f)) &&
         !((is_wanted(&f, SAME) || is_wanted(&f, NEAR)) && find_alike(&f)))
         report(&f);
     mem_free(f.folder);

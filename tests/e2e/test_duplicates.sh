@@ -61,12 +61,27 @@ assert_eq "$(tr -cd '\000' <"$TMP/out" | wc -c)" 3
 t "below a folder, only what lies there counts"
 eidetic duplicates --json "$photos/copies"
 assert_json '.kind == "exact" and (.files | length) == 2'
+mkdir "$TMP/elsewhere"
 eidetic duplicates --json "$TMP/elsewhere"
 assert_exit 0
 assert_eq "$(cat "$TMP/out")" ""
 
+t "a folder that is neither there nor known is said"
+eidetic duplicates --json "$TMP/elsewhre"
+assert_exit 2
+assert_eq "$(cat "$TMP/out")" ""
+assert_err "elsewhre: no such folder"
+assert_eq "$(grep -c . "$TMP/err")" 1
+
 t "nothing was touched"
 assert_eq "$(tree_hash "$photos")" "$before"
+
+t "one that is known and not there, as on a drive that is unplugged, is answered for"
+mv "$photos/copies" "$TMP/unplugged"
+eidetic duplicates --json "$photos/copies"
+assert_exit 0
+assert_json '.kind == "exact" and (.files | length) == 2'
+mv "$TMP/unplugged" "$photos/copies"
 
 t "what is wrong is said"
 eidetic duplicates --only alike
