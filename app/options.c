@@ -170,6 +170,11 @@ enum status options_parse(const struct option_tables *t, int argc, char **argv,
     return st;
 }
 
+static bool is_one_of(const char *s, const char *a, const char *b, const char *c)
+{
+    return !strcmp(s, a) || !strcmp(s, b) || !strcmp(s, c);
+}
+
 enum status options_set(const struct option_tables *t, const char *name, const char *value,
                         struct error *err)
 {
@@ -178,11 +183,9 @@ enum status options_set(const struct option_tables *t, const char *name, const c
     for (int i = 0; (d = nth(t, i, &args)); i++) {
         if (strcmp(d->name, name) != 0)
             continue;
-        bool on = !strcmp(value, "true") || !strcmp(value, "yes");
-        bool off = !strcmp(value, "false") || !strcmp(value, "no");
+        bool on = is_one_of(value, "1", "true", "yes"), off = is_one_of(value, "0", "false", "no");
         if (d->kind == OPT_FLAG) {
-            on |= !strcmp(value, "1");
-            if (!on && !off && strcmp(value, "0") != 0)
+            if (!on && !off)
                 return error_set(err, ST_USAGE, "%s is true or false, not \"%.40s\"", name, value);
             *(bool *)((char *)args + d->offset) = on;
             return ST_OK;

@@ -53,8 +53,9 @@ struct option_tables {
 };
 enum status options_parse(const struct option_tables *t, int argc, char **argv,
                           struct option_list *rest, bool *help, struct error *err);
-/* Sets one option by its long name from the config file; an OPT_OPTIONAL may also be true (as
- * without a value) or false (as not given). ST_NOT_FOUND: no such option in the tables. */
+/* Sets one option by its long name from the config file. A flag is true, yes or 1, else false, no
+ * or 0; so may an OPT_OPTIONAL be, as without a value and as not given. ST_NOT_FOUND: no such
+ * option in the tables. */
 enum status options_set(const struct option_tables *t, const char *name, const char *value,
                         struct error *err);
 /* Sets what the lines `key = value` of a file say; "#" begins a comment line. Absent: ST_OK. *text,

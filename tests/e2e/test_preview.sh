@@ -36,6 +36,10 @@ assert_exit 0
 assert_lacks out "$(printf '\033')"
 eidetic similar -t 1 "$photos/ocean-waves.jpg"
 assert_lacks out "$(printf '\033')"
+printf 'preview = 1\n' >"$XDG_CONFIG_HOME/eidetic/config"
+eidetic search -t 1 "otters by the water"
+assert_exit 0
+assert_lacks out "$(printf '\033')"
 rm "$XDG_CONFIG_HOME/eidetic/config"
 TERM=dumb run "$EIDETIC" search -t 1 "otters by the water" -p
 assert_exit 0
