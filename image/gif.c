@@ -1,7 +1,7 @@
 /* GIF by hand: the first frame on its canvas. Surprising: what the frame does not cover has the
  * transparent colour where there is one, else the palette's first, as in Pillow; and a frame that
  * reaches beyond the canvas makes it larger. What follows the first frame is not looked at, but for
- * whether a second one is there. */
+ * whether a second one is there, and for XMP. */
 #include "image/codec.h"
 #include <string.h>
 
@@ -14,7 +14,9 @@ struct gif {
     bool interlaced;
     int transparent; /* index, or -1 */
     const uint8_t *palette;
-    int colours; /* 0 = grey levels */
+    int colours;        /* 0 = grey levels */
+    const uint8_t *xmp; /* NULL = none passed yet */
+    size_t xmp_size;
 };
 
 static enum status truncated(const struct gif *g, struct error *err)
@@ -53,6 +55,28 @@ static bool skip_blocks(struct gif *g)
     return false;
 }
 
+/* An XMP packet lies bare where blocks belong, and its bytes are taken as their lengths by whoever
+ * skips it (XMP specification, part 3, 1.1.2). Wherever that has led to, 258 bytes behind the
+ * packet, 1, 255, 254 ... 0, 0, bring everybody to their last one. */
+static bool skip_extension(struct gif *g)
+{
+    static const char name[] = "\x21\xFF\x0BXMP DataXMP";
+    enum { HEAD = sizeof name - 1, TRAILER = 258 };
+    const uint8_t *p = g->d + g->at;
+    size_t left = g->n - g->at;
+    bool xmp = left >= HEAD && !memcmp(p, name, HEAD);
+    g->at += left < 2 ? left : 2;
+    if (!skip_blocks(g))
+        return false;
+    const uint8_t *end = g->d + g->at;
+    if (xmp && !g->xmp && end - p > HEAD + TRAILER && end[-TRAILER] == 1 &&
+        end[1 - TRAILER] == 0xFF) {
+        g->xmp = p + HEAD;
+        g->xmp_size = (size_t)(end - p) - HEAD - TRAILER;
+    }
+    return true;
+}
+
 /* Goes on to the next frame's data: 1 found, 0 no more, -1 truncated. */
 static int next_frame(struct gif *g)
 {
@@ -62,8 +86,7 @@ static int next_frame(struct gif *g)
         if (*p == 0x21 && left >= 8 && p[1] == 0xF9 && p[2] >= 4)
             g->transparent = p[3] & 1 ? p[6] : -1;
         if (*p == 0x21) {
-            g->at += left < 2 ? left : 2;
-            if (!skip_blocks(g))
+            if (!skip_extension(g))
                 return -1;
         } else if (*p == 0x2C) {
             if (left < 10)
@@ -244,13 +267,31 @@ static bool gif_sniff(const uint8_t *p, size_t n)
     return n >= 6 && (!memcmp(p, "GIF87a", 6) || !memcmp(p, "GIF89a", 6));
 }
 
+/* From a frame's data to that of the next one. */
+static bool pass_frame(struct gif *g)
+{
+    if (g->at >= g->n)
+        return false;
+    g->at++; /* the size of the codes */
+    return skip_blocks(g) && next_frame(g) > 0;
+}
+
 static bool gif_animated(const struct codec_in *in)
 {
     struct gif g;
-    if (gif_open(&g, in, NULL) || g.at >= g.n)
-        return false;
-    g.at++; /* the size of the codes */
-    return skip_blocks(&g) && next_frame(&g) > 0;
+    return !gif_open(&g, in, NULL) && pass_frame(&g);
+}
+
+/* In front of the frames, between them, or behind. */
+static void gif_words(struct image_words *w, const struct codec_in *in)
+{
+    struct gif g;
+    if (gif_open(&g, in, NULL))
+        return;
+    while (!g.xmp && pass_frame(&g))
+        continue;
+    if (g.xmp)
+        (void)xmp_read(w, g.xmp, g.xmp_size);
 }
 
 const struct codec codec_gif = {
@@ -258,5 +299,6 @@ const struct codec codec_gif = {
     .sniff = gif_sniff,
     .header = gif_header,
     .decode = gif_decode,
+    .words = gif_words,
     .animated = gif_animated,
 };

@@ -40,9 +40,9 @@ static void keywords_are(const struct image_words *w, const char *wanted)
 
 static void every_format_gives_the_words_that_exiftool_wrote(void **state)
 {
-    static const char *const names[] = {"xmp.jpg",  "xmp.png",  "xmp.webp", "xmp.tif",
-                                        "xmp.heic", "xmp.avif", "xmp.jp2",  "xmp.jxl",
-                                        "xmp.dng",  "iptc.jpg", "iptc.tif", "exif.jpg"};
+    static const char *const names[] = {"xmp.jpg",  "xmp.png",  "xmp.webp", "xmp.tif", "xmp.heic",
+                                        "xmp.avif", "xmp.jp2",  "xmp.jxl",  "xmp.dng", "xmp.gif",
+                                        "iptc.jpg", "iptc.tif", "exif.jpg"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[512];
@@ -403,6 +403,41 @@ static void xmp_that_goes_on_in_other_segments_is_read(void **state)
     }
 }
 
+/* exiftool puts it in front of the frame; here it goes behind. */
+static void xmp_of_a_gif_is_read_wherever_it_stands(void **state)
+{
+    static const char name[] = "\x21\xFF\x0BXMP DataXMP";
+    struct image_meta m;
+    char *gif = NULL;
+    size_t size = 0, n = sizeof name - 1;
+    (void)state;
+    assert_int_equal(file_read_all(&gif, &size, WORDS "/xmp.gif", 1 << 20, NULL), ST_OK);
+    uint8_t *d = (uint8_t *)gif, *at = memmem(d, size, name, n);
+    assert_non_null(at);
+    uint8_t *end = memmem(at, size - (size_t)(at - d), "\3\2\1\0", 5);
+    assert_non_null(end);
+    n = (size_t)(end + 5 - at);
+    uint8_t *packet = mem_dup(at, n);
+    assert_int_equal(d[size - 1], 0x3B);
+    memmove(at, at + n, size - 1 - (size_t)(at - d) - n);
+    memcpy(d + size - 1 - n, packet, n);
+    assert_int_equal(image_probe_memory(&m, d, size, "x.gif", NULL), ST_OK);
+    assert_string_equal(m.words.title, "Am Flu\xC3\x9F");
+    assert_false(m.animated);
+    const size_t wrong[] = {5, n - 258, n - 257}; /* its name; how its trailer begins */
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        uint8_t *to = d + size - 1 - n + wrong[i];
+        *to ^= 0xFF;
+        assert_int_equal(image_probe_memory(&m, d, size, "x.gif", NULL), ST_OK);
+        assert_string_equal(m.words.title, "");
+        *to ^= 0xFF;
+    }
+    assert_int_equal(image_probe_memory(&m, d, size - 3, "x.gif", NULL), ST_OK);
+    assert_string_equal(m.words.title, "");
+    mem_free(packet);
+    mem_free(gif);
+}
+
 static void put32(uint8_t *to, uint32_t v)
 {
     for (int i = 0; i < 4; i++)
@@ -478,6 +513,7 @@ int main(void)
         cmocka_unit_test(dates_of_all_kinds_become_iso_8601),
         cmocka_unit_test(sidecars_have_their_names_and_go_first),
         cmocka_unit_test(xmp_that_goes_on_in_other_segments_is_read),
+        cmocka_unit_test(xmp_of_a_gif_is_read_wherever_it_stands),
         cmocka_unit_test(a_burst_is_read_from_apples_note_and_googles_xmp),
         cmocka_unit_test(memory_may_run_out_at_any_point),
     };
