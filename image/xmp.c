@@ -1,6 +1,7 @@
 /* XMP through expat, as much of RDF as XMP uses (ISO 16684-1): properties of rdf:Description, as
- * attributes, as text, or as the items of an array. Surprising: nothing is resolved or fetched, and
- * a DOCTYPE ends the reading, so that no entity is ever expanded. */
+ * attributes, as text, or as the items of an array; text may also stand in rdf:value, with
+ * qualifiers beside it. Surprising: nothing is resolved or fetched, and a DOCTYPE ends the reading,
+ * so that no entity is ever expanded. */
 #include "core/mem.h"
 #include "image/words.h"
 #include "image/xmp_parser.h"
@@ -62,6 +63,8 @@ struct reading {
     enum property property;
     bool item, is_default; /* within rdf:li; whose xml:lang is x-default */
     bool from_default;     /* the property's value is the x-default one */
+    int value_level;       /* where an rdf:value of this property or item would lie; 0 = nowhere */
+    bool in_value, has_value; /* within that; it was there, and what is beside it are qualifiers */
     size_t n;
     char value[VALUE];
 };
@@ -186,6 +189,40 @@ static bool is_default_language(const char **attributes)
     return false;
 }
 
+/* rdf:value as an attribute of a property, an item, or the rdf:Description in one. */
+static void take_value_attribute(struct reading *r, const char **attributes)
+{
+    for (; *attributes; attributes += 2)
+        if (!strcmp(attributes[0], RDF "value") && !r->has_value) {
+            r->n = strnlen(attributes[1], VALUE - 1);
+            memcpy(r->value, attributes[1], r->n);
+            r->has_value = true;
+        }
+}
+
+static void begin_value(struct reading *r, int level)
+{
+    r->n = 0;
+    r->in_value = r->has_value = false;
+    r->value_level = level;
+}
+
+/* Qualified values have two forms: rdf:value right in the property or item, which then has
+ * rdf:parseType="Resource", or in an rdf:Description in it. */
+static void look_for_value(struct reading *r, int level, const char *name, const char **attributes)
+{
+    if (level != r->value_level || r->has_value)
+        return;
+    if (!strcmp(name, RDF "value")) {
+        r->n = 0;
+        r->in_value = r->has_value = true;
+        r->is_default |= is_default_language(attributes);
+    } else if (level % 2 == 0 && !strcmp(name, RDF "Description")) {
+        r->value_level++;
+        take_value_attribute(r, attributes);
+    }
+}
+
 static void XMLCALL on_start(void *ctx, const char *name, const char **attributes)
 {
     struct reading *r = ctx;
@@ -201,13 +238,19 @@ static void XMLCALL on_start(void *ctx, const char *name, const char **attribute
         put_attributes(r, attributes);
     } else if (level == 1) {
         r->property = find_property(name);
-        r->from_default = false;
+        r->from_default = r->is_default = false;
+        begin_value(r, 2);
+        take_value_attribute(r, attributes);
     } else if (level == 3 && !strcmp(name, RDF "li")) {
         r->item = true;
         r->is_default = is_default_language(attributes);
+        begin_value(r, 4);
+        take_value_attribute(r, attributes);
+    } else if (level >= 2) {
+        if (level == 3 && !r->has_value)
+            r->n = 0;
+        look_for_value(r, level, name, attributes);
     }
-    if (level <= 1 || level == 3)
-        r->n = 0;
 }
 
 static void XMLCALL on_end(void *ctx, const char *name)
@@ -215,15 +258,18 @@ static void XMLCALL on_end(void *ctx, const char *name)
     struct reading *r = ctx;
     int level = r->rdf ? r->depth - r->rdf : 0; /* of this element: 2 = property, 4 = item */
     (void)name;
-    if (level == 4 && r->item) {
+    if (r->in_value && level == r->value_level + 1) {
+        r->in_value = false;
+    } else if (level == 4 && r->item) {
         put_value(r, r->property);
         r->item = r->is_default = false;
-        r->n = 0;
+        begin_value(r, 0);
     } else if (level == 2) {
         if (r->n) /* text without an array */
             put_value(r, r->property);
         r->property = NONE;
         r->n = 0;
+        r->is_default = false;
     } else if (level == 0) {
         r->rdf = 0;
     }
@@ -235,7 +281,9 @@ static void XMLCALL on_text(void *ctx, const char *s, int len)
     struct reading *r = ctx;
     size_t n = (size_t)len, room = VALUE - 1 - r->n;
     int level = r->rdf ? r->depth - r->rdf : 0;
-    if (r->property == NONE || (level != 2 && level != 4) || (level == 4 && !r->item))
+    bool plain = !r->has_value && (level == 2 || (level == 4 && r->item));
+    bool qualified = r->in_value && level == r->value_level + 1;
+    if (r->property == NONE || (!plain && !qualified))
         return;
     if (level == 2 && !r->n) /* blanks between the tags of an array */
         while (n && strchr(" \t\r\n", *s))

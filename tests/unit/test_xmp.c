@@ -1,0 +1,77 @@
+/* The values of XMP in the less usual forms that the specification allows, and what they mean for
+ * the picture. */
+#include "tests/unit/xmp_text.h"
+
+/* The two forms of a qualified value that the specification has, and the one of attributes; the
+ * qualifiers themselves are not the picture's. */
+static void a_value_with_qualifiers_is_read(void **state)
+{
+    static const char *const forms[] = {
+        "<%s rdf:parseType='Resource'>\n <rdf:value>%s</rdf:value>\n <xmp:q>no</xmp:q>\n</%s>",
+        "<%s rdf:parseType='Resource'><xmp:q>no</xmp:q><rdf:value>%s</rdf:value></%s>",
+        "<%s>\n <rdf:Description>\n <rdf:value>%s</rdf:value>\n "
+        "<xmp:q>no</xmp:q></rdf:Description>\n</%s>",
+        "<%s><rdf:Description "
+        "xmp:q='no'><xmp:q>no</xmp:q><rdf:value>%s</rdf:value></rdf:Description></%s>",
+        "<%s><rdf:Description rdf:value='%s'><xmp:q>no</xmp:q></rdf:Description></%s>",
+        "<%s rdf:value='%s' xmp:q='no'></%s>"};
+    (void)state;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        struct image_words w;
+        char text[4096], item[2][512], rating[512], date[512];
+        snprintf(item[0], sizeof *item, forms[i], "rdf:li", "Vienna", "rdf:li");
+        snprintf(item[1], sizeof *item, forms[i], "rdf:li", "Fog", "rdf:li");
+        snprintf(rating, sizeof rating, forms[i], "xmp:Rating", "3", "xmp:Rating");
+        snprintf(date, sizeof date, forms[i], "exif:DateTimeOriginal", "2019-05",
+                 "exif:DateTimeOriginal");
+        snprintf(text, sizeof text,
+                 HEAD "><dc:subject><rdf:Bag>%s<rdf:li>plain</rdf:li>%s</rdf:Bag></dc:subject>"
+                      "<dc:title><rdf:Alt>%s</rdf:Alt></dc:title>%s%s" TAIL,
+                 item[0], item[1], item[1], rating, date);
+        assert_true(read_text(&w, text));
+        keywords_are(&w, "Vienna|plain|Fog|");
+        assert_string_equal(w.title, "Fog");
+        assert_int_equal(w.rating, 3);
+        assert_string_equal(w.taken, "2019-05");
+    }
+}
+
+static void a_qualified_value_has_its_language_on_either_side(void **state)
+{
+    struct image_words w;
+    (void)state;
+    assert_true(read_text(&w, HEAD "><dc:title><rdf:Alt><rdf:li xml:lang='de'>Morgen</rdf:li>"
+                                   "<rdf:li xml:lang='x-default' rdf:parseType='Resource'>"
+                                   "<rdf:value>Morning</rdf:value></rdf:li></rdf:Alt></dc:title>"
+                                   "<dc:description><rdf:Alt><rdf:li xml:lang='de'>Nebel</rdf:li>"
+                                   "<rdf:li rdf:parseType='Resource'><rdf:value "
+                                   "xml:lang='x-default'>Fog</rdf:value></rdf:li></rdf:Alt>"
+                                   "</dc:description>" TAIL));
+    assert_string_equal(w.title, "Morning");
+    assert_string_equal(w.description, "Fog");
+}
+
+/* A field of a structure, or a qualifier, that has a value of its own; one without its property. */
+static void a_value_of_something_else_is_not_taken(void **state)
+{
+    struct image_words w;
+    (void)state;
+    assert_true(read_text(&w, HEAD
+                          "><dc:title rdf:parseType='Resource'><xmp:q rdf:parseType='Resource'>"
+                          "<rdf:value>no</rdf:value></xmp:q></dc:title><rdf:value>no</rdf:value>"
+                          "<dc:subject><rdf:Bag><rdf:value>no</rdf:value><rdf:li "
+                          "rdf:parseType='Resource'><rdf:value>yes<xmp:q>no</xmp:q></rdf:value>"
+                          "<rdf:value>no</rdf:value>no</rdf:li></rdf:Bag></dc:subject>" TAIL));
+    assert_string_equal(w.title, "");
+    keywords_are(&w, "yes|");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_value_with_qualifiers_is_read),
+        cmocka_unit_test(a_qualified_value_has_its_language_on_either_side),
+        cmocka_unit_test(a_value_of_something_else_is_not_taken),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
