@@ -201,6 +201,7 @@ static void read_words(struct image_words *w, const ExifData *d, ExifByteOrder o
     char list[sizeof own.description];
     unsigned rating = find_number(d, (ExifTag)0x4746, order);
     own.rating = rating <= 5 ? (int)rating : 0;
+    own.is_rated = own.rating; /* of EXIF, 0 is also what stands there when nobody rated */
     find_description(own.description, sizeof own.description, d);
     find_wide(own.title, sizeof own.title, d, EXIF_TAG_XP_TITLE, false);
     if (!own.title[0])

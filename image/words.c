@@ -138,8 +138,10 @@ void image_words_merge(struct image_words *w, const struct image_words *more)
         memcpy(w->description, more->description, sizeof w->description);
     for (const char *k = NULL; (k = image_words_next(more, k));)
         image_words_add(w, k, strlen(k));
-    if (!w->rating)
+    if (!w->is_rated) {
         w->rating = more->rating;
+        w->is_rated = more->is_rated;
+    }
     if (!w->taken[0] || (more->is_taken && !w->is_taken)) {
         memcpy(w->taken, more->taken, sizeof w->taken);
         w->is_taken = more->is_taken;
@@ -177,9 +179,9 @@ bool image_words_check(struct image_words *w)
     bool ok = is_clean(w->title, sizeof w->title, false) &&
               is_clean(w->description, sizeof w->description, true) &&
               is_clean(w->taken, sizeof w->taken, false) && is_boolean(&w->is_taken) &&
-              is_boolean(&w->has_gps) && is_clean(w->burst, sizeof w->burst, false) &&
-              w->rating >= IMAGE_RATING_REJECTED && w->rating <= 5 &&
-              w->keywords_size <= sizeof w->keywords &&
+              is_boolean(&w->is_rated) && is_boolean(&w->has_gps) &&
+              is_clean(w->burst, sizeof w->burst, false) && w->rating >= IMAGE_RATING_REJECTED &&
+              w->rating <= 5 && w->keywords_size <= sizeof w->keywords &&
               (!w->keywords_size || !w->keywords[w->keywords_size - 1]) && fabs(w->lat) <= 90 &&
               fabs(w->lon) <= 180;
     for (const char *k = NULL; ok && (k = image_words_next(w, k));)

@@ -24,6 +24,7 @@ struct image_words {
     char keywords[6144]; /* one after the other, a NUL behind each; used bytes below */
     uint32_t keywords_size;
     int rating;     /* 1..5, 0 = none, IMAGE_RATING_REJECTED */
+    bool is_rated;  /* the rating was said, 0 included, which takes back what others say */
     char taken[32]; /* ISO 8601, as far as it is known, with an offset where there is one; or "" */
     bool is_taken;  /* of when it was taken, not of when the file was made */
     bool has_gps;

@@ -115,6 +115,19 @@ static void put_text(struct reading *r, char *dst, size_t cap, bool lines)
     r->from_default |= r->is_default;
 }
 
+/* Some write "4.0". ISO 16684-1 has 0 for "unrated", exiftool shows it as any other value, and what
+ * digiKam or darktable write for a picture without stars is 0. So it says something: in a sidecar
+ * it goes before the stars in the picture, which somebody has taken away. */
+static void take_rating(struct image_words *w, const char *text)
+{
+    char *end;
+    double v = strtod(text, &end);
+    if (end == text || !(v >= -1 && v <= 5))
+        return;
+    w->rating = v < 0 ? IMAGE_RATING_REJECTED : (int)v;
+    w->is_rated = true;
+}
+
 static void put_value(struct reading *r, enum property property)
 {
     struct image_words *w = r->w;
@@ -138,12 +151,9 @@ static void put_value(struct reading *r, enum property property)
     case HIERARCHY:
         add_levels(w, r->value, r->n);
         return;
-    case RATING: { /* some write "4.0" */
-        double v = strtod(r->value, NULL);
-        if (v >= -1 && v <= 5)
-            w->rating = v < 0 ? IMAGE_RATING_REJECTED : (int)v;
+    case RATING:
+        take_rating(w, r->value);
         return;
-    }
     case TAKEN:
         if (image_words_date(date, r->value, r->n) &&
             (!w->is_taken || strlen(date) > strlen(w->taken))) {

@@ -82,6 +82,16 @@ assert_out casa-mila.jpg
 eidetic info --json "$photos/ocean-waves.jpg"
 assert_json '.keywords == [] and .rating == null'
 
+t "a sidecar that says 0 stars takes the picture's own away, until it goes"
+sidecar "$photos/exif.jpg.xmp" 0 zero
+eidetic index --json "$photos"
+eidetic info --json "$photos/exif.jpg"
+assert_json '.rating == null and .keywords[0] == "zero"'
+rm "$photos/exif.jpg.xmp"
+eidetic index --json "$photos"
+eidetic info --json "$photos/exif.jpg"
+assert_json '.rating == 4'
+
 t "a sidecar that is none costs nobody anything"
 printf '<!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;</x>' >"$photos/tea-gardens.jpg.xmp"
 mkdir "$photos/nasa-45068.jpg.xmp"

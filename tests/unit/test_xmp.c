@@ -66,12 +66,35 @@ static void a_value_of_something_else_is_not_taken(void **state)
     keywords_are(&w, "yes|");
 }
 
+static void a_rating_of_0_takes_back_another(void **state)
+{
+    static const struct {
+        const char *sidecar;
+        int rating; /* of a picture that says 4 */
+    } cases[] = {{"xmp:Rating='0'", 0},  {"xmp:Rating='0.0'", 0},
+                 {"xmp:Rating='2'", 2},  {"xmp:Rating='-1'", -1},
+                 {"xmp:Rating=''", 4},   {"xmp:Rating='6'", 4},
+                 {"xmp:Rating='no'", 4}, {"", 4}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct image_words w, picture;
+        char text[1024];
+        assert_true(read_text(&picture, HEAD " xmp:Rating='4'>" TAIL));
+        snprintf(text, sizeof text, HEAD " %s>" TAIL, cases[i].sidecar);
+        assert_true(read_text(&w, text));
+        image_words_merge(&w, &picture);
+        assert_int_equal(w.rating, cases[i].rating);
+        assert_true(image_words_check(&w));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_with_qualifiers_is_read),
         cmocka_unit_test(a_qualified_value_has_its_language_on_either_side),
         cmocka_unit_test(a_value_of_something_else_is_not_taken),
+        cmocka_unit_test(a_rating_of_0_takes_back_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
