@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -111,6 +112,21 @@ static bool tells_more(const char *date, const char *than)
     return strlen(date) > n && !strncmp(date, than, n);
 }
 
+/* Writers of XMP round the place that EXIF has; the altitude of another place is not this one's. */
+static void take_place(struct image_meta *meta, const struct image_words *w, bool sidecar)
+{
+    const double near = 1e-4; /* degrees: at most 11 m */
+    bool same = meta->has_gps && fabs(meta->lat - w->lat) < near && fabs(meta->lon - w->lon) < near;
+    bool take = sidecar || !meta->has_gps;
+    if (take) {
+        meta->has_gps = true;
+        meta->lat = w->lat;
+        meta->lon = w->lon;
+    }
+    if ((take && (!same || w->alt != 0)) || (same && meta->alt == 0))
+        meta->alt = w->alt;
+}
+
 void image_take_words(struct image_meta *meta, const struct image_words *w, bool sidecar)
 {
     struct image_words all = *w;
@@ -120,11 +136,8 @@ void image_take_words(struct image_meta *meta, const struct image_words *w, bool
         (!meta->taken[0] || (sidecar && w->is_taken && !tells_more(meta->taken, w->taken)) ||
          tells_more(w->taken, meta->taken)))
         memcpy(meta->taken, w->taken, sizeof meta->taken);
-    if (w->has_gps && (sidecar || !meta->has_gps)) {
-        meta->has_gps = true;
-        meta->lat = w->lat;
-        meta->lon = w->lon;
-    }
+    if (w->has_gps)
+        take_place(meta, w, sidecar);
 }
 
 /* Size and EXIF; w and h are those of the file as stored. */

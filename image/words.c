@@ -150,6 +150,7 @@ void image_words_merge(struct image_words *w, const struct image_words *more)
         w->has_gps = true;
         w->lat = more->lat;
         w->lon = more->lon;
+        w->alt = more->alt;
     }
     if (!w->burst[0])
         memcpy(w->burst, more->burst, sizeof w->burst);
@@ -183,7 +184,7 @@ bool image_words_check(struct image_words *w)
               is_clean(w->burst, sizeof w->burst, false) && w->rating >= IMAGE_RATING_REJECTED &&
               w->rating <= 5 && w->keywords_size <= sizeof w->keywords &&
               (!w->keywords_size || !w->keywords[w->keywords_size - 1]) && fabs(w->lat) <= 90 &&
-              fabs(w->lon) <= 180;
+              fabs(w->lon) <= 180 && isfinite(w->alt);
     for (const char *k = NULL; ok && (k = image_words_next(w, k));)
         ok = *k && is_clean(k, IMAGE_KEYWORD_MAX, false);
     if (!ok)

@@ -28,7 +28,7 @@ struct image_words {
     char taken[32]; /* ISO 8601, as far as it is known, with an offset where there is one; or "" */
     bool is_taken;  /* of when it was taken, not of when the file was made */
     bool has_gps;
-    double lat, lon;
+    double lat, lon, alt; /* degrees, metres above the sea; alt 0 = not known */
     char burst[64]; /* what the pictures of one burst share, as their camera wrote it; or "" */
 };
 

@@ -31,6 +31,8 @@ enum property {
     CREATED, /* the file, not the picture */
     LATITUDE,
     LONGITUDE,
+    ALTITUDE,
+    ALTITUDE_SIDE,
     BURST,
 };
 
@@ -50,6 +52,8 @@ static const struct {
     {XMP "CreateDate", CREATED},
     {EXIF "GPSLatitude", LATITUDE},
     {EXIF "GPSLongitude", LONGITUDE},
+    {EXIF "GPSAltitude", ALTITUDE},
+    {EXIF "GPSAltitudeRef", ALTITUDE_SIDE},
     {GOOGLE "BurstID", BURST},
 };
 
@@ -58,8 +62,8 @@ struct reading {
     struct image_words *w; /* what this text says */
     char headline[sizeof((struct image_words *)0)->title];
     char created[32];
-    bool has_lat, has_lon;
-    int depth, rdf; /* elements open; the depth of rdf:RDF, 0 = outside */
+    bool has_lat, has_lon, is_below; /* the sea */
+    int depth, rdf;                  /* elements open; the depth of rdf:RDF, 0 = outside */
     enum property property;
     bool item, is_default; /* within rdf:li; whose xml:lang is x-default */
     bool from_default;     /* the property's value is the x-default one */
@@ -95,6 +99,19 @@ static bool read_angle(double *v, const char *text, char plus, char minus, doubl
         return false;
     *v = *end == minus ? -angle : angle;
     return true;
+}
+
+/* "17430/100", as EXIF has it; some write "174.3". Its sign is a property of its own. */
+static double read_altitude(const char *text)
+{
+    char *end;
+    double v = strtod(text, &end), by = 1;
+    if (end != text && *end == '/') {
+        text = end + 1;
+        by = strtod(text, &end);
+    }
+    v = end != text && by > 0 && v >= 0 ? v / by : 0;
+    return isfinite(v) ? v : 0;
 }
 
 static void add_levels(struct image_words *w, const char *text, size_t n)
@@ -169,6 +186,12 @@ static void put_value(struct reading *r, enum property property)
         return;
     case LONGITUDE:
         r->has_lon = read_angle(&w->lon, r->value, 'E', 'W', 180);
+        return;
+    case ALTITUDE:
+        w->alt = read_altitude(r->value);
+        return;
+    case ALTITUDE_SIDE:
+        r->is_below = strtol(r->value, NULL, 10) == 1;
         return;
     case BURST:
         image_words_text(w->burst, sizeof w->burst, r->value, r->n, false);
@@ -311,6 +334,8 @@ static void finish(struct reading *r, struct image_words *w)
     if (!own->taken[0])
         memcpy(own->taken, r->created, sizeof own->taken);
     own->has_gps = r->has_lat && r->has_lon;
+    if (r->is_below)
+        own->alt = -own->alt;
     image_words_merge(w, own);
 }
 

@@ -70,11 +70,11 @@ eidetic index --json "$photos"
 assert_json '.embedded == 0 and .words == 2'
 eidetic search -f 'tag:barcelona'
 assert_exit 1
-FACTS='exif:GPSLatitude="41,23.7N" exif:GPSLongitude="2,9.7E" exif:DateTimeOriginal="2018-01-02T03:04:05+01:00"' \
+FACTS='exif:GPSLatitude="41,23.7N" exif:GPSLongitude="2,9.7E" exif:GPSAltitude="345/10" exif:DateTimeOriginal="2018-01-02T03:04:05+01:00"' \
     sidecar "$photos/casa-mila.jpg.xmp" 5 Gaudí Passeig
 eidetic index --json "$photos"
 eidetic info --json "$photos/casa-mila.jpg"
-assert_json '.taken == "2018-01-02T03:04:05+01:00" and .gps.lat > 41.394 and .gps.lon < 2.162'
+assert_json '.taken == "2018-01-02T03:04:05+01:00" and .gps.lat > 41.394 and .gps.lon < 2.162 and .gps.alt == 34.5'
 eidetic search -f date:2018-01-02
 assert_out casa-mila.jpg
 eidetic search -f 'tag:passeig'

@@ -47,7 +47,8 @@ static void meta(const struct image_meta *m)
     flag(&w->is_rated);
     flag(&w->has_gps);
     if (used != w->keywords_size || m->orientation < 1 || m->orientation > 8 || m->width < 0 ||
-        m->height < 0 || !(fabs(m->lat) <= 90) || !(fabs(m->lon) <= 180) || !isfinite(m->alt))
+        m->height < 0 || !(fabs(m->lat) <= 90) || !(fabs(m->lon) <= 180) || !isfinite(m->alt) ||
+        !isfinite(w->alt))
         abort();
 }
 

@@ -1,6 +1,8 @@
 /* The values of XMP in the less usual forms that the specification allows, and what they mean for
  * the picture. */
+#include "image/codec.h"
 #include "tests/unit/xmp_text.h"
+#include <math.h>
 
 /* The two forms of a qualified value that the specification has, and the one of attributes; the
  * qualifiers themselves are not the picture's. */
@@ -88,6 +90,62 @@ static void a_rating_of_0_takes_back_another(void **state)
     }
 }
 
+static void an_altitude_is_read_with_its_side_of_the_sea(void **state)
+{
+    static const struct {
+        const char *text;
+        double alt;
+    } cases[] = {{"exif:GPSAltitude='17430/100'", 174.3},
+                 {"exif:GPSAltitude='17430/100' exif:GPSAltitudeRef='0'", 174.3},
+                 {"exif:GPSAltitudeRef='1' exif:GPSAltitude='431/1'", -431},
+                 {"exif:GPSAltitude='12.5' exif:GPSAltitudeRef='1'", -12.5},
+                 {"exif:GPSAltitude='1/0'", 0},
+                 {"exif:GPSAltitude='0/0'", 0},
+                 {"exif:GPSAltitude='-5/1'", 0},
+                 {"exif:GPSAltitude='1/-5'", 0},
+                 {"exif:GPSAltitude='5/'", 0},
+                 {"exif:GPSAltitude='inf'", 0},
+                 {"exif:GPSAltitude='nan'", 0},
+                 {"exif:GPSAltitude='1e300/1e-300'", 0},
+                 {"exif:GPSAltitude=''", 0},
+                 {"exif:GPSAltitudeRef='1'", 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct image_words w, all = {0};
+        char text[1024];
+        snprintf(text, sizeof text,
+                 HEAD " exif:GPSLatitude='48,12.5N' exif:GPSLongitude='16,22.5E' %s>" TAIL,
+                 cases[i].text);
+        assert_true(read_text(&w, text));
+        assert_true(w.has_gps && fabs(w.alt - cases[i].alt) < 1e-9);
+        image_words_merge(&all, &w);
+        assert_true(all.has_gps && all.alt == w.alt && image_words_check(&all));
+    }
+}
+
+/* Of a picture and its sidecar at the same place: the sidecar's, where it has one. */
+static void an_altitude_stays_with_its_place(void **state)
+{
+    static const struct {
+        double lat, alt; /* of the words */
+        bool sidecar;
+        double want; /* of a picture at 48 degrees and 174 m, and of one without altitude */
+        double want_of_none;
+    } cases[] = {{48.00001, 180, true, 180, 180},  {48.00001, 0, true, 174, 0},
+                 {48.00001, 180, false, 174, 180}, {49, 0, true, 0, 0},
+                 {49, 180, true, 180, 180},        {49, 180, false, 174, 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int none = 0; none < 2; none++) {
+            struct image_meta m = {.has_gps = true, .lat = 48, .lon = 16, .alt = none ? 0 : 174};
+            const struct image_words w = {
+                .has_gps = true, .lat = cases[i].lat, .lon = 16, .alt = cases[i].alt};
+            image_take_words(&m, &w, cases[i].sidecar);
+            assert_true(m.alt == (none ? cases[i].want_of_none : cases[i].want));
+            assert_true(m.lat == (cases[i].sidecar ? cases[i].lat : 48));
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -95,6 +153,8 @@ int main(void)
         cmocka_unit_test(a_qualified_value_has_its_language_on_either_side),
         cmocka_unit_test(a_value_of_something_else_is_not_taken),
         cmocka_unit_test(a_rating_of_0_takes_back_another),
+        cmocka_unit_test(an_altitude_is_read_with_its_side_of_the_sea),
+        cmocka_unit_test(an_altitude_stays_with_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
