@@ -3,23 +3,9 @@
  * defect that we do not follow. Gamma is ignored and alpha is dropped, as Pillow's convert("RGB")
  * does. An APNG gives its still picture, which usually is its first frame. */
 #include "core/bytes.h"
-#include "core/path.h"
-#include "image/codec.h"
 #include "image/color.h"
-#include <png.h>
-#include <setjmp.h>
+#include "image/png_int.h"
 #include <string.h>
-
-enum { TEXT_MAX = 1 << 20 }; /* a chunk of text; ComfyUI's graphs take some 10 kB */
-
-struct png {
-    png_structp png;
-    png_infop info;
-    const struct codec_in *in;
-    size_t pos;
-    struct error *err;
-    enum status st;
-};
 
 static void fail_library(png_structp p, png_const_charp text)
 {
@@ -59,7 +45,7 @@ static void give_memory(png_structp p, png_voidp mem)
     mem_free(mem);
 }
 
-static enum status png_open(struct png *s, const struct codec_in *in, struct error *err)
+enum status png_file_open(struct png *s, const struct codec_in *in, struct error *err)
 {
     *s = (struct png){.in = in, .err = err};
     s->png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, s, fail_library, ignore_warning, NULL,
@@ -72,9 +58,12 @@ static enum status png_open(struct png *s, const struct codec_in *in, struct err
     return ST_OK;
 }
 
-/* All before the pixels but the n chunks called `skip` (each name with its NUL): compressed or
- * large ones that nothing depends on are never unpacked. */
-static void read_info(struct png *s, const png_byte *skip, int n)
+void png_file_close(struct png *s)
+{
+    png_destroy_read_struct(&s->png, &s->info, NULL);
+}
+
+void png_file_info(struct png *s, const png_byte *skip, int n)
 {
     png_set_read_fn(s->png, s, read_bytes);
     png_set_keep_unknown_chunks(s->png, PNG_HANDLE_CHUNK_NEVER, skip, n);
@@ -122,7 +111,7 @@ static void read_picture(struct png *s, struct image *out)
     png_bytep icc;
     png_uint_32 icc_size;
     int n = 0, method;
-    read_info(s, skip, sizeof skip / 5);
+    png_file_info(s, skip, sizeof skip / 5);
     png_byte type = png_get_color_type(s->png, s->info);
     if (type == PNG_COLOR_TYPE_PALETTE) {
         png_get_PLTE(s->png, s->info, &palette, &n);
@@ -163,124 +152,18 @@ static void read_guarded(struct png *s, struct image *out)
 static enum status png_decode(struct image *out, const struct codec_in *in, struct error *err)
 {
     struct png s;
-    if (png_open(&s, in, err))
+    if (png_file_open(&s, in, err))
         return s.st;
     read_guarded(&s, out);
-    png_destroy_read_struct(&s.png, &s.info, NULL);
+    png_file_close(&s);
     if (s.st)
         image_release(out);
     return s.st;
 }
 
-static size_t text_length(const png_text *t)
-{
-    return t->compression >= PNG_ITXT_COMPRESSION_NONE ? t->itxt_length : t->text_length;
-}
-
-/* tEXt and zTXt are Latin-1 by the standard; many write UTF-8 there all the same. */
-static void copy_text(char out[PARAMETERS_MAX], const png_text *t)
-{
-    bool international = t->compression >= PNG_ITXT_COMPRESSION_NONE;
-    size_t n = text_length(t), len = 0;
-    bool utf8 = utf8_valid(t->text, n);
-    if (memchr(t->text, 0, n) || (international && !utf8))
-        return;
-    for (size_t i = 0; i < n; i++) {
-        char one[4] = {t->text[i]};
-        size_t k = utf8 ? 1 : utf8_encode((unsigned char)t->text[i], one);
-        if (len + k >= PARAMETERS_MAX) {
-            len = 0;
-            break;
-        }
-        memcpy(out + len, one, k);
-        len += k;
-    }
-    out[len] = 0;
-}
-
-/* libpng unpacks compressed text too, within our limit of memory. */
-static void read_texts(struct png *s, char out[PARAMETERS_MAX])
-{
-    static const png_byte skip[] = "iCCP\0sPLT\0hIST\0eXIf\0tIME\0pCAL\0sCAL";
-    png_textp text = NULL;
-    int n = 0;
-    if (setjmp(png_jmpbuf(s->png)))
-        return;
-    png_set_chunk_cache_max(s->png, 64);
-    png_set_chunk_malloc_max(s->png, TEXT_MAX);
-    read_info(s, skip, sizeof skip / 5);
-    png_get_text(s->png, s->info, &text, &n);
-    for (int i = 0; i < n; i++)
-        if (!strcmp(text[i].key, "parameters") && text[i].text)
-            copy_text(out, &text[i]);
-    for (int i = 0; i < n && !out[0]; i++)
-        if (text[i].text)
-            parameters_record(out, text[i].key, text[i].text, text_length(&text[i]));
-}
-
-/* Only what stands before the pixels is read; a file that breaks off there has no text. */
-static void png_parameters(char out[PARAMETERS_MAX], const struct codec_in *in)
-{
-    struct png s;
-    out[0] = 0;
-    if (png_open(&s, in, NULL))
-        return;
-    read_texts(&s, out);
-    png_destroy_read_struct(&s.png, &s.info, NULL);
-}
-
 static bool png_sniff(const uint8_t *p, size_t n)
 {
     return n >= 8 && !memcmp(p, "\x89PNG\r\n\x1a\n", 8);
-}
-
-/* A chunk by its name, behind the one that *b is (NULL: the first); stop at one called `end`. */
-static bool find_chunk(struct codec_block *b, const struct codec_in *in, const char *name,
-                       const char *end)
-{
-    const uint8_t *d = in->data;
-    for (size_t i = b->data ? (size_t)(b->data - d) + b->size + 4 : 8; i + 12 <= in->size;) {
-        size_t len = bytes_be32(d + i);
-        if (len > in->size - i - 12)
-            return false;
-        if (!memcmp(d + i + 4, end, 4))
-            return false;
-        if (!memcmp(d + i + 4, name, 4)) {
-            *b = (struct codec_block){d + i + 8, len, NULL};
-            return true;
-        }
-        i += 12 + len;
-    }
-    return false;
-}
-
-static bool png_exif(struct codec_block *b, const struct codec_in *in)
-{
-    *b = (struct codec_block){0};
-    return find_chunk(b, in, "eXIf", "IEND");
-}
-
-static bool png_animated(const struct codec_in *in)
-{
-    struct codec_block b = {0};
-    return find_chunk(&b, in, "acTL", "IDAT");
-}
-
-/* Uncompressed, as the standard has it; before or behind the pixels. */
-static void png_words(struct image_words *w, const struct codec_in *in)
-{
-    static const char head[] = "XML:com.adobe.xmp\0"; /* and the flag that says so */
-    struct codec_block b = {0};
-    while (find_chunk(&b, in, "iTXt", "IEND")) {
-        if (b.size <= sizeof head + 3 || memcmp(b.data, head, sizeof head) != 0)
-            continue;
-        size_t at = sizeof head + 1; /* behind the method: language and translated name */
-        for (int i = 0; i < 2 && at < b.size; i++)
-            at += strnlen((const char *)b.data + at, b.size - at) + 1;
-        if (at < b.size)
-            (void)xmp_read(w, b.data + at, b.size - at);
-        return;
-    }
 }
 
 const struct codec codec_png = {

@@ -12,9 +12,9 @@
 
 static void every_format_gives_the_words_that_exiftool_wrote(void **state)
 {
-    static const char *const names[] = {"xmp.jpg",  "xmp.png",  "xmp.webp", "xmp.tif", "xmp.heic",
-                                        "xmp.avif", "xmp.jp2",  "xmp.jxl",  "xmp.dng", "xmp.gif",
-                                        "iptc.jpg", "iptc.tif", "exif.jpg"};
+    static const char *const names[] = {"xmp.jpg",  "xmp.png",  "xmp.webp", "xmp.tif",  "xmp.heic",
+                                        "xmp.avif", "xmp.jp2",  "xmp.jxl",  "xmp.dng",  "xmp.gif",
+                                        "iptc.jpg", "iptc.tif", "iptc.png", "exif.jpg", "exif.png"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[512];
