@@ -122,6 +122,27 @@ void color_to_srgb(struct image *img, const uint8_t *icc, size_t n)
     transform_close(&x);
 }
 
+bool color_lab_to_srgb(struct image *img)
+{
+    struct transform x = {.context = cmsCreateContext(NULL, NULL)};
+    cmsHPROFILE from = x.context ? cmsCreateLab4ProfileTHR(x.context, NULL) : NULL;
+    cmsHPROFILE to = from ? cmsCreate_sRGBProfileTHR(x.context) : NULL;
+    size_t stride = (size_t)img->width * 3;
+    if (to)
+        x.t = cmsCreateTransformTHR(x.context, from, TYPE_Lab_8, to, TYPE_RGB_8, INTENT_PERCEPTUAL,
+                                    0);
+    if (to)
+        cmsCloseProfile(to);
+    if (from)
+        cmsCloseProfile(from);
+    bool ok = x.t != NULL;
+    for (int y = 0; ok && y < img->height; y++)
+        cmsDoTransform(x.t, img->data + (size_t)y * stride, img->data + (size_t)y * stride,
+                       (cmsUInt32Number)img->width);
+    transform_close(&x);
+    return ok;
+}
+
 void color_cmyk_init(struct color_cmyk *c, const uint8_t *icc, size_t n, bool inverted)
 {
     struct transform x;

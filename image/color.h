@@ -15,6 +15,9 @@
 #include "image/image.h"
 
 void color_to_srgb(struct image *img, const uint8_t *icc, size_t n);
+/* CIE L*a*b* of D50 as ICC profiles have it in 8 bits (L 0 to 255, a and b from 128 on), in place.
+ * False: no memory. */
+bool color_lab_to_srgb(struct image *img);
 
 /* Four inks to RGB: by the profile, or without one by Pillow's formula. */
 struct color_cmyk {

@@ -1,7 +1,8 @@
 /* TIFF through libtiff: the first page. Surprising: strips and tiles of 1 to 16 bits are unpacked
- * here (the high byte of 16-bit samples, alpha dropped, as for PNG), since libtiff's own conversion
- * composes alpha and knows no ink profiles; it is used for the rest, such as subsampled YCbCr and
- * CIE L*a*b*. */
+ * and of 32 bits are unpacked here (the high byte of those above 8 bits, alpha dropped, as for PNG;
+ * of floating point 0 to 1, as ImageMagick has it, without a curve, which is the profile's), since
+ * libtiff's own conversion composes alpha and knows no ink profiles; it is used for the rest, such
+ * as subsampled YCbCr and CIE L*a*b*. */
 #include "core/library.h"
 #include "image/color.h"
 #include "image/tiff_tags.h"
@@ -40,6 +41,7 @@ struct tiff {
     char said[128];
     uint32_t w, h;
     uint16_t bits, samples, planar, kind, packing;
+    bool real; /* samples of floating point */
     uint16_t *map[3];
 };
 
@@ -172,17 +174,37 @@ struct blocks {
     size_t raw_bytes;
 };
 
+static unsigned real_sample(const uint8_t *row, size_t i)
+{
+    float v;
+    memcpy(&v, row + 4 * i, 4);
+    if (!(v > 0)) /* nor is what is no number */
+        return 0;
+    return v < 1 ? (unsigned)(v * 255 + 0.5F) : 255;
+}
+
+/* Of those that do not fill bytes the highest bit comes first, whatever the file's byte order; of
+ * the others libtiff has put the bytes into this machine's. */
 static unsigned sample(const uint8_t *row, size_t i, unsigned bits)
 {
     if (bits == 8)
         return row[i];
     if (bits == 16) {
-        uint16_t v; /* libtiff has put it into this machine's order */
+        uint16_t v;
         memcpy(&v, row + 2 * i, 2);
         return v >> 8;
     }
-    size_t at = i * bits;
-    return row[at / 8] >> (8 - bits - at % 8) & ((1u << bits) - 1);
+    if (bits == 32) {
+        uint32_t v;
+        memcpy(&v, row + 4 * i, 4);
+        return v >> 24;
+    }
+    size_t at = i * bits, last = (at + bits - 1) / 8;
+    unsigned v = 0;
+    for (size_t k = at / 8; k <= last; k++)
+        v = v << 8 | row[k];
+    v = v >> (8 * (last + 1) - at - bits) & ((1u << bits) - 1);
+    return bits > 8 ? v >> (bits - 8) : v;
 }
 
 /* Block at x of the band's rows, first plane p: its samples to their places. */
@@ -197,7 +219,8 @@ static void unpack(const struct tiff *s, const struct blocks *b, uint32_t x, uin
         uint8_t *to = b->band + ((size_t)y * s->w + x) * b->keep + p;
         for (uint32_t i = 0; i < cols; i++, to += b->keep)
             for (unsigned c = 0; c < n; c++)
-                to[c] = (uint8_t)sample(row, (size_t)i * b->per_block + c, s->bits);
+                to[c] = (uint8_t)(s->real ? real_sample(row, (size_t)i * b->per_block + c)
+                                          : sample(row, (size_t)i * b->per_block + c, s->bits));
     }
 }
 
@@ -223,7 +246,7 @@ static void convert_row(uint8_t *to, const struct tiff *s, const uint8_t *row, u
         color_cmyk_row(to, row, n, inks);
         return;
     }
-    if (s->kind == PHOTOMETRIC_RGB) {
+    if (s->kind == PHOTOMETRIC_RGB || s->kind == PHOTOMETRIC_ICCLAB) {
         memcpy(to, row, (size_t)n * 3);
         return;
     }
@@ -354,10 +377,11 @@ static unsigned wanted_samples(struct tiff *s)
     s->lib.TIFFGetFieldDefaulted(s->t, TIFFTAG_INKSET, &ink);
     if (!s->lib.TIFFGetField(s->t, TIFFTAG_PHOTOMETRIC, &s->kind))
         s->kind = s->samples >= 3 ? PHOTOMETRIC_RGB : PHOTOMETRIC_MINISBLACK;
+    s->real = format == SAMPLEFORMAT_IEEEFP;
     bool small = s->bits == 1 || s->bits == 2 || s->bits == 4, byte = s->bits == 8;
-    if (!small && !byte && s->bits != 16)
-        return 0;
-    if ((format != SAMPLEFORMAT_UINT && format != SAMPLEFORMAT_VOID) || s->samples > 32)
+    bool large = s->bits == 10 || s->bits == 12 || s->bits == 14 || s->bits == 16 || s->bits == 32;
+    bool whole = format == SAMPLEFORMAT_UINT || format == SAMPLEFORMAT_VOID;
+    if ((!small && !byte && !large) || !(s->real ? s->bits == 32 : whole) || s->samples > 32)
         return 0;
     if (s->kind == PHOTOMETRIC_YCBCR && s->packing == COMPRESSION_JPEG && byte &&
         s->planar == PLANARCONFIG_CONTIG) {
@@ -370,6 +394,8 @@ static unsigned wanted_samples(struct tiff *s)
         return 1;
     case PHOTOMETRIC_RGB:
         return s->samples >= 3 && !small ? 3 : 0;
+    case PHOTOMETRIC_ICCLAB:
+        return s->samples >= 3 && (byte || s->bits == 16) && !s->real ? 3 : 0;
     case PHOTOMETRIC_SEPARATED:
         return s->samples >= 4 && ink == INKSET_CMYK && !small ? 4 : 0;
     case PHOTOMETRIC_PALETTE:
@@ -397,7 +423,10 @@ static enum status tiff_decode(struct image *out, const struct codec_in *in, str
         st = codec_alloc(out, s.w, s.h, in, err);
     if (!st)
         st = keep ? read_blocks(out, &s, keep, err) : read_converted(out, &s, err);
-    if (!st && s.kind != PHOTOMETRIC_SEPARATED && tiff_profile(&profile, in))
+    if (!st && s.kind == PHOTOMETRIC_ICCLAB)
+        st = color_lab_to_srgb(out) ? ST_OK
+                                    : error_set(err, ST_NOMEM, "%s: out of memory", in->name);
+    else if (!st && s.kind != PHOTOMETRIC_SEPARATED && tiff_profile(&profile, in))
         color_to_srgb(out, profile.data, profile.size);
     s.lib.TIFFClose(s.t);
     if (st)
