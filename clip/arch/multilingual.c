@@ -92,17 +92,23 @@ static enum status read_json(const struct clip_source *src, const char *file, js
     return st;
 }
 
-/* How sentence-transformers cuts and pools. */
+/* How sentence-transformers cuts and pools. Since its version 6 it leaves max_seq_length out, and
+ * the tokenizer's own length counts. */
 static enum status read_modules(struct clip_bert *b, const struct clip_source *src,
                                 struct error *err)
 {
-    json_t *cut = NULL, *pool = NULL;
+    json_t *cut = NULL, *pool = NULL, *words = NULL;
     struct clip_config g = {.file = src->dir, .err = err};
     enum status st = read_json(src, "sentence_bert_config.json", &cut, err);
     if (!st)
         st = read_json(src, "1_Pooling/config.json", &pool, err);
+    if (!st)
+        st = read_json(src, "tokenizer_config.json", &words, err);
     if (!st) {
-        b->context = clip_config_int(&g, cut, "max_seq_length", b->context, 3, b->context);
+        int most = b->context;
+        double own = clip_config_real(&g, words, "model_max_length", most, 3, 1e40);
+        b->context =
+            clip_config_int(&g, cut, "max_seq_length", own < most ? (int)own : most, 3, most);
         const char *mode = clip_config_text(&g, pool, "pooling_mode", "mean");
         if (!clip_config_bool(&g, pool, "pooling_mode_mean_tokens", true) ||
             strcmp(mode, "mean") != 0)
@@ -113,6 +119,7 @@ static enum status read_modules(struct clip_bert *b, const struct clip_source *s
     }
     json_decref(cut);
     json_decref(pool);
+    json_decref(words);
     return st;
 }
 

@@ -52,9 +52,9 @@ static void eva02_of_open_clip_over_timm_s_tower(void **state)
 }
 
 /* The dense layer's file, and the toy hf_quick as the image tower, by a link. */
-static char *make_multilingual(char **image)
+static char *make_multilingual(char **image, const struct toy_edit *e)
 {
-    char *dir = toy_make("multilingual", "", NULL, NULL), here[512];
+    char *dir = toy_make("multilingual", "", e, NULL), here[512];
     char *dense = path_join(dir, "2_Dense/model.safetensors"), *link = path_join(dir, "image");
     struct weights_out_tensor w = {"linear.weight",
                                    tensor_view(NULL, DT_F32, 2, (int64_t[]){24, 64})};
@@ -78,7 +78,7 @@ static void multilingual_sentences_beside_another_model_s_pictures(void **state)
     struct toy_run r = {.toy = "multilingual", .m = toy_manifest("multilingual")};
     struct error err = {0};
     struct weights *pictures = NULL;
-    char path[512], *image = NULL, *dir = make_multilingual(&image);
+    char path[512], *image = NULL, *dir = make_multilingual(&image, NULL);
     snprintf(path, sizeof path, "%s/clip/multilingual.safetensors", TEST_DATA);
     if (weights_open(&r.want, path, &err) || clip_open(&r.clip, dir, NULL, &err) ||
         clip_session_new(&r.session, r.clip, test_device(), 1, &err))
@@ -105,6 +105,31 @@ static void multilingual_sentences_beside_another_model_s_pictures(void **state)
     toy_remove(dir);
 }
 
+static void multilingual_sentences_are_cut_where_the_tokenizer_says(void **state)
+{
+    (void)state;
+    struct toy_run r = {.toy = "multilingual", .m = toy_manifest("multilingual")};
+    struct toy_edit e = {.file = "tokenizer_config.json",
+                         .content = "{\"do_lower_case\": false, \"model_max_length\": 24}"};
+    struct error err = {0};
+    char path[512], *image = NULL, *dir = make_multilingual(&image, &e);
+    char *cut = path_join(dir, "sentence_bert_config.json");
+    assert_int_equal(file_write_atomic(cut, "{}", 2, NULL), ST_OK);
+    snprintf(path, sizeof path, "%s/clip/multilingual.safetensors", TEST_DATA);
+    if (weights_open(&r.want, path, &err) || clip_open(&r.clip, dir, NULL, &err) ||
+        clip_session_new(&r.session, r.clip, test_device(), 1, &err))
+        fail_msg("%s", err.text);
+    r.check = (struct check){.want = r.want, .toy = r.toy};
+    check_texts(&r);
+    clip_session_free(r.session);
+    clip_close(r.clip);
+    weights_close(r.want);
+    json_decref(r.m);
+    mem_free(cut);
+    toy_remove(image);
+    toy_remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -117,6 +142,7 @@ int main(void)
         cmocka_unit_test(siglip_of_open_clip_over_timm_s_tower),
         cmocka_unit_test(eva02_of_open_clip_over_timm_s_tower),
         cmocka_unit_test(multilingual_sentences_beside_another_model_s_pictures),
+        cmocka_unit_test(multilingual_sentences_are_cut_where_the_tokenizer_says),
     };
     return cmocka_run_group_tests_name("golden_families", tests, NULL, NULL);
 }
