@@ -250,6 +250,8 @@ enum status ckpt_collect(struct weights *w, const struct pk *root, const struct 
     if (root->kind == PK_TENSOR)
         return error_set(err, ST_FORMAT, "%s: a single tensor without a name", w->label);
     enum status st = walk_value(&k, root);
+    if (!st && w->n && notes->quick_gelu)
+        st = weights_add_meta(w, WEIGHTS_QUICK_GELU, "true", err);
     if (st || w->n)
         return st;
     char q[WEIGHTS_QUOTE], q2[WEIGHTS_QUOTE];

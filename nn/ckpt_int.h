@@ -111,6 +111,7 @@ struct pk_notes {
     const struct pk *called;   /* the first unknown global that the file wants called, or NULL */
     const struct pk **storage; /* every persistent id, in the arena; for the legacy format */
     size_t nstorage, storage_cap;
+    bool quick_gelu; /* it names a class QuickGELU */
 };
 
 /* One pickle from the start of data; *used is its length. notes is zeroed by the caller and may be

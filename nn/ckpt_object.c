@@ -15,6 +15,8 @@ static bool push_global(struct pickle_machine *m, const char *module, size_t mn,
     v->global.name = name;
     v->global.name_len = (unsigned short)nn;
     v->global.known = pk_lookup(module, mn, name, nn, &v->global.elem);
+    if (nn == strlen("QuickGELU") && !memcmp(name, "QuickGELU", nn))
+        m->notes->quick_gelu = true;
     return pickle_push(m, v);
 }
 

@@ -33,6 +33,9 @@ const struct tensor *weights_find(const struct weights *w, const char *name);
 enum status weights_get(const struct weights *w, const char *name, int ndim, const int64_t *dims,
                         struct tensor *t, struct error *err);
 const char *weights_meta(const struct weights *w, const char *key); /* NULL when absent */
+/* "true" also for PyTorch files with a module of a class QuickGELU (TorchScript, modules saved
+ * whole), since no tensor shows it. */
+#define WEIGHTS_QUICK_GELU "eidetic.quick_gelu"
 int weights_meta_count(const struct weights *w);
 /* Returns the i-th key; they are sorted. */
 const char *weights_meta_at(const struct weights *w, int i, const char **value);

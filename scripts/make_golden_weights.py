@@ -55,6 +55,11 @@ class Attack:
         return getattr(__import__(module), name), args
 
 
+class QuickGELU(torch.nn.Module):
+    def forward(self, x):
+        return x * torch.sigmoid(1.702 * x)
+
+
 class Block(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -176,6 +181,7 @@ def main():
     torch.save(toy, out / "module.pt")
     torch.jit.save(torch.jit.script(toy), out / "script.pt")
     torch.jit.save(torch.jit.trace(toy, torch.zeros(1, 3, 4, 4)), out / "traced.pt")
+    torch.save(torch.nn.Sequential(torch.nn.Linear(2, 3, bias=False), QuickGELU()), out / "quick.pt")
     torch.save({"w": Attack("os", "system", "touch pwned")}, out / "attack_os.pt")
     torch.save({"w": torch.zeros(2), "x": Attack("builtins", "eval", "1")}, out / "attack_eval.pt")
     torch.save({"callbacks": Opaque()}, out / "opaque.pt")

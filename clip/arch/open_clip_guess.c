@@ -7,8 +7,6 @@
 #include <math.h>
 #include <strings.h>
 
-#define QUICK_TRAIT "eidetic.quick_gelu"
-
 void clip_open_clip_check_resnet(struct clip_config *g, const struct clip_resnet *v)
 {
     if (v->width % 2)
@@ -125,9 +123,9 @@ static enum status guess_mobile(struct clip_model *m, const struct clip_loader *
 }
 
 /* A bare state dict. Sizes come from shapes. Heads are 64 wide but in the image towers of ViT-H, g
- * and G, whose widths nothing else has. QuickGELU when the file is OpenAI's own (its three buffers)
- * or its name says "quickgelu" or "openai"; else GELU, which all of OpenCLIP's own trainings but a
- * few use. */
+ * and G, whose widths nothing else has. QuickGELU when the file is OpenAI's own (its three
+ * buffers), has a module of that class (TorchScript, modules saved whole) or a name that says
+ * "quickgelu" or "openai"; else GELU, which all of OpenCLIP's own trainings but a few use. */
 enum status clip_open_clip_guess(struct clip_model *m, const struct clip_loader *l,
                                  struct open_clip_cfg *c, struct error *err)
 {
@@ -135,7 +133,7 @@ enum status clip_open_clip_guess(struct clip_model *m, const struct clip_loader 
     struct clip_vit_text *t = c->text;
     const char *path = l->src->path;
     char name[64];
-    bool carried = weights_meta(l->src->weights, QUICK_TRAIT) != NULL;
+    bool carried = weights_meta(l->src->weights, WEIGHTS_QUICK_GELU) != NULL;
     bool mobile = has_trunk(l), named = !mobile && (carried || names_say_quick(l->src));
     bool quick = l->src->openai || named;
     c->model->kind = clip_open_clip_is_resnet(l->src) ? OPEN_CLIP_RESNET : OPEN_CLIP_VIT;
@@ -167,10 +165,10 @@ enum status clip_open_clip_guess(struct clip_model *m, const struct clip_loader 
     c->text_proj_none = !c->text_proj_bias && !clip_load_has(l, "%stext_projection", c->at);
     if (mobile)
         return guess_mobile(m, l, c, err);
-    m->trait = named && !l->src->openai ? QUICK_TRAIT : NULL;
+    m->trait = named && !l->src->openai ? WEIGHTS_QUICK_GELU : NULL;
     m->note = l->src->openai
                   ? "no config: sizes from shapes, quick_gelu as in all of openai's files"
-              : carried ? "no config: sizes from shapes, quick_gelu by the file's metadata"
+              : carried ? "no config: sizes from shapes, quick_gelu by the file itself"
               : named   ? "no config: sizes from shapes, quick_gelu by the file's name"
                       : "no config: sizes from shapes, gelu (a .json beside the file, or quickgelu "
                         "in its name, says otherwise)";

@@ -76,8 +76,18 @@ static void modules_and_torchscript_are_read(void **state)
         expect_tensor(w, "positions", DT_I64, 2, (int64_t[]){2, 5});
         assert_int_equal(weights_count(w), 5);
         assert_string_equal(weights_format(w), i < 2 ? "torchscript zip" : "pytorch zip");
+        assert_null(weights_meta(w, WEIGHTS_QUICK_GELU));
         weights_close(w);
     }
+}
+
+static void a_module_s_class_says_quick_gelu(void **state)
+{
+    (void)state;
+    struct weights *w = open_file("quick.pt");
+    assert_int_equal(weights_count(w), 1);
+    assert_string_equal(weights_meta(w, WEIGHTS_QUICK_GELU), "true");
+    weights_close(w);
 }
 
 static void expect_file_refused(const char *name, enum status code, const char *word)
@@ -479,6 +489,7 @@ int main(void)
         cmocka_unit_test(every_way_to_save_a_state_dict_is_read),
         cmocka_unit_test(nested_dicts_get_dotted_names),
         cmocka_unit_test(modules_and_torchscript_are_read),
+        cmocka_unit_test(a_module_s_class_says_quick_gelu),
         cmocka_unit_test(code_in_a_pickle_is_named_and_never_run),
         cmocka_unit_test(tensors_must_lie_in_their_storage),
         cmocka_unit_test(broken_pickles_are_refused),
