@@ -214,6 +214,7 @@ if __name__ == "__main__":
     case("mobileclip_folded", s3_trunk, "fastvit_mci3", 64, False, 1, MEAN, STD)
     case("mobileclip_b", partial(b_trunk, 48), "vit_base_mci_224", 48, True, 1, (0.0,) * 3, (1.0,) * 3)
     case("mobileclip_l", partial(l_trunk, 32), "vit_large_patch14_clip_224", 32, False, 1, MEAN, STD)
+    case("mobileclip_l_quick", partial(l_trunk, 32, act_layer="quick_gelu"), "vit_large_patch14_clip_quickgelu_224", 32, False, 1, MEAN, STD)
     apple("mobileclip_apple", s_trunk, "fastvit_mci1", 256, False, apple_image)
     apple("mobileclip_apple_s0", s_trunk, "fastvit_mci0", 256, False, apple_image, rows_too=True)
     apple("mobileclip_apple_b", partial(b_trunk, 48, padding=(1, 0, 0), norm_layer=partial(torch.nn.LayerNorm, eps=1e-5)), "vit_base_mci_224", 48, True, apple_b)

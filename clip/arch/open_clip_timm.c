@@ -71,6 +71,8 @@ bool clip_open_clip_read_timm(struct clip_config *g, const json_t *o, struct ope
         break;
     case OPEN_CLIP_TIMM_VIT:
         fits = clip_timm_vit_guess(c->loader, &d->timm);
+        if (strstr(name, "quickgelu"))
+            d->timm.vit.t.act = ACT_QUICK_GELU;
         size = &d->timm.vit.size, grid = &d->timm.vit.grid, patch = d->timm.vit.patch;
         break;
     default:
@@ -99,7 +101,8 @@ bool clip_open_clip_guess_mobile(struct open_clip_cfg *c)
         d->fastvit.size = 256;
         d->fastvit.grid = 256 / (4 << (d->fastvit.stages - 1));
         c->dim = clip_load_dim(l, 0, CLIP_MAX_DIM, "visual.trunk.head.fc.weight");
-    } else if (clip_timm_vit_guess(l, &d->timm)) {
+    } else if (clip_timm_vit_guess(l, &d->timm) &&
+               (d->timm.conv_width || clip_load_has(l, "visual.trunk.norm_pre.weight"))) {
         int places = clip_load_dim(l, 1, 1 << 20, "visual.trunk.pos_embed");
         places -= d->timm.class_has_place ? 1 : 0;
         d->kind = OPEN_CLIP_TIMM_VIT;

@@ -24,6 +24,7 @@ static void timm_s_plain_vit_with_a_norm_before(void **state)
 {
     (void)state;
     run_toy("mobileclip_l", false, "open_clip folder");
+    run_toy("mobileclip_l_quick", false, "open_clip folder");
 }
 
 /* The vectors of two pictures and two texts. */
@@ -78,6 +79,23 @@ static void files_without_config(void **state)
     expect_same_without_config("mobileclip_l", 32);
 }
 
+/* OpenCLIP has other models over timm's ViTs; nothing but the norm before tells this one. */
+static void another_vit_without_config_is_refused(void **state)
+{
+    (void)state;
+    struct toy_edit e = {.drop = "visual.trunk.norm_pre.weight"};
+    struct error err = {0};
+    struct clip *c = NULL;
+    char *file = NULL, *dir = toy_make("mobileclip_l", "-other", &e, &file);
+    char *config = path_join(dir, "open_clip_config.json");
+    unlink(config);
+    assert_int_equal(clip_open(&c, file, NULL, &err), ST_FORMAT);
+    assert_non_null(strstr(err.text, "not the tensors of a MobileCLIP"));
+    mem_free(config);
+    mem_free(file);
+    toy_remove(dir);
+}
+
 static void expect_vectors(const char *toy)
 {
     struct toy_run r;
@@ -105,6 +123,7 @@ int main(void)
         cmocka_unit_test(mobileclip_b_s_patches_by_convolutions),
         cmocka_unit_test(timm_s_plain_vit_with_a_norm_before),
         cmocka_unit_test(files_without_config),
+        cmocka_unit_test(another_vit_without_config_is_refused),
         cmocka_unit_test(apple_s_own_layout),
     };
     return cmocka_run_group_tests_name("golden_mobileclip", tests, NULL, NULL);
