@@ -81,12 +81,14 @@ static enum status read_square(struct clip_preprocess *p, struct clip_config *g,
     if (!square && !crops)
         return clip_config_fail(g, ST_UNSUPPORTED,
                                 "a shortest edge without do_center_crop is not read");
-    if (crops && crop != side)
+    if (crops && crop > side)
         return clip_config_fail(g, ST_UNSUPPORTED, "size %d with crop_size %d is not read", side,
                                 crop);
-    if (side != want)
+    int last = crops ? crop : side;
+    if (last != want)
         return clip_config_fail(
-            g, ST_FORMAT, "makes pictures of %d pixels, the image tower takes %d", side, want);
+            g, ST_FORMAT, "makes pictures of %d pixels, the image tower takes %d", last, want);
+    p->prep.resize = side > want ? side : 0;
     return g->status;
 }
 
@@ -226,6 +228,8 @@ void clip_preprocess_line(const struct clip_preprocess *p, char *line, size_t si
              p->prep.pad[2], (double)p->rescale, (double)p->mean[0], (double)p->mean[1],
              (double)p->mean[2], (double)p->std[0], (double)p->std[1], (double)p->std[2]);
     size_t n = strlen(line);
+    if (p->prep.resize)
+        snprintf(line + n, size - n, " resize %d", p->prep.resize);
     if (p->prep.fit == DECODER_FIT_PATCHES)
         snprintf(line + n, size - n, " patches %d of %d", p->prep.patches, p->prep.patch);
 }

@@ -530,8 +530,9 @@ enum status decoder_open(struct decoder **out, const struct decoder_opts *o, str
     d->slots = d->slots > MAX_SLOTS ? MAX_SLOTS : d->slots;
     d->last_look = time_now();
     enum status st = ST_OK;
-    if (o->prep.size < 0 || o->prep.size > 16384)
-        st = error_set(err, ST_USAGE, "a decoder cannot prepare squares of %d", o->prep.size);
+    int side = o->prep.resize ? o->prep.resize : o->prep.size;
+    if (o->prep.size < 0 || side < o->prep.size || side > 16384)
+        st = error_set(err, ST_USAGE, "a decoder cannot prepare squares of %d", side);
     if (!st)
         st = open_memory(d, err);
     if (!st && !o->in_process)

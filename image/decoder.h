@@ -26,7 +26,8 @@
 
 /* How pixels are made ready in the worker (it is cheaper there): shrink and crop to the network's
  * input. SHORTEST_CROP: the short side becomes size, the long one int(size * long / short), then
- * the middle square; SQUASH: size x size whatever the shape; LONGEST_PAD: the long side becomes
+ * the middle square; SQUASH: size x size whatever the shape; both may be made larger first, and
+ * lose what is around the middle square; LONGEST_PAD: the long side becomes
  * size, the rest is filled (open_clip's ResizeKeepRatio and CenterCropOrPad). PATCHES: nearly the
  * picture's own shape, in as many whole patches as are allowed (transformers'
  * Siglip2ImageProcessor); the square then holds no picture but a list, see decoder_patches. */
@@ -42,7 +43,8 @@ enum decoder_crop { DECODER_CROP_ROUND, DECODER_CROP_FLOOR };
 struct decoder_prep {
     int size; /* target square; 0 = hand over the whole decoded picture */
     enum decoder_fit fit;
-    enum decoder_crop crop; /* of SHORTEST_CROP */
+    enum decoder_crop crop; /* of the middle square */
+    int resize;             /* SHORTEST_CROP, SQUASH: the side before the crop; 0 = size */
     enum image_filter filter;
     uint8_t pad[3];     /* fill of LONGEST_PAD */
     int patch, patches; /* PATCHES: a patch's side, and how many at most */

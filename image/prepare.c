@@ -10,7 +10,8 @@
  * 1.5 times (an eighth) all but a little of the finest detail: golden/test_reduced_decode.c. */
 int decoder_min_side(const struct decoder_prep *prep)
 {
-    return prep->exact || prep->size > INT32_MAX / 2 ? 0 : 2 * prep->size;
+    int side = prep->resize ? prep->resize : prep->size;
+    return prep->exact || side > INT32_MAX / 2 ? 0 : 2 * side;
 }
 
 /* The part of `in` that the true picture covers: a reduced JPEG's last column may stand for less
@@ -34,16 +35,16 @@ static int64_t crop_start(int64_t side, int size, enum decoder_crop how)
     return how == DECODER_CROP_FLOOR || !(rest & 1) ? rest / 2 : (rest + 1) / 4 * 2;
 }
 
-static enum status shortest_crop(struct image *out, const struct image *in, const double box[4],
+static enum status middle_square(struct image *out, const struct image *in, const double box[4],
                                  int full_w, int full_h, const struct decoder_prep *prep,
                                  struct error *err)
 {
-    int64_t size = prep->size;
-    struct resize_window win = {.full_w = size, .full_h = size, .w = prep->size, .h = prep->size};
-    if (full_w <= full_h)
-        win.full_h = size * full_h / full_w;
-    else
-        win.full_w = size * full_w / full_h;
+    int64_t side = prep->resize ? prep->resize : prep->size;
+    struct resize_window win = {.full_w = side, .full_h = side, .w = prep->size, .h = prep->size};
+    if (prep->fit == DECODER_FIT_SHORTEST_CROP && full_w <= full_h)
+        win.full_h = side * full_h / full_w;
+    else if (prep->fit == DECODER_FIT_SHORTEST_CROP)
+        win.full_w = side * full_w / full_h;
     win.x = crop_start(win.full_w, prep->size, prep->crop);
     win.y = crop_start(win.full_h, prep->size, prep->crop);
     return image_resize_window(out, in, box, prep->filter, &win,
@@ -149,23 +150,22 @@ static enum status prepare(struct image *out, const struct image *in, int full_w
 {
     double box[4];
     *out = (struct image){0};
-    if (prep->size < 0 || full_w < 1 || full_h < 1)
+    if (prep->size < 0 || full_w < 1 || full_h < 1 || (prep->resize && prep->resize < prep->size))
         return error_set(err, ST_USAGE, "cannot prepare %d x %d pixels for a square of %d", full_w,
                          full_h, prep->size);
     if (prep->size == 0)
         return image_crop(out, in, 0, 0, in->width, in->height, err);
     true_box(box, in, full_w, full_h);
     switch (prep->fit) {
-    case DECODER_FIT_SQUASH:
-        return image_resize(out, prep->size, prep->size, in, box, prep->filter, err);
     case DECODER_FIT_LONGEST_PAD:
         return longest_pad(out, in, box, full_w, full_h, prep, err);
     case DECODER_FIT_PATCHES:
         return patch_list(out, in, box, full_w, full_h, prep, err);
     case DECODER_FIT_SHORTEST_CROP:
+    case DECODER_FIT_SQUASH:
         break;
     }
-    return shortest_crop(out, in, box, full_w, full_h, prep, err);
+    return middle_square(out, in, box, full_w, full_h, prep, err);
 }
 
 enum status decoder_prepare(struct image *out, const struct image *in,

@@ -360,6 +360,10 @@ def preprocess():
         size = 32
         hf = CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
         out[name + ".hf"] = np.asarray(hf(img, return_tensors="np")["pixel_values"])[0].transpose(1, 2, 0)
+        if name == "tall":      # made larger, then cropped
+            for how, side in (("larger", {"shortest_edge": 41}), ("larger_squash", {"height": 45, "width": 45})):
+                hf = CLIPImageProcessorPil(size=side, crop_size={"height": size, "width": size})
+                out[f"{name}.{how}"] = np.asarray(hf(img, return_tensors="np")["pixel_values"])[0].transpose(1, 2, 0)
         for mode in ("shortest", "squash", "longest"):
             tf = open_clip.transform.image_transform(size, False, resize_mode=mode, interpolation="bicubic")
             out[f"{name}.{mode}"] = tf(img).numpy().transpose(1, 2, 0)

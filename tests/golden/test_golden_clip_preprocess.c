@@ -63,6 +63,24 @@ static void check_picture(const struct weights *want, const char *name, int w, i
     image_release(&img);
 }
 
+/* Made larger than the tower's square, then cropped. */
+static void check_larger(const struct weights *want, const char *key, const char *config_text)
+{
+    struct image img = toy_picture("tall", 47, 90);
+    struct clip_preprocess p;
+    struct error err = {0};
+    char *dir = mem_printf("larger-%d", (int)getpid());
+    char *path = path_join(dir, "preprocessor_config.json");
+    assert_int_equal(file_make_dirs(dir, NULL), ST_OK);
+    assert_int_equal(file_write_atomic(path, config_text, strlen(config_text), NULL), ST_OK);
+    if (clip_preprocess_hf(&p, dir, 32, &err))
+        fail_msg("%s", err.text);
+    check(want, key, &p, &img);
+    mem_free(path);
+    toy_remove(dir);
+    image_release(&img);
+}
+
 static void pixels_match_transformers_and_open_clip(void **state)
 {
     (void)state;
@@ -73,6 +91,9 @@ static void pixels_match_transformers_and_open_clip(void **state)
     check_picture(want, "wide", 101, 64);
     check_picture(want, "tall", 47, 90);
     check_picture(want, "small", 20, 23);
+    check_larger(want, "tall.larger", "{\"size\": {\"shortest_edge\": 41}, \"crop_size\": 32}");
+    check_larger(want, "tall.larger_squash",
+                 "{\"size\": {\"height\": 45, \"width\": 45}, \"crop_size\": 32}");
     weights_close(want);
 }
 

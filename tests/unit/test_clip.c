@@ -71,8 +71,8 @@ static void odd_preprocessing_is_refused(void **state)
     const char *f = "preprocessor_config.json";
     refuse_config("hf_quick", f, ST_FORMAT, "{\"size\": 64, \"crop_size\": 64}",
                   "makes pictures of 64 pixels, the image tower takes 32");
-    refuse_config("hf_quick", f, ST_UNSUPPORTED, "{\"size\": 36, \"crop_size\": 32}",
-                  "size 36 with crop_size 32");
+    refuse_config("hf_quick", f, ST_UNSUPPORTED, "{\"size\": 30, \"crop_size\": 32}",
+                  "size 30 with crop_size 32");
     refuse_config("hf_quick", f, ST_FORMAT, "{\"image_mean\": [1, 2]}", "image_mean");
     refuse_config("hf_quick", f, ST_FORMAT, "{\"image_std\": [0.2, 0, 0.2]}", "deviation");
     refuse_config("hf_quick", f, ST_FORMAT, "{\"resample\": 9}", "resample");
