@@ -201,6 +201,23 @@ def open_clip_case(case, cfg, weights, files, dtype_of, custom_text=False, buffe
                 "buffers": list(buffers), "tensors": rows}, tap.got, tap.got["text.final"][1])
 
 
+def openai_odd(case):
+    """Widths that 64 does not divide, of which OpenAI's loader makes heads by rounding down; vectors alone."""
+    import open_clip
+    cfg = dict(embed_dim=24, vision_cfg=dict(layers=1, width=160, patch_size=16, image_size=32, head_width=80),
+               text_cfg=dict(context_length=77, vocab_size=49408, width=160, heads=2, layers=1), quick_gelu=True)
+    m = open_clip.model.CLIP(**cfg).eval()
+    rows = fill(m, mixed, case)
+    m = open_clip.model.build_model_from_openai_state_dict({k: v.clone() for k, v in m.state_dict().items()},
+                                                           cast_dtype=torch.float32).float().eval()
+    got, ids = {}, open_clip.get_tokenizer("ViT-B-32")(TEXTS)
+    with torch.no_grad():
+        got["image.vector"] = F.normalize(m.encode_image(normalise(pixels(case + "/pixels", 3, 32), MEAN, STD)), dim=-1)
+        got["text.vector"] = F.normalize(m.encode_text(ids), dim=-1)
+    save(case, {"arch": "open_clip vit", "texts": TEXTS, "image_size": 32, "images": 3, "weights": "tiny.safetensors", "files": {},
+                "buffers": ["input_resolution", "context_length", "vocab_size"], "tensors": rows}, got, torch.zeros(1))
+
+
 def f32(_n, _s):
     return "f32"
 
@@ -257,6 +274,7 @@ def towers():
                    buffers=("input_resolution", "context_length", "vocab_size"))
     cfg = dict(embed_dim=32, vision_cfg=dict(layers=1, width=64, patch_size=8, image_size=24),
                text_cfg=dict(context_length=77, vocab_size=49408, width=64, heads=1, layers=1))
+    openai_odd("openai_odd")
     open_clip_case("open_clip_bare", cfg, "tiny.safetensors", {}, table16)
 
 

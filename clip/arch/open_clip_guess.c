@@ -48,6 +48,13 @@ static bool names_say_quick(const struct clip_source *src)
            name_says(file, "quickgelu") || name_says(file, "openai");
 }
 
+/* OpenAI's own loader rounds down. */
+static int heads_of(int width, int head)
+{
+    int n = width / head;
+    return n > 0 && width % n == 0 ? n : 1;
+}
+
 static enum status guess_vit(const struct clip_loader *l, struct open_clip_cfg *c,
                              struct error *err)
 {
@@ -66,8 +73,12 @@ static enum status guess_vit(const struct clip_loader *l, struct open_clip_cfg *
         return error_set(err, ST_FORMAT, "%s: %lld positions are no square picture", l->src->path,
                          (long long)tokens);
     v->size = grid * v->patch;
-    int head = v->t.width == 1280 ? 80 : v->t.width == 1408 ? 88 : v->t.width == 1664 ? 104 : 64;
-    v->t.heads = v->t.width % head == 0 ? v->t.width / head : 1;
+    int head = l->src->openai       ? 64
+               : v->t.width == 1280 ? 80
+               : v->t.width == 1408 ? 88
+               : v->t.width == 1664 ? 104
+                                    : 64;
+    v->t.heads = heads_of(v->t.width, head);
     c->dim = (int)dim;
     return ST_OK;
 }
@@ -96,6 +107,27 @@ static enum status guess_resnet(const struct clip_loader *l, struct open_clip_cf
     c->dim = (int)dim;
     clip_open_clip_check_resnet(&g, v);
     return g.status;
+}
+
+/* What a config would have named, and what changes every vector. */
+static enum status refuse_parts(const struct clip_loader *l, const char *at, struct error *err)
+{
+    static const char *const parts[] = {"attn.ln_q.weight", "attn.logit_scale",
+                                        "attn.head_scale",  "attn.ln_inner.weight",
+                                        "ln_attn.weight",   "mlp.ln.weight"};
+    char name[128];
+    for (size_t i = 0; i < 2 * (sizeof parts / sizeof *parts) + 2; i++) {
+        if (i / 2 < sizeof parts / sizeof *parts)
+            snprintf(name, sizeof name, "%stransformer.resblocks.0.%s", i % 2 ? at : "visual.",
+                     parts[i / 2]);
+        else
+            snprintf(name, sizeof name, "%s%s", i % 2 ? at : "visual.",
+                     i % 2 ? "cls_emb" : "attn_pool.query");
+        if (clip_load_has(l, "%s", name))
+            return error_set(err, ST_UNSUPPORTED, "%s: %s is of a part that is not read",
+                             l->src->path, name);
+    }
+    return ST_OK;
 }
 
 static bool has_trunk(const struct clip_loader *l)
@@ -137,9 +169,11 @@ enum status clip_open_clip_guess(struct clip_model *m, const struct clip_loader 
     bool mobile = has_trunk(l), named = !mobile && (carried || names_say_quick(l->src));
     bool quick = l->src->openai || named;
     c->model->kind = clip_open_clip_is_resnet(l->src) ? OPEN_CLIP_RESNET : OPEN_CLIP_VIT;
-    enum status st = mobile                               ? ST_OK
-                     : c->model->kind == OPEN_CLIP_RESNET ? guess_resnet(l, c, err)
-                                                          : guess_vit(l, c, err);
+    enum status st = refuse_parts(l, c->at, err);
+    if (!st)
+        st = mobile                               ? ST_OK
+             : c->model->kind == OPEN_CLIP_RESNET ? guess_resnet(l, c, err)
+                                                  : guess_vit(l, c, err);
     if (st)
         return st;
     snprintf(name, sizeof name, "%sln_final.weight", c->at);
@@ -153,7 +187,7 @@ enum status clip_open_clip_guess(struct clip_model *m, const struct clip_loader 
     if (context < 2 || context > CLIP_MAX_CONTEXT || vocab < 1 || vocab > CLIP_MAX_VOCAB ||
         !t->t.width || !t->t.hidden || !t->t.layers)
         return error_set(err, ST_FORMAT, "%s: not the tensors of a clip text tower", path);
-    t->t.heads = t->t.width % 64 == 0 ? t->t.width / 64 : 1;
+    t->t.heads = heads_of(t->t.width, 64);
     v->t.act = t->t.act = quick ? ACT_QUICK_GELU : ACT_GELU;
     t->t.causal = true;
     t->pool = CLIP_POOL_ARGMAX;

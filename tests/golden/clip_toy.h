@@ -81,6 +81,7 @@ struct toy_edit {
     const char *drop;           /* leave this tensor out */
     const char *shape_of;       /* give this tensor one row more */
     const char *file, *content; /* write this file instead of the manifest's */
+    const char *extra;          /* a tensor more, of one value */
 };
 
 static inline void toy_write_files(const json_t *m, const char *dir, const struct toy_edit *e)
@@ -125,7 +126,7 @@ static inline char *toy_make(const char *toy, const char *suffix, const struct t
     json_t *buffers = json_object_get(m, "buffers");
     char *dir = mem_printf("toy-%d-%s%s", (int)getpid(), toy, suffix);
     size_t n = json_array_size(rows), k = json_array_size(buffers), used = 0;
-    struct weights_out_tensor *t = mem_zarray(n + k, sizeof *t);
+    struct weights_out_tensor *t = mem_zarray(n + k + 1, sizeof *t);
     assert_int_equal(file_make_dirs(dir, NULL), ST_OK);
     for (size_t i = 0; i < n; i++) {
         json_t *r = json_array_get(rows, i), *shape = json_array_get(r, 1);
@@ -149,6 +150,9 @@ static inline char *toy_make(const char *toy, const char *suffix, const struct t
         t[used++] = (struct weights_out_tensor){json_string_value(json_array_get(buffers, i)),
                                                 tensor_view(one, DT_I64, 0, NULL)};
     }
+    if (e && e->extra)
+        t[used++] = (struct weights_out_tensor){
+            e->extra, tensor_view(mem_zalloc(sizeof(float)), DT_F32, 0, NULL)};
     const char *name = json_string_value(json_object_get(m, "weights"));
     char *file = path_join(dir, name);
     struct error err = {0};

@@ -103,6 +103,17 @@ static void in_16_bits_vectors_are_near(void **state)
     }
 }
 
+static void heads_of_widths_that_64_does_not_divide(void **state)
+{
+    (void)state;
+    struct toy_run r;
+    toy_run_open(&r, "openai_odd", "-file", true, test_device());
+    r.check = (struct check){.want = r.want, .toy = "openai_odd"};
+    check_images(&r);
+    check_texts(&r);
+    toy_run_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +127,7 @@ int main(void)
         cmocka_unit_test(openai_state_dict_in_half_precision),
         cmocka_unit_test(open_clip_state_dict_without_config),
         cmocka_unit_test(in_16_bits_vectors_are_near),
+        cmocka_unit_test(heads_of_widths_that_64_does_not_divide),
     };
     return cmocka_run_group_tests_name("golden_clip", tests, NULL, NULL);
 }

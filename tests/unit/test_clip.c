@@ -11,6 +11,11 @@ static void missing_and_misshapen_tensors_are_named(void **state)
                 ST_NOT_FOUND, "vision_model.encoder.layers.2.mlp.fc1.bias");
     refuse_edit("hf_quick", (struct toy_edit){.shape_of = "visual_projection.weight"}, ST_FORMAT,
                 "visual_projection.weight");
+    static const char *const more[] = {"visual.transformer.resblocks.0.attn.ln_q.weight",
+                                       "transformer.resblocks.0.mlp.ln.weight",
+                                       "visual.attn_pool.query", "cls_emb"};
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+        refuse_edit("open_clip_bare", (struct toy_edit){.extra = more[i]}, ST_UNSUPPORTED, more[i]);
     refuse_edit("open_clip_quick", (struct toy_edit){.drop = "text_projection"}, ST_NOT_FOUND,
                 "text_projection");
     refuse_edit("open_clip_quick", (struct toy_edit){.shape_of = "visual.positional_embedding"},
