@@ -163,13 +163,17 @@ bool pickle_build(struct pickle_machine *m)
     return true;
 }
 
-/* ("storage", class, key, location, count[, view]) */
+/* ("storage", class, key, location, count[, view]), or the class of a module that was saved whole
+ * before 1.6: ("module", class, its file's name, its source). */
 bool pickle_persistent(struct pickle_machine *m)
 {
     const struct pk *id = pickle_pop(m);
     if (!id)
         return false;
     struct pk *const *a = id->seq.v;
+    if (id->kind == PK_TUPLE && id->seq.n == 4 && pk_is_str(a[0], "module") &&
+        a[1]->kind == PK_GLOBAL)
+        return pickle_push(m, a[1]);
     if (id->kind != PK_TUPLE || id->seq.n < 5 || !pk_is_str(a[0], "storage") ||
         a[1]->kind != PK_GLOBAL || a[1]->global.known != PK_STORAGE_CLASS || a[2]->kind != PK_STR ||
         a[4]->kind != PK_INT || a[4]->i < 0)

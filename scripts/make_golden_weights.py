@@ -14,6 +14,7 @@ import pathlib
 import pickle
 import shutil
 import sys
+import unittest.mock
 import zipfile
 
 import torch
@@ -179,6 +180,8 @@ def main():
     torch.save({"model": {"layer": {"w": values("layer.w", (2, 2))}, "list": [values("list.0", (3,))]}}, out / "nested.pt")
     toy = Toy().eval()
     torch.save(toy, out / "module.pt")
+    with unittest.mock.patch("torch.serialization.get_source_lines_and_file", lambda _c: ([], 0, "toy.py")):
+        torch.save(toy, out / "module_legacy.pt", _use_new_zipfile_serialization=False)
     torch.jit.save(torch.jit.script(toy), out / "script.pt")
     torch.jit.save(torch.jit.trace(toy, torch.zeros(1, 3, 4, 4)), out / "traced.pt")
     torch.save(torch.nn.Sequential(torch.nn.Linear(2, 3, bias=False), QuickGELU()), out / "quick.pt")

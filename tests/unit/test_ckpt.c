@@ -66,8 +66,8 @@ static void nested_dicts_get_dotted_names(void **state)
 static void modules_and_torchscript_are_read(void **state)
 {
     (void)state;
-    static const char *const files[] = {"script.pt", "traced.pt", "module.pt"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const files[] = {"script.pt", "traced.pt", "module.pt", "module_legacy.pt"};
+    for (int i = 0; i < 4; i++) {
         struct weights *w = open_file(files[i]);
         expect_tensor(w, "visual.conv1.weight", DT_F32, 4, (int64_t[]){4, 3, 2, 2});
         expect_tensor(w, "visual.block.weight", DT_F32, 2, (int64_t[]){4, 6});
@@ -75,7 +75,9 @@ static void modules_and_torchscript_are_read(void **state)
         expect_tensor(w, "logit_scale", DT_F32, 0, NULL);
         expect_tensor(w, "positions", DT_I64, 2, (int64_t[]){2, 5});
         assert_int_equal(weights_count(w), 5);
-        assert_string_equal(weights_format(w), i < 2 ? "torchscript zip" : "pytorch zip");
+        assert_string_equal(weights_format(w), i < 2    ? "torchscript zip"
+                                               : i == 2 ? "pytorch zip"
+                                                        : "pytorch pickle");
         assert_null(weights_meta(w, WEIGHTS_QUICK_GELU));
         weights_close(w);
     }
