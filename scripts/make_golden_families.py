@@ -158,8 +158,9 @@ def resnet(case, cfg, weights, files, dtype_of, openai=False, buffers=()):
                 "buffers": list(buffers), "tensors": rows}, tap.got, tap.got["text.final"][1])
 
 
-def hf_text(case, kind, hidden, proj, tokenizer, files):
-    """OpenCLIP with a text tower of transformers'; its tokenizer is called as open_clip's HFTokenizer calls it."""
+def hf_text(case, kind, hidden, proj, tokenizer, files, pool=None, dim=40):
+    """OpenCLIP with a text tower of transformers'; its tokenizer is called as open_clip's HFTokenizer calls it. With another pooler than
+    the mean, vectors alone."""
     import ftfy
     import open_clip
     import transformers
@@ -172,7 +173,8 @@ def hf_text(case, kind, hidden, proj, tokenizer, files):
         cfg(vocab_size=len(tok), hidden_size=hidden, num_hidden_layers=2, num_attention_heads=hidden // 64, intermediate_size=96,
             max_position_embeddings=34, pad_token_id=1, type_vocab_size=1, layer_norm_eps=1e-5).save_pretrained(path)
         text = dict(hf_model_name=path, hf_tokenizer_name=path, hf_model_pretrained=False, hf_proj_type=proj, context_length=32)
-        m = CustomTextCLIP(embed_dim=40, vision_cfg=vision, text_cfg=text).eval()
+        text.update({"hf_pooler_type": pool} if pool else {})
+        m = CustomTextCLIP(embed_dim=dim, vision_cfg=vision, text_cfg=text).eval()
     rows = fill(m, table16, case)
     t = open_clip.tokenizer.HFTokenizer.__new__(open_clip.tokenizer.HFTokenizer)
     t.tokenizer, t.context_length, t.tokenizer_mode, t.strip_sep_token = tok, 32, "", False
@@ -193,15 +195,19 @@ def hf_text(case, kind, hidden, proj, tokenizer, files):
         tap.got["text.vector"] = F.normalize(m.encode_text(ids), dim=-1)
         tap.got["image.pooled"] = m.visual._pool(tap.got["image.block.0"])[0]
         tap.got["logits"] = m.get_logits(x, ids)[0]
+    conf_of = {"embed_dim": dim, "vision_cfg": vision, "text_cfg": {k: v for k, v in text.items() if k != "hf_model_pretrained"}}
+    conf_of["text_cfg"].update(hf_model_name=kind, hf_tokenizer_name=kind)
+    if pool:
+        save(case, {"arch": "open_clip vit", "texts": WORLD, "image_size": 32, "images": 3, "weights": "open_clip_model.safetensors",
+                    "files": {"open_clip_config.json": {"model_cfg": conf_of, "preprocess_cfg": {"mean": MEAN, "std": STD}}},
+                    "copies": files, "tensors": rows}, {k: tap.got[k] for k in ("image.vector", "text.vector")}, torch.zeros(1))
+        return
     own = [int((row != 1).sum()) for row in ids]
     states = tap.got["text.block.1"][1].clone()
     states[own[1]:] = 0
     for k in ("text.embed", "text.block.0", "text.block.1"):     # padding is not looked at
         tap.got[k] = tap.got[k][:, :min(own)]
-    text = {k: v for k, v in text.items() if k not in ("hf_model_pretrained",)}
-    text.update(hf_model_name=kind, hf_tokenizer_name=kind)
-    conf = {"open_clip_config.json": {"model_cfg": {"embed_dim": 40, "vision_cfg": vision, "text_cfg": text},
-                                      "preprocess_cfg": {"mean": MEAN, "std": STD}}}
+    conf = {"open_clip_config.json": {"model_cfg": conf_of, "preprocess_cfg": {"mean": MEAN, "std": STD}}}
     save(case, {"arch": "open_clip vit", "texts": WORLD, "image_size": 32, "images": 3, "weights": "open_clip_model.safetensors",
                 "files": conf, "copies": files, "states": own[1], "tensors": rows}, tap.got, states)
 
@@ -356,6 +362,9 @@ if __name__ == "__main__":
             {"sentencepiece.bpe.model": "tokenizer/folder_spm/spiece.model"})
     hf_text("open_clip_roberta", "roberta-base", 64, "linear", "RobertaTokenizer",
             {n: f"tokenizer/folder_roberta/{n}" for n in ("tokenizer.json", "tokenizer_config.json")})
+    roberta = {n: f"tokenizer/folder_roberta/{n}" for n in ("tokenizer.json", "tokenizer_config.json")}
+    hf_text("open_clip_roberta_cls", "roberta-base", 64, None, "RobertaTokenizer", roberta, "cls_pooler", 64)
+    hf_text("open_clip_roberta_first", "roberta-base", 64, "linear", "RobertaTokenizer", roberta, "cls_last_hidden_state_pooler")
     multilingual("multilingual")
     eva("open_clip_eva02")
     both = ("tokenizer.json", "tokenizer_config.json")

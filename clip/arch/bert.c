@@ -130,6 +130,25 @@ enum status clip_bert_mean(struct clip_run *r, const struct clip_bert *b,
     return ST_OK;
 }
 
+enum status clip_bert_first(struct clip_run *r, const struct clip_bert *b,
+                            const struct clip_tokens *t, struct tensor *y)
+{
+    int64_t tokens = 1, n = t->n, d = b->t.width;
+    for (int i = 0; i < t->n; i++)
+        tokens = t->len[i] > tokens ? t->len[i] : tokens;
+    struct tensor x = clip_run_tensor(r, 3, (int64_t[]){n, tokens, d});
+    int32_t *len = clip_run_array(r, n, sizeof *len), *at = clip_run_array(r, n, sizeof *at);
+    if (r->status || run_tokens(r, b, t, &x, len))
+        return r->status;
+    for (int64_t i = 0; i < n; i++)
+        at[i] = (int32_t)(i * tokens);
+    struct tensor rows = tensor_view(x.data, DT_F32, 2, (int64_t[]){n * tokens, d});
+    struct tensor ids = tensor_view(at, DT_I32, 1, &n);
+    op_embedding(r->be, y, &rows, &ids);
+    clip_run_trace(r, "pooled", -1, y);
+    return ST_OK;
+}
+
 enum status clip_bert_states(struct clip_run *r, const struct clip_bert *b,
                              const struct clip_tokens *t, struct tensor *y, uint8_t *mask)
 {

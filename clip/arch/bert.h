@@ -31,6 +31,9 @@ void clip_bert_load(struct clip_loader *l, struct clip_bert *b, int vocab, const
                     enum clip_bert_names names);
 enum status clip_bert_mean(struct clip_run *r, const struct clip_bert *b,
                            const struct clip_tokens *t, struct tensor *y);
+/* y [n, D]: each text's first token. */
+enum status clip_bert_first(struct clip_run *r, const struct clip_bert *b,
+                            const struct clip_tokens *t, struct tensor *y);
 /* As clip_arch's states. */
 enum status clip_bert_states(struct clip_run *r, const struct clip_bert *b,
                              const struct clip_tokens *t, struct tensor *y, uint8_t *mask);

@@ -266,7 +266,9 @@ static void describe_hf_text(struct clip_model *m, const struct clip_hf_text *t,
     m->text_width = t->bert.t.width;
     m->tokenizer = t->tokenizer;
     m->tokenizer_dir = src->dir;
-    snprintf(m->recipe + n, sizeof m->recipe - n, " hf text %d", t->bert.t.heads);
+    static const char *const pools[] = {
+        [CLIP_HF_MEAN] = "", [CLIP_HF_FIRST] = " first", [CLIP_HF_POOLER] = " pooler"};
+    snprintf(m->recipe + n, sizeof m->recipe - n, " hf text %d%s", t->bert.t.heads, pools[t->pool]);
 }
 
 static enum status open_model(struct clip_model *m, const struct clip_source *src,

@@ -38,6 +38,23 @@ static void open_clip_with_roberta_and_a_linear_projection(void **state)
     run_toy("open_clip_roberta", false, "open_clip folder");
 }
 
+static void vectors_alone(const char *toy)
+{
+    struct toy_run r;
+    toy_run_open(&r, toy, "", false, test_device());
+    r.check = (struct check){.want = r.want, .toy = toy};
+    check_images(&r);
+    check_texts(&r);
+    toy_run_close(&r);
+}
+
+static void open_clip_with_roberta_s_first_token(void **state)
+{
+    (void)state;
+    vectors_alone("open_clip_roberta_cls");
+    vectors_alone("open_clip_roberta_first");
+}
+
 static void siglip_of_open_clip_over_timm_s_tower(void **state)
 {
     (void)state;
@@ -139,6 +156,7 @@ int main(void)
         cmocka_unit_test(siglip_2_with_gemma_s_tokenizer_in_bf16),
         cmocka_unit_test(open_clip_with_xlm_r_in_german_japanese_and_arabic),
         cmocka_unit_test(open_clip_with_roberta_and_a_linear_projection),
+        cmocka_unit_test(open_clip_with_roberta_s_first_token),
         cmocka_unit_test(siglip_of_open_clip_over_timm_s_tower),
         cmocka_unit_test(eva02_of_open_clip_over_timm_s_tower),
         cmocka_unit_test(multilingual_sentences_beside_another_model_s_pictures),

@@ -145,8 +145,8 @@ static void bad_text_towers_of_transformers_are_refused(void **state)
                   "34 positions for texts of 77 tokens");
     refuse_config(
         toy, f, ST_UNSUPPORTED,
-        HF_TEXT("\"hf_model_name\": \"roberta-base\", \"hf_pooler_type\": \"cls_pooler\""),
-        "hf_pooler_type cls_pooler");
+        HF_TEXT("\"hf_model_name\": \"roberta-base\", \"hf_pooler_type\": \"max_pooler\""),
+        "hf_pooler_type max_pooler");
     refuse_config(toy, f, ST_UNSUPPORTED,
                   HF_TEXT("\"hf_model_name\": \"roberta-base\", \"hf_proj_type\": \"none\""),
                   "hf_proj_type none");
