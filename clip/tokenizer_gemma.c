@@ -59,6 +59,27 @@ static void template_of(const json_t *post, bool *before, bool *behind)
     }
 }
 
+/* Classes of no model take the file's own rules; of Gemma's and Siglip2's, lowering the case is all
+ * that differs. */
+static bool lowers(const char *class, const json_t *full)
+{
+    if (!class || strcmp(class, "Siglip2Tokenizer") == 0)
+        return class != NULL;
+    if (strcmp(class, "PreTrainedTokenizerFast") != 0 && strcmp(class, "TokenizersBackend") != 0)
+        return false;
+    const json_t *n = json_object_get(full, "normalizer"), *one;
+    const json_t *list = json_object_get(n, "normalizers");
+    const char *type = json_string_value(json_object_get(n, "type"));
+    bool found = type && strcmp(type, "Lowercase") == 0;
+    size_t i;
+    json_array_foreach(list, i, one)
+    {
+        type = json_string_value(json_object_get(one, "type"));
+        found |= type && strcmp(type, "Lowercase") == 0;
+    }
+    return found;
+}
+
 static void gemma_special(struct tokenizer *t, const json_t *config, const json_t *full)
 {
     const char *class = json_string_value(json_object_get(config, "tokenizer_class"));
@@ -68,7 +89,7 @@ static void gemma_special(struct tokenizer *t, const json_t *config, const json_
     bool before = json_is_true(bos), behind = json_is_true(eos);
     if (!bos && !eos)
         template_of(json_object_get(full, "post_processor"), &before, &behind);
-    t->lower = class && strcmp(class, "Siglip2Tokenizer") == 0;
+    t->lower = lowers(class, full);
     t->pad_left = !side || strcmp(side, "right") != 0;
     t->bos = before ? t->bos : -1;
     t->eos = behind ? t->eos : -1;

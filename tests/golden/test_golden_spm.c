@@ -276,6 +276,42 @@ static void padding_and_cuts(void **state)
     tokenizer_close(t);
 }
 
+/* Siglip2's class lowers the case, Gemma's does not, and the general ones do as the file says. */
+static void the_case_follows_the_class(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *config;
+        bool lower;
+    } cases[] = {{"{\"tokenizer_class\": \"Siglip2Tokenizer\"}", true},
+                 {"{\"tokenizer_class\": \"GemmaTokenizer\"}", false},
+                 {"{\"tokenizer_class\": \"PreTrainedTokenizerFast\"}", true}};
+    char *data = NULL;
+    size_t size = 0;
+    assert_int_equal(file_read_all(&data, &size, TEST_DATA "/tokenizer/folder_gemma/tokenizer.json",
+                                   (size_t)8 << 20, NULL),
+                     ST_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *dir = folder_with("tokenizer.json", data, size);
+        char *config = path_join(dir, "tokenizer_config.json");
+        struct token_list big = {0}, small = {0};
+        assert_int_equal(file_write_atomic(config, cases[i].config, strlen(cases[i].config), NULL),
+                         ST_OK);
+        struct tokenizer *t = open_kind(TOKENIZER_GEMMA, dir);
+        assert_int_equal(tokenizer_encode(t, "A DOG", 5, &big, NULL), ST_OK);
+        assert_int_equal(tokenizer_encode(t, "a dog", 5, &small, NULL), ST_OK);
+        bool same = big.n == small.n && memcmp(big.id, small.id, big.n * sizeof *big.id) == 0;
+        assert_int_equal(same, cases[i].lower);
+        token_list_release(&big);
+        token_list_release(&small);
+        tokenizer_close(t);
+        unlink(config);
+        mem_free(config);
+        remove_folder(dir, "tokenizer.json");
+    }
+    mem_free(data);
+}
+
 static void running_out_of_memory_is_an_error(void **state)
 {
     (void)state;
@@ -313,6 +349,7 @@ int main(void)
         cmocka_unit_test(damaged_models_are_refused),
         cmocka_unit_test(hostile_rules_stay_in_their_file),
         cmocka_unit_test(padding_and_cuts),
+        cmocka_unit_test(the_case_follows_the_class),
         cmocka_unit_test(running_out_of_memory_is_an_error),
     };
     return cmocka_run_group_tests_name("golden_spm", tests, NULL, NULL);
