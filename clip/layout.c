@@ -67,6 +67,10 @@ static enum status find_only(char **out, const char *dir, struct error *err)
             mem_free(found);
     }
     closedir(d);
+    if (!st && !n && file_exists_in(dir, "0_CLIPModel")) /* sentence-transformers' CLIP */
+        st = error_set(err, ST_NOT_FOUND,
+                       "%s: no weight file in this folder; the model is in %s/0_CLIPModel", dir,
+                       dir);
     if (!st && n != 1)
         st = error_set(err, ST_NOT_FOUND,
                        n ? "%s: several weight files, name one of them"

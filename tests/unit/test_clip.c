@@ -156,6 +156,11 @@ static void what_is_no_model_is_refused(void **state)
     char *dir = mem_printf("toy-%d-empty", (int)getpid());
     assert_int_equal(file_make_dirs(dir, NULL), ST_OK);
     assert_refused(dir, ST_NOT_FOUND, "no weight file");
+    char *inner = path_join(dir, "0_CLIPModel"); /* sentence-transformers' layout */
+    assert_int_equal(file_make_dirs(inner, NULL), ST_OK);
+    assert_refused(dir, ST_NOT_FOUND, "the model is in");
+    assert_int_equal(rmdir(inner), 0);
+    mem_free(inner);
     char *a = path_join(dir, "model.safetensors"), *b = path_join(dir, "tiny.safetensors"),
          *e = path_join(dir, "extra.safetensors");
     float x = 1.0f;
