@@ -167,6 +167,16 @@ def repack(source, target, compression, swap=None):
             b.writestr(info.filename, data)
 
 
+def without_debug(path):
+    """Leaves out where the maker's sources lie, which an archive holds for messages alone."""
+    with zipfile.ZipFile(path) as z:
+        kept = [(i, z.read(i)) for i in z.infolist() if not i.filename.endswith(".debug_pkl")]
+    with zipfile.ZipFile(path, "w") as z:
+        for info, data in kept:
+            info.extra = b""
+            z.writestr(info, data)
+
+
 def main():
     out = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "tests/unit/weights"
     out.mkdir(parents=True, exist_ok=True)
@@ -184,6 +194,8 @@ def main():
         torch.save(toy, out / "module_legacy.pt", _use_new_zipfile_serialization=False)
     torch.jit.save(torch.jit.script(toy), out / "script.pt")
     torch.jit.save(torch.jit.trace(toy, torch.zeros(1, 3, 4, 4)), out / "traced.pt")
+    for name in ("script.pt", "traced.pt"):
+        without_debug(out / name)
     torch.save(torch.nn.Sequential(torch.nn.Linear(2, 3, bias=False), QuickGELU()), out / "quick.pt")
     torch.save({"w": Attack("os", "system", "touch pwned")}, out / "attack_os.pt")
     torch.save({"w": torch.zeros(2), "x": Attack("builtins", "eval", "1")}, out / "attack_eval.pt")
