@@ -231,7 +231,15 @@ bool db_is_wal(const struct db *db)
 
 bool db_in_transaction(const struct db *db)
 {
-    return !sqlite3_get_autocommit(db->h);
+    return !db->to_end && !sqlite3_get_autocommit(db->h);
+}
+
+/* Or what is written next would be lost in a transaction that nobody commits. */
+static enum status end_last(struct db *db, struct error *err)
+{
+    if (db->to_end)
+        db_rollback(db);
+    return db->to_end ? error_set(err, ST_NOMEM, "%s: out of memory", db->path) : ST_OK;
 }
 
 enum status db_begin(struct db *db, struct error *err)
@@ -239,13 +247,16 @@ enum status db_begin(struct db *db, struct error *err)
     if (!db->writable)
         return error_set(err, ST_NOSPACE, "%s: opened for reading only", db->path);
     db->vectors_changed = false;
-    return sql_run(db, err, "BEGIN IMMEDIATE", "");
+    enum status rc = end_last(db, err);
+    return rc ? rc : sql_run(db, err, "BEGIN IMMEDIATE", "");
 }
 
 enum status db_begin_read(struct db *db, struct error *err)
 {
-    enum status rc = sql_run(db, err, "BEGIN", "");
+    enum status rc = end_last(db, err);
     int64_t n;
+    if (!rc)
+        rc = sql_run(db, err, "BEGIN", "");
     /* BEGIN alone takes no snapshot; the first read does. */
     if (!rc && (rc = sql_int(db, err, &n, "SELECT count(*) FROM models", "")))
         db_rollback(db);
@@ -275,9 +286,11 @@ enum status db_commit(struct db *db, struct error *err)
 
 void db_rollback(struct db *db)
 {
+    enum { TRIES = 3 }; /* SQLite takes memory to read the word */
     db->vectors_changed = false;
-    if (db_in_transaction(db))
+    for (int i = 0; i < TRIES && !sqlite3_get_autocommit(db->h); i++)
         sqlite3_exec(db->h, "ROLLBACK", NULL, NULL, NULL);
+    db->to_end = !sqlite3_get_autocommit(db->h);
 }
 
 enum status db_auto_begin(struct db *db, bool *own, struct error *err)

@@ -25,6 +25,7 @@ struct db {
     int lock_fd;   /* -1: no lock held */
     bool writable, wal;
     bool vectors_changed; /* in the open transaction */
+    bool to_end; /* the open transaction is over, but for a ROLLBACK that there was no memory for */
     struct {
         const char *sql;
         sqlite3_stmt *st;

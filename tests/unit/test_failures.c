@@ -325,6 +325,25 @@ static void or_generate_survives(void **state)
     fail_all(&(struct scenario){"or-generate", run_or_generate, with_three, or_generate_again});
 }
 
+/* SQLite takes memory to read the word ROLLBACK. */
+static void a_rollback_without_memory_is_made_up_for(void **state)
+{
+    struct db *db = NULL;
+    (void)state;
+    without_library();
+    assert_int_equal(run_index(), EXIT_DONE);
+    assert_int_equal(db_open(&db, at.library, &(struct db_opts){.mode = DB_WRITE}, NULL), ST_OK);
+    assert_int_equal(db_begin(db, NULL), ST_OK);
+    faults_arm(FAULT_SQLITE_MEMORY, 1, true);
+    db_rollback(db);
+    assert_true(faults_disarm() > 0);
+    assert_false(db_in_transaction(db));
+    assert_int_equal(db_begin(db, NULL), ST_OK);
+    assert_int_equal(db_commit(db, NULL), ST_OK);
+    assert_false(db_in_transaction(db));
+    db_close(db);
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -393,6 +412,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_teardown(check_survives, say_last),
         cmocka_unit_test_teardown(generate_survives, say_last),
         cmocka_unit_test_teardown(or_generate_survives, say_last),
+        cmocka_unit_test(a_rollback_without_memory_is_made_up_for),
     };
     if (argc > 1 && !strcmp(argv[1], DECODER_WORKER_ARG))
         return decoder_worker_main(argc, argv);
