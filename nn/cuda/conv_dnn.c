@@ -248,12 +248,6 @@ void cuda_dnn_close(struct cuda *c)
     mem_free(c->dnn);
 }
 
-/* What every tensor of a plan is promised to be. */
-static bool aligned16(const void *p)
-{
-    return (uintptr_t)p % 16 == 0;
-}
-
 static cudnnStatus_t execute(struct cuda_dnn *n, const struct plan *p, const void *const data[3],
                              void *workspace)
 {
@@ -286,7 +280,8 @@ static void *scratch(struct cuda_op *o, size_t bytes)
 bool cuda_dnn_conv(struct cuda_op *o, const struct cuda_conv *a, const void *x, const void *w)
 {
     int64_t count = (int64_t)a->b * a->ho * a->wo * a->n;
-    if (!o->ok || a->circular || count == 0 || !aligned16(x) || !aligned16(w) || !is_here(o->c))
+    if (!o->ok || a->circular || count == 0 || !cuda_aligned(x) || !cuda_aligned(w) ||
+        !is_here(o->c))
         return false;
     struct plan *p = plan_of(o, a);
     void *y = p ? scratch(o, (size_t)count * 2) : NULL;

@@ -34,34 +34,6 @@ static int run_act(cudaStream_t s, float *y, const float *x, const float *r, int
     return CUDA_LAUNCH(act_kernel<ACT>, cuda_blocks(n), CUDA_THREADS, 0, s, y, x, r, n);
 }
 
-int cuda_run_act(cudaStream_t s, float *y, const float *x, const float *r, int64_t n, enum act act)
-{
-    if (n == 0)
-        return 0;
-    switch (act) {
-    case ACT_GELU:
-        return run_act<ACT_GELU>(s, y, x, r, n);
-    case ACT_GELU_TANH:
-        return run_act<ACT_GELU_TANH>(s, y, x, r, n);
-    case ACT_QUICK_GELU:
-        return run_act<ACT_QUICK_GELU>(s, y, x, r, n);
-    case ACT_SILU:
-        return run_act<ACT_SILU>(s, y, x, r, n);
-    case ACT_RELU:
-        return run_act<ACT_RELU>(s, y, x, r, n);
-    case ACT_RELU6:
-        return run_act<ACT_RELU6>(s, y, x, r, n);
-    case ACT_TANH:
-        return run_act<ACT_TANH>(s, y, x, r, n);
-    case ACT_SIGMOID:
-        return run_act<ACT_SIGMOID>(s, y, x, r, n);
-    case ACT_NONE:
-    case ACT_COUNT:
-        break;
-    }
-    return run_act<ACT_NONE>(s, y, x, r, n);
-}
-
 struct two {
     float low, high;
 };
@@ -92,32 +64,53 @@ template <int ACT> static int run_act_low(cudaStream_t s, uint16_t *y, int64_t n
     return CUDA_LAUNCH(act_low_kernel<ACT>, cuda_blocks(n / 8), CUDA_THREADS, 0, s, y, n / 8);
 }
 
-int cuda_run_act_low(cudaStream_t s, uint16_t *y, int64_t n, enum act act)
+template <int ACT> struct on_floats {
+    static int run(cudaStream_t s, float *y, const float *x, const float *r, int64_t n)
+    {
+        return run_act<ACT>(s, y, x, r, n);
+    }
+};
+template <int ACT> struct on_halves {
+    static int run(cudaStream_t s, uint16_t *y, int64_t n)
+    {
+        return run_act_low<ACT>(s, y, n);
+    }
+};
+
+template <template <int> class ON, class... ARGS> static int by_act(enum act act, ARGS... args)
 {
-    if (n == 0)
-        return 0;
     switch (act) {
     case ACT_GELU:
-        return run_act_low<ACT_GELU>(s, y, n);
+        return ON<ACT_GELU>::run(args...);
     case ACT_GELU_TANH:
-        return run_act_low<ACT_GELU_TANH>(s, y, n);
+        return ON<ACT_GELU_TANH>::run(args...);
     case ACT_QUICK_GELU:
-        return run_act_low<ACT_QUICK_GELU>(s, y, n);
+        return ON<ACT_QUICK_GELU>::run(args...);
     case ACT_SILU:
-        return run_act_low<ACT_SILU>(s, y, n);
+        return ON<ACT_SILU>::run(args...);
     case ACT_RELU:
-        return run_act_low<ACT_RELU>(s, y, n);
+        return ON<ACT_RELU>::run(args...);
     case ACT_RELU6:
-        return run_act_low<ACT_RELU6>(s, y, n);
+        return ON<ACT_RELU6>::run(args...);
     case ACT_TANH:
-        return run_act_low<ACT_TANH>(s, y, n);
+        return ON<ACT_TANH>::run(args...);
     case ACT_SIGMOID:
-        return run_act_low<ACT_SIGMOID>(s, y, n);
+        return ON<ACT_SIGMOID>::run(args...);
     case ACT_NONE:
     case ACT_COUNT:
         break;
     }
-    return 0;
+    return ON<ACT_NONE>::run(args...);
+}
+
+int cuda_run_act(cudaStream_t s, float *y, const float *x, const float *r, int64_t n, enum act act)
+{
+    return n == 0 ? 0 : by_act<on_floats>(act, s, y, x, r, n);
+}
+
+int cuda_run_act_low(cudaStream_t s, uint16_t *y, int64_t n, enum act act)
+{
+    return n == 0 ? 0 : by_act<on_halves>(act, s, y, n);
 }
 
 static __device__ __forceinline__ unsigned mul_two(unsigned a, unsigned b)

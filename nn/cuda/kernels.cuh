@@ -21,10 +21,6 @@ static inline unsigned cuda_blocks(int64_t n)
 
 /* Fours and eights of values are one access where pointers and counts allow it. Counts of them that
  * fit 32 bits keep divisions cheap: a kernel that divides is given unsigned ones. */
-static inline bool cuda_aligned(const void *p)
-{
-    return (uintptr_t)p % 16 == 0;
-}
 static inline bool cuda_small(int64_t n)
 {
     return n < (int64_t)1 << 31;

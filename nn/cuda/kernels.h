@@ -12,6 +12,12 @@
 
 struct CUstream_st;
 
+/* For an access of 16 bytes; so is NULL. */
+static inline bool cuda_aligned(const void *p)
+{
+    return (uintptr_t)p % 16 == 0;
+}
+
 /* elem.cu. y = act(x) + r, r NULL = none; y may be x or r. */
 int cuda_run_act(struct CUstream_st *s, float *y, const float *x, const float *r, int64_t n,
                  enum act act);

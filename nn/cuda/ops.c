@@ -4,11 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-static bool aligned16(const void *p)
-{
-    return (uintptr_t)p % 16 == 0;
-}
-
 static void layernorm(struct backend *be, struct tensor *y, const struct tensor *x,
                       const struct tensor *w, const struct tensor *b, float eps)
 {
@@ -16,8 +11,8 @@ static void layernorm(struct backend *be, struct tensor *y, const struct tensor 
     int64_t rows = tensor_rows(x), d = tensor_cols(x);
     cuda_begin(&o, be, "layernorm");
     const float *px = cuda_in(&o, x), *pw = cuda_in(&o, w), *pb = cuda_in(&o, b);
-    bool fits =
-        d % 8 == 0 && d <= CUDA_LAYERNORM_LOW && aligned16(px) && aligned16(pw) && aligned16(pb);
+    bool fits = d % 8 == 0 && d <= CUDA_LAYERNORM_LOW && cuda_aligned(px) && cuda_aligned(pw) &&
+                cuda_aligned(pb);
     uint16_t *low = fits ? cuda_factor(&o, y) : NULL;
     float *py = low ? NULL : cuda_out(&o, y);
     cuda_end(&o, o.ok ? cuda_run_layernorm(o.c->stream, py, low, px, pw, pb, eps, rows, d) : 0);
@@ -42,7 +37,7 @@ static void groupnorm(struct backend *be, struct tensor *y, const struct tensor 
                            .groups = opts->groups,
                            .eps = opts->eps,
                            .act = opts->act};
-    bool fits = c % 8 == 0 && g.rows * c <= INT32_MAX && aligned16(g.x) &&
+    bool fits = c % 8 == 0 && g.rows * c <= INT32_MAX && cuda_aligned(g.x) &&
                 (g.act == ACT_NONE || g.act == ACT_SILU);
     g.low = fits ? cuda_factor(&o, y) : NULL;
     g.y = g.low ? NULL : cuda_out(&o, y);
@@ -105,8 +100,8 @@ static void mul(struct backend *be, struct tensor *y, const struct tensor *x,
     cuda_begin(&o, be, "mul");
     const uint16_t *px = cuda_factor(&o, x), *pr = cuda_factor(&o, r);
     uint16_t *py = cuda_factor(&o, y);
-    bool fits = px && pr && py && n == tensor_count(r) && n % 8 == 0 && aligned16(px) &&
-                aligned16(pr) && aligned16(py);
+    bool fits = px && pr && py && n == tensor_count(r) && n % 8 == 0 && cuda_aligned(px) &&
+                cuda_aligned(pr) && cuda_aligned(py);
     cuda_end(&o, fits && o.ok ? cuda_run_mul_low(o.c->stream, py, px, pr, n) : 0);
     if (!fits)
         binary(be, "mul", y, x, r, CUDA_MUL);
@@ -347,7 +342,7 @@ static void upsample2x(struct backend *be, struct tensor *y, const struct tensor
     struct cuda_op o;
     cuda_begin(&o, be, "upsample2x");
     const float *px = cuda_in(&o, x);
-    bool fits = y->dim[3] % 8 == 0 && tensor_count(y) <= INT32_MAX && aligned16(px);
+    bool fits = y->dim[3] % 8 == 0 && tensor_count(y) <= INT32_MAX && cuda_aligned(px);
     uint16_t *low = fits ? cuda_factor(&o, y) : NULL;
     float *py = low ? NULL : cuda_out(&o, y);
     cuda_end(&o, o.ok ? cuda_run_upsample(o.c->stream, py, low, px, y->dim[0], y->dim[1], y->dim[2],

@@ -2,20 +2,10 @@
  * past them. */
 #include "image/image.h"
 #include "tests/fuzz/structure.h"
+#include "tests/png_make.h"
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static uint32_t crc(const uint8_t *p, size_t n)
-{
-    uint32_t c = UINT32_MAX;
-    while (n--) {
-        c ^= *p++;
-        for (int i = 0; i < 8; i++)
-            c = c >> 1 ^ (c & 1 ? UINT32_C(0xEDB88320) : 0);
-    }
-    return ~c;
-}
 
 static void repair(uint8_t *d, size_t size)
 {
@@ -23,7 +13,7 @@ static void repair(uint8_t *d, size_t size)
         size_t n = (size_t)d[i] << 24 | (size_t)d[i + 1] << 16 | (size_t)d[i + 2] << 8 | d[i + 3];
         if (n > size - i - 12)
             return;
-        uint32_t c = crc(d + i + 4, n + 4);
+        uint32_t c = png_crc(d + i + 4, n + 4);
         for (int k = 0; k < 4; k++)
             d[i + 8 + n + (size_t)k] = (uint8_t)(c >> (24 - 8 * k));
         i += 12 + n;

@@ -1,6 +1,7 @@
 /* AUTOMATIC1111's text, as it and others write it, and what is no such text. */
 #include "image/codec.h"
 #include "test.h"
+#include "tests/png_make.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,17 +90,6 @@ static void comments_of_exif(void **state)
     assert_string_equal(out, "");
 }
 
-static uint32_t crc(const uint8_t *p, size_t n)
-{
-    uint32_t c = UINT32_MAX;
-    while (n--) {
-        c ^= *p++;
-        for (int i = 0; i < 8; i++)
-            c = c >> 1 ^ (c & 1 ? UINT32_C(0xEDB88320) : 0);
-    }
-    return ~c;
-}
-
 static size_t put_chunk(uint8_t *to, const char *kind, const void *data, size_t n)
 {
     uint32_t c;
@@ -107,7 +97,7 @@ static size_t put_chunk(uint8_t *to, const char *kind, const void *data, size_t 
         to[i] = (uint8_t)(n >> (24 - 8 * i));
     memcpy(to + 4, kind, 4);
     memcpy(to + 8, data, n);
-    c = crc(to + 4, n + 4);
+    c = png_crc(to + 4, n + 4);
     for (int i = 0; i < 4; i++)
         to[8 + n + (size_t)i] = (uint8_t)(c >> (24 - 8 * i));
     return n + 12;

@@ -4,6 +4,7 @@
 #include "core/buf.h"
 #include "core/file.h"
 #include "image/codec.h"
+#include "tests/png_make.h"
 #include "tests/unit/xmp_text.h"
 #include <stdlib.h>
 
@@ -18,17 +19,6 @@ static const char records[] = "\x1C\2\5\0\4Rosa\x1C\2\x19\0\6Vienna";
 static const char resource[] = "8BIM\4\4\0\0\0\0\0\x14\x1C\2\5\0\4Rosa\x1C\2\x19\0\6Vienna";
 static const char segment[] = "Photoshop 3.0\0"
                               "8BIM\4\4\0\0\0\0\0\x14\x1C\2\5\0\4Rosa\x1C\2\x19\0\6Vienna";
-
-static uint32_t crc(const uint8_t *p, size_t n)
-{
-    uint32_t c = UINT32_MAX;
-    while (n--) {
-        c ^= *p++;
-        for (int i = 0; i < 8; i++)
-            c = c >> 1 ^ (c & 1 ? UINT32_C(0xEDB88320) : 0);
-    }
-    return ~c;
-}
 
 static void put32(uint8_t *to, size_t v)
 {
@@ -61,7 +51,7 @@ static size_t put_chunk(uint8_t *to, const struct text *t)
     assert_false(b.failed);
     size_t n = b.len;
     put32(head, n - 4);
-    put32(sum, crc((const uint8_t *)b.data, n));
+    put32(sum, png_crc((const uint8_t *)b.data, n));
     memcpy(to, head, 4);
     memcpy(to + 4, b.data, n);
     memcpy(to + 4 + n, sum, 4);
